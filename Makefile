@@ -1,0 +1,80 @@
+PYTHON ?= python3
+EPIC ?=
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime-installed
+DEVELOPMENT := $(VENV)/.development-installed
+PINS := pyproject.toml constraints.txt
+RESULTS := test-results
+ENGINE_NEXT := .engine-next
+COVERED := ParallelTaskScheduler.get_ready_tasks ParallelTaskScheduler.execute_epic
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run test test-engines check lint images engine engine-next bench clean venv epic-given
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: epic-given $(RUNTIME) ## Run an epic: make run EPIC=path/to/epic.yaml [ARGS='--fail-fast …']
+	@$(BIN)/python -m dockersched.enginesetup --quiet >&2
+	@$(BIN)/dockersched run "$(EPIC)" $(ARGS)
+
+epic-given:
+	@test -n "$(EPIC)" || { echo "dockersched: which epic? make run EPIC=examples/quickstart.yaml" >&2; exit 2; }
+
+test: lint ## Lint, types and every test against a real engine, with coverage
+	@$(BIN)/python -m dockersched.enginesetup
+	@$(BIN)/dockersched images
+	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/*.xml $(RESULTS)/.coverage* $(RESULTS)/coverage.json
+	@status=0; \
+	$(BIN)/pytest --cov --cov-report=term --cov-report=json:$(RESULTS)/coverage.json \
+	    --junitxml=$(RESULTS)/all.xml $(ARGS) || status=$$?; \
+	$(BIN)/python tools/junit_subset.py $(RESULTS)/all.xml tests.test_parallel_task_scheduler \
+	    $(RESULTS)/parallel-scheduler.xml || status=1; \
+	$(BIN)/python tools/check_function_coverage.py $(RESULTS)/coverage.json $(COVERED) || status=1; \
+	exit $$status
+
+test-engines: $(DEVELOPMENT) engine-next ## The tests that need an engine, on the system's and on the next: a table
+	@$(BIN)/python -m dockersched.enginesetup --quiet
+	@$(BIN)/dockersched images
+	@$(BIN)/python -m tools.test_engines $(ENGINE_NEXT)/bin -- $(ARGS)
+
+check: lint ## Lint, types, layers and the tests that need no engine
+	@$(BIN)/pytest -q -m "not engine" $(ARGS)
+
+lint: $(DEVELOPMENT)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { echo "dockersched: to format: $(BIN)/ruff format ." >&2; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+	@layers=$$($(BIN)/lint-imports) || { echo "$$layers"; exit 1; }
+
+images: $(RUNTIME) ## Build the sandbox images (only what has changed)
+	@$(BIN)/python -m dockersched.enginesetup --quiet
+	@$(BIN)/dockersched images $(ARGS)
+
+engine: $(RUNTIME) ## Find a container engine; on Debian or Ubuntu as root, install and start one
+	@$(BIN)/python -m dockersched.enginesetup
+
+engine-next: ## Unpack the next Debian release's engine for tests into .engine-next/
+	@tools/engine_next.sh $(ENGINE_NEXT)
+
+bench: $(DEVELOPMENT) ## Measure: engine floor, scale, many sandboxes at once
+	@$(BIN)/python -m dockersched.enginesetup --quiet
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## Remove the virtual environment, caches and test results
+	rm -rf $(VENV) $(RESULTS) $(ENGINE_NEXT) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+venv: $(DEVELOPMENT)
+
+$(RUNTIME): $(PINS)
+	@tools/venv.sh "$(PYTHON)" $(VENV) .
+	@touch $@
+
+$(DEVELOPMENT): $(PINS)
+	@tools/venv.sh "$(PYTHON)" $(VENV) ".[dev]"
+	@touch $@ $(RUNTIME)

@@ -1,0 +1,7 @@
+"""`python -m dockersched`."""
+
+import sys
+
+from dockersched.cli import main
+
+sys.exit(main())

@@ -1,0 +1,42 @@
+"""`dockersched gc`: remove what broken-off runs left on the engine, and old runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dockersched.cli.running import add_state_dir, open_state_dir
+
+if TYPE_CHECKING:
+    import argparse
+
+HELP = "remove what broken-off runs left behind, and old runs"
+DEFAULT_KEEP = 20
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    parser.add_argument(
+        "--keep", type=int, default=DEFAULT_KEEP, metavar="N", help=f"finished runs to keep ({DEFAULT_KEEP})"
+    )
+    add_state_dir(parser)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Removes, and prints a line for each thing removed; returns 1 if something could not be."""
+    import asyncio  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
+    import sys  # noqa: PLC0415
+
+    from dockersched.recovery import collect_garbage  # noqa: PLC0415
+    from dockersched.store.database import StateStore  # noqa: PLC0415
+
+    store = StateStore(open_state_dir(args))
+    garbage = asyncio.run(collect_garbage(store, keep=max(0, args.keep), dry_run=args.dry_run))
+    verb = "would remove" if args.dry_run else "removed"
+    for thing in garbage.removed:
+        print(f"{verb} {thing}")
+    for name in garbage.leaked:
+        print(f"dockersched: container {name} could not be removed (docker rm -f {name})", file=sys.stderr)
+    if not garbage.removed and not garbage.leaked:
+        print("nothing to remove")
+    return 1 if garbage.leaked else 0

@@ -1,0 +1,35 @@
+"""`dockersched resume [RUN]`: go on with a run that broke off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dockersched.cli.running import add_display, add_state_dir, open_state_dir, show_session
+
+if TYPE_CHECKING:
+    import argparse
+
+HELP = "go on with a run that broke off"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    parser.add_argument("run", metavar="RUN", nargs="?", help="id of the run (the last one that is unfinished)")
+    add_display(parser)
+    add_state_dir(parser)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Goes on with the run; returns its exit code. A run that is finished only gives its exit code again."""
+    import sys  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
+
+    from dockersched.session import Session  # noqa: PLC0415
+    from dockersched.store.database import StateStore  # noqa: PLC0415
+
+    store = StateStore(open_state_dir(args))
+    run = store.run(args.run) if args.run else store.last_unfinished()
+    if run.state is not None:
+        print(f"dockersched: run {run.run_id} is finished: {run.state}", file=sys.stderr)
+        return run.exit_code or 0
+    epic = store.epic(run.run_id)
+    return show_session(args, lambda settings: Session(epic, settings, store))

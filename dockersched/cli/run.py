@@ -1,0 +1,91 @@
+"""`dockersched run EPIC`: run an epic and show what happens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dockersched.cli.running import add_display, add_state_dir, open_state_dir, show_session
+
+if TYPE_CHECKING:
+    import argparse
+
+    from dockersched.epic import Epic
+    from dockersched.store.database import StateStore
+
+HELP = "run an epic, each task in its own sandbox"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    parser.add_argument("epic", metavar="EPIC", help="epic file, YAML or JSON; - reads standard input")
+    parser.add_argument("--max-parallel", metavar="N", help="sandboxes side by side (the epic's own number)")
+    parser.add_argument("--timeout", metavar="DURATION", help="limit for the whole epic, as 90s or 1h30m")
+    parser.add_argument("--fail-fast", action="store_true", help="stop everything at the first failure")
+    parser.add_argument("--new", action="store_true", help="start anew even if the epic's last run is unfinished")
+    add_display(parser)
+    add_state_dir(parser)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Runs the epic; returns the exit code."""
+    from dockersched.epicfile import load, locate  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
+    from dockersched.errors import EpicError  # noqa: PLC0415
+    from dockersched.session import Session  # noqa: PLC0415
+    from dockersched.store.database import StateStore  # noqa: PLC0415
+
+    epic = _with_overrides(load(args.epic), args)
+    store = StateStore(open_state_dir(args))
+    if not args.new:
+        _refuse_to_forget(store, epic.options.epic_id)
+    try:
+        return show_session(args, lambda settings: Session(epic, settings, store))
+    except EpicError as error:  # of the engine's capacity: the problems know the task, not yet the line
+        raise EpicError(locate(error.problems, args.epic)) from error
+
+
+def _refuse_to_forget(store: StateStore, epic_id: str) -> None:
+    """An unfinished run is not silently left behind."""
+    from dockersched.errors import RunOwnedError, StateError  # noqa: PLC0415
+    from dockersched.store.lock import owner_of  # noqa: PLC0415
+
+    last = next((run for run in store.runs() if run.epic_id == epic_id), None)
+    if last is None or last.state is not None:
+        return
+    owner = owner_of(store.run_dir(last.run_id))
+    if owner is not None:
+        raise RunOwnedError(last.run_id, owner, "wait for it, cancel it, or start another with --new")
+    raise StateError(
+        f"the last run of {epic_id!r}, {last.run_id}, is unfinished: "
+        f"`dockersched resume {last.run_id}` goes on with it, `run --new` starts anew"
+    )
+
+
+def _with_overrides(epic: Epic, args: argparse.Namespace) -> Epic:
+    """The epic with what the command line says in place of what the file says."""
+    from dataclasses import replace  # noqa: PLC0415
+
+    from dockersched.errors import EpicError, Problem  # noqa: PLC0415
+    from dockersched.units import parse_duration  # noqa: PLC0415
+
+    options = epic.options
+    if args.fail_fast:
+        options = replace(options, fail_fast=True)
+    for flag, value, name, parse in (
+        ("--max-parallel", args.max_parallel, "max_parallel", _whole_number),
+        ("--timeout", args.timeout, "timeout_s", parse_duration),
+    ):
+        if value is None:
+            continue
+        try:
+            changes: dict[str, Any] = {name: parse(value)}
+            options = replace(options, **changes)
+        except ValueError as error:
+            words = str(error).removeprefix(f"{name} ")
+            raise EpicError([Problem(f"dockersched: {flag} {value}: {words}")]) from error
+    return replace(epic, options=options)
+
+
+def _whole_number(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError("must be a whole number of at least 1")
+    return int(text)

@@ -1,0 +1,94 @@
+"""What the verbs that run an epic share: their options, and showing a session to whoever is watching."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from dockersched.session import Session, SessionSettings
+
+DEFAULT_STATE_DIR = ".dockersched"
+
+
+def add_state_dir(parser: argparse.ArgumentParser) -> None:
+    """Declares `--state-dir`."""
+    parser.add_argument(
+        "--state-dir",
+        metavar="DIR",
+        default=os.environ.get("DOCKERSCHED_STATE_DIR") or DEFAULT_STATE_DIR,
+        help=f"where runs keep their files (DOCKERSCHED_STATE_DIR, {DEFAULT_STATE_DIR})",
+    )
+
+
+def add_display(parser: argparse.ArgumentParser) -> None:
+    """Declares what is shown of a run."""
+    parser.add_argument("--quiet", action="store_true", help="do not show the tasks' output")
+    parser.add_argument("--output", choices=("text", "json"), default="text", help="json prints result.json on stdout")
+
+
+def open_state_dir(args: argparse.Namespace) -> Path:
+    """The state directory, made if need be, and kept out of version control.
+
+    Raises:
+        StateError: it cannot be used.
+    """
+    from dockersched.errors import StateError  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
+
+    path = Path(args.state_dir)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        ignore = path / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+    except OSError as error:
+        raise StateError(
+            f"the state directory {path} cannot be used ({error.strerror}); name another with --state-dir"
+        ) from error
+    return path.resolve()
+
+
+def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Session]) -> int:
+    """Runs the session that `make` builds, showing it as the arguments say; returns the exit code."""
+    import asyncio  # noqa: PLC0415
+
+    from dockersched.report.console import ConsoleReport  # noqa: PLC0415
+    from dockersched.report.document import to_json  # noqa: PLC0415
+    from dockersched.session import SessionSettings  # noqa: PLC0415
+
+    report = ConsoleReport(
+        out=sys.stdout,
+        err=sys.stderr,
+        quiet=args.quiet,
+        summary=args.output == "text",
+        environ=os.environ,
+    )
+    settings = SessionSettings(
+        state_dir=open_state_dir(args),
+        observers=(report.observe,),
+        on_output=None if args.quiet else report.output,
+        progress=report.note,
+    )
+    try:
+        ended = asyncio.run(make(settings).run())
+    finally:
+        report.close()
+    report.finish(ended.result, result_path=_shown(ended.path))
+    if args.output == "json":
+        print(to_json(ended.document))
+    for name in ended.leaked:
+        print(f"dockersched: container {name} could not be removed (docker rm -f {name})", file=sys.stderr)
+    return ended.exit_code
+
+
+def _shown(path: Path) -> str:
+    """A path as a person would type it here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,67 @@
+"""`dockersched validate FILE…`: every problem of epic files, without running anything."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from dockersched.errors import Problem
+
+HELP = "check epic files and list everything that is wrong with them"
+EXIT_BAD_EPIC = 2
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help="epic file, YAML or JSON; - reads standard input")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Checks the files; returns the exit code: 2 when any of them cannot be run."""
+    checked = [_check(source) for source in args.files]
+    return 0 if all(checked) else EXIT_BAD_EPIC
+
+
+def _check(source: str) -> bool:
+    from dockersched.epicfile import load, locate  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
+    from dockersched.errors import EpicError  # noqa: PLC0415
+    from dockersched.graph.capacity import check_capacity  # noqa: PLC0415
+
+    try:
+        epic = load(source)
+    except EpicError as error:
+        return _report(error.problems)
+    capacity = _engine_capacity()
+    if capacity:
+        cpus, memory_bytes = capacity
+        problems = check_capacity(epic.dag, cpus=cpus, memory_bytes=memory_bytes)
+        if problems:
+            return _report(locate(problems, source))
+    tasks = f"{len(epic.dag)} task{'' if len(epic.dag) == 1 else 's'}"
+    print(f"{_shown(source)}: ok ({tasks})")
+    return True
+
+
+@cache
+def _engine_capacity() -> tuple[int, int] | None:
+    """One question to the engine, however many files there are."""
+    from dockersched.sandbox.docker.capacity import engine_capacity  # noqa: PLC0415
+
+    return engine_capacity()
+
+
+def _report(problems: Sequence[Problem]) -> bool:
+    for problem in problems:
+        print(_shown(str(problem)), file=sys.stderr)
+    return False
+
+
+def _shown(line: str) -> str:
+    from dockersched.report.text import one_line  # noqa: PLC0415
+
+    return one_line(line, 2_000)

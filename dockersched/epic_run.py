@@ -1,0 +1,259 @@
+"""The bookkeeping of one run of an epic: what its events mean for the plan, the results and the observers."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from dockersched import ids
+from dockersched.errors import EpicCancelledError, EpicTimeoutError, TaskExecutionError, TransientRunnerError
+from dockersched.events import EpicFinished, EpicStarted, Event, Observer, TaskFinished, TaskRetrying, TaskStarted
+from dockersched.graph.dag import TaskDAG
+from dockersched.graph.plan import Plan
+from dockersched.graph.retry import pause_s, wants_retry
+from dockersched.graph.transitions import FINAL_STATES
+from dockersched.model import EpicExecutionOptions, ScheduledTask
+from dockersched.results import EpicResult, SandboxResult, TaskResult
+from dockersched.sandbox.base import SandboxCancelled, SandboxRunOptions
+from dockersched.states import EpicState, Reason, TaskState
+
+_STOP_DETAILS = {
+    Reason.EPIC_TIMED_OUT: "the epic reached its timeout",
+    Reason.CANCELLED: "the epic was cancelled",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What follows from a sandbox that came back.
+
+    Args:
+        options: of that sandbox.
+        stop: indexes of the sandboxes that must be stopped now.
+        retry_in_s: seconds until its task may start again; None when it is finished.
+    """
+
+    options: SandboxRunOptions
+    stop: Sequence[int] = ()
+    retry_in_s: float | None = None
+
+
+class EpicRun:
+    """What has happened so far in one run; knows neither time limits nor slots nor asyncio."""
+
+    def __init__(self, dag: TaskDAG, options: EpicExecutionOptions, observers: Sequence[Observer]) -> None:
+        self.plan = Plan(dag)
+        self._dag = dag
+        self._options = options
+        self._observers = observers
+        self._run_id = options.run_id or ids.new_run_id()
+        self._results: list[TaskResult | None] = [None] * len(dag)
+        self._in_flight: dict[int, SandboxRunOptions] = {}
+        self._attempts: dict[int, int] = {}
+        self._last: dict[int, SandboxResult] = {}  # of the tasks that wait for a retry, or did
+        self._stop_reason: Reason | None = None
+        self._stop_detail = ""
+        self._started_at = datetime.now(UTC)
+        self._emit(EpicStarted, options.epic_id, self._run_id, tuple(task.id for task in dag))
+
+    def start_next(self) -> tuple[int, SandboxRunOptions]:
+        """Takes the next ready task; returns its index and what to run."""
+        index = self.plan.start_next()
+        attempt = self._attempts[index] = self._attempts.get(index, 0) + 1
+        sandbox = sandbox_options(self._dag.tasks[index], self._options.epic_id, self._run_id, attempt)
+        self._in_flight[index] = sandbox
+        self._emit(TaskStarted, sandbox.task_id, sandbox.sandbox_id, attempt)
+        return index, sandbox
+
+    def settle(self, index: int, outcome: SandboxResult | BaseException) -> Settled:
+        """Takes in how a sandbox came back, and decides what follows from it."""
+        options = self._in_flight.pop(index)
+        sandbox, state, may_retry = _interpret(options.sandbox_id, outcome)
+        if state is TaskState.FAILED and may_retry and self._stop_reason is None:
+            policy = self._dag.tasks[index].retry
+            if wants_retry(policy, sandbox, options.attempt):
+                pause = pause_s(policy, options.attempt, random.random())  # noqa: S311 - only spreads retries
+                self.plan.retry(index)
+                self._last[index] = sandbox
+                self._emit(TaskRetrying, options.task_id, options.attempt, sandbox, pause)
+                return Settled(options, retry_in_s=pause)
+        return Settled(options, stop=self._settle(index, sandbox, state))
+
+    def _settle(self, index: int, sandbox: SandboxResult, state: TaskState) -> list[int]:
+        task_id = self._dag.tasks[index].id
+        attempts = self._attempts[index]
+        if state is TaskState.SUCCEEDED:
+            self._record(index, TaskResult(task_id, state, attempts=attempts, sandbox=sandbox))
+            self.plan.succeed(index)
+            return []
+        if state is TaskState.CANCELLED:
+            reason, detail = self._stop_reason or Reason.CANCELLED, self._stop_detail or "the task was cancelled"
+            self._record(index, TaskResult(task_id, state, reason, detail, None, attempts, sandbox))
+            self._record_never_started(self.plan.cancel(index), state, reason, detail, task_id)
+            return []
+        self._record(index, TaskResult(task_id, state, sandbox.reason, sandbox.detail, None, attempts, sandbox))
+        detail = f"{task_id!r} failed"
+        never_started = self.plan.fail(index)
+        self._record_never_started(never_started, TaskState.UPSTREAM_FAILED, Reason.UPSTREAM_FAILED, detail, task_id)
+        return self.stop(Reason.FAIL_FAST, detail) if self._options.fail_fast else []
+
+    def reject(self, unavailable: Mapping[str, str]) -> None:
+        """Ends the run before anything starts, because some tasks' images cannot be had (why, by task id)."""
+        for task_id, detail in unavailable.items():
+            index = self._dag.index(task_id)
+            if self.plan.state(index) in FINAL_STATES:
+                continue
+            sandbox = sandbox_options(self._dag.tasks[index], self._options.epic_id, self._run_id)
+            reason = Reason.IMAGE_UNAVAILABLE
+            result = SandboxResult(sandbox.sandbox_id, reason=reason, detail=detail, image=sandbox.image)
+            self._record(index, TaskResult(task_id, TaskState.FAILED, reason, detail, sandbox=result))
+            never_started = self.plan.reject(index)
+            cause = f"{task_id!r} failed"
+            self._record_never_started(never_started, TaskState.UPSTREAM_FAILED, Reason.UPSTREAM_FAILED, cause, task_id)
+        self.stop(Reason.IMAGE_UNAVAILABLE, "nothing was started: an image of the epic is unavailable")
+
+    def stop(self, reason: Reason, detail: str = "") -> list[int]:
+        """Starts nothing more; returns the indexes of the running sandboxes, which must be stopped now."""
+        if self._stop_reason is not None:
+            return []
+        self._stop_reason, self._stop_detail = reason, detail or _STOP_DETAILS[reason]
+        stopped = list(self._in_flight)
+        for index in stopped:
+            self.plan.stop(index)
+        waiting = self.plan.cancel_waiting()
+        self._record_never_started(waiting, TaskState.CANCELLED, reason, self._stop_detail, None)
+        return stopped
+
+    def requeue(self, index: int) -> list[int]:
+        """The pause before a task's retry is over; nothing must be stopped for it."""
+        self.plan.requeue(index)
+        return []
+
+    def cancel(self, task_ids: Iterable[str] | None) -> list[int]:
+        """Cancels tasks and all that depends on them, or everything.
+
+        Returns:
+            the indexes of the sandboxes that must be stopped now.
+        """
+        if task_ids is None:
+            return self.stop(Reason.CANCELLED)
+        stopped = []
+        for index in sorted(self._dag.index(task_id) for task_id in task_ids if task_id in self._dag):
+            if index in self._in_flight:
+                if self.plan.state(index) is TaskState.RUNNING:
+                    self.plan.stop(index)
+                    stopped.append(index)
+            elif self.plan.state(index) not in FINAL_STATES:
+                self._withdraw(index)
+        return stopped
+
+    def _withdraw(self, index: int) -> None:
+        task_id = self._dag.tasks[index].id
+        state, reason = TaskState.CANCELLED, Reason.CANCELLED
+        dependents = self.plan.withdraw(index)
+        self._record_never_started([index], state, reason, "the task was cancelled", None)
+        self._record_never_started(dependents, state, reason, f"{task_id!r} was cancelled", task_id)
+
+    def finish(self) -> EpicResult:
+        """The result, once no task is unfinished.
+
+        Raises:
+            TaskExecutionError: not every task succeeded.
+        """
+        tasks = {result.task_id: result for result in self._results if result is not None}
+        state = self._final_state()
+        result = EpicResult(self._options.epic_id, self._run_id, state, tasks, self._started_at, datetime.now(UTC))
+        self._emit(EpicFinished, result)
+        if state is EpicState.TIMED_OUT:
+            raise EpicTimeoutError(_message(result, f"timed out after {self._options.timeout_s:g} s"), result)
+        if state is EpicState.CANCELLED:
+            raise EpicCancelledError(_message(result, "was cancelled"), result)
+        if state is EpicState.FAILED:
+            raise TaskExecutionError(_message(result, "failed"), result)
+        return result
+
+    def _final_state(self) -> EpicState:
+        tasks = [result for result in self._results if result is not None]
+        if all(task.succeeded for task in tasks):
+            return EpicState.SUCCEEDED
+        if self._stop_reason is Reason.EPIC_TIMED_OUT:
+            return EpicState.TIMED_OUT
+        if any(task.state is TaskState.FAILED for task in tasks) and self._stop_reason is not Reason.CANCELLED:
+            return EpicState.FAILED
+        return EpicState.CANCELLED
+
+    def _record_never_started(
+        self, indexes: Sequence[int], state: TaskState, reason: Reason, detail: str, root_cause: str | None
+    ) -> None:
+        for index in indexes:
+            attempts, last = self._attempts.get(index, 0), self._last.get(index)
+            self._record(
+                index, TaskResult(self._dag.tasks[index].id, state, reason, detail, root_cause, attempts, last)
+            )
+
+    def _record(self, index: int, result: TaskResult) -> None:
+        self._results[index] = result
+        self._emit(TaskFinished, result)
+
+    def _emit(self, kind: Callable[..., Event], *fields: object) -> None:
+        if self._observers:
+            event = kind(datetime.now(UTC), *fields)
+            for observer in self._observers:
+                observer(event)
+
+
+def sandbox_options(task: ScheduledTask, epic_id: str, run_id: str, attempt: int = 1) -> SandboxRunOptions:
+    """What a runner is asked to run for one attempt of a task."""
+    return SandboxRunOptions(
+        sandbox_id=ids.sandbox_id(epic_id, task.id),
+        command=task.command,
+        args=task.args,
+        epic_id=epic_id,
+        run_id=run_id,
+        task_id=task.id,
+        attempt=attempt,
+        quota=task.quota,
+        image=task.image,
+        environment=task.environment,
+        working_dir=task.working_dir,
+        user=task.user,
+        network=task.network,
+        timeout_s=task.timeout_s,
+        stop_grace_s=task.stop_grace_s,
+        pull_policy=task.pull_policy,
+    )
+
+
+def _interpret(sandbox_id: str, outcome: SandboxResult | BaseException) -> tuple[SandboxResult, TaskState, bool]:
+    """The result, the state it leads to, and whether it may be tried again at all."""
+    if isinstance(outcome, SandboxCancelled):
+        if outcome.result.reason is Reason.CANCELLED:
+            return outcome.result, TaskState.CANCELLED, False
+        outcome = outcome.result  # it had ended by itself just before it was to be stopped
+    if isinstance(outcome, asyncio.CancelledError):
+        return SandboxResult(sandbox_id, reason=Reason.CANCELLED), TaskState.CANCELLED, False
+    if isinstance(outcome, SandboxResult):
+        return outcome, TaskState.SUCCEEDED if outcome.succeeded else TaskState.FAILED, True
+    if isinstance(outcome, Exception):
+        detail = f"{type(outcome).__name__}: {outcome}"
+    else:
+        detail = f"the runner returned {outcome!r} instead of a SandboxResult"
+    sandbox = SandboxResult(sandbox_id, reason=Reason.ENGINE_ERROR, detail=detail)
+    return sandbox, TaskState.FAILED, isinstance(outcome, TransientRunnerError)
+
+
+def _message(result: EpicResult, what: str) -> str:
+    causes = []
+    for task_id in result.root_cause_ids[:10]:
+        task = result.tasks[task_id]
+        exit_code = f" {task.exit_code}" if task.reason is Reason.EXIT_CODE else ""
+        causes.append(f"{task_id!r} ({task.reason}{exit_code})")
+    more = len(result.root_cause_ids) - len(causes)
+    text = f"epic {result.epic_id!r} {what}"
+    if causes:
+        text += f": {', '.join(causes)}{f' and {more} more' if more else ''} failed"
+    never_started = len(result.failed_task_ids) - len(result.root_cause_ids)
+    return text + (f"; {never_started} dependent task(s) never started" if never_started else "")

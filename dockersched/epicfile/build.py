@@ -1,0 +1,173 @@
+"""From a file's data to an epic: keys checked, defaults merged into every task, the graph checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from dockersched.epic import Epic
+from dockersched.epicfile import values
+from dockersched.epicfile.findings import Finding
+from dockersched.epicfile.spec import BackoffSpec, Defaults, EpicFile, ExitCodesSpec, QuotaSpec, RetrySpec, TaskSpec
+from dockersched.epicfile.wording import to_findings
+from dockersched.errors import EpicError, Problem
+from dockersched.graph.dag import TaskDAG
+from dockersched.graph.problems import find_problems
+from dockersched.model import EpicExecutionOptions, QuotaConfig, RetryPolicy, ScheduledTask
+
+SHELL = "sh"
+SHELL_OPTIONS = ("-eu", "-c")
+
+_DEFAULT_PAUSES = {"initial": "1s", "max": "30s"}
+
+
+def build(data: Any, name: str) -> tuple[Epic | None, list[Finding]]:
+    """The epic that the data describes, or all that is wrong with it."""
+    findings = [*_check_commands(data), *_check_pauses(data)]
+    try:
+        file = EpicFile.model_validate(_without_extensions(data))
+    except ValidationError as error:
+        findings += to_findings(error)
+    else:
+        if not findings:
+            return _epic(file, name)
+    return None, findings + _graph_findings(find_problems(_nodes(data)))
+
+
+def _without_extensions(data: Any) -> Any:
+    """The data without `x-…` keys at the top, which belong to the author's other tools."""
+    if not isinstance(data, dict):
+        return data
+    return {key: value for key, value in data.items() if not key.startswith("x-")}
+
+
+def _tasks(data: Any) -> dict[str, dict[str, Any]]:
+    tasks = data.get("tasks") if isinstance(data, dict) else None
+    return {key: task for key, task in tasks.items() if isinstance(task, dict)} if isinstance(tasks, dict) else {}
+
+
+def _check_commands(data: Any) -> Iterator[Finding]:
+    """A rule over several keys, checked apart so that it is reported beside the faults of single keys."""
+    for task_id, task in _tasks(data).items():
+        path = ("tasks", task_id)
+        if "run" in task and "command" in task:
+            yield Finding("run and command exclude each other: keep one of them", (*path, "run"), at_key=True)
+        elif "run" in task and "args" in task:
+            yield Finding("args belong to command: write them into the script", (*path, "args"), at_key=True)
+        elif "run" not in task and "command" not in task:
+            yield Finding("has neither command nor run: give it one of them", path, at_key=True)
+
+
+def _check_pauses(data: Any) -> Iterator[Finding]:
+    """Another such rule: with a first pause above the longest one, the first would silently not be kept."""
+    shared = _pauses(data.get("defaults") if isinstance(data, dict) else None)
+    for task_id, task in _tasks(data).items():
+        own = _pauses(task)
+        pauses = _DEFAULT_PAUSES | shared | own
+        if _longer(pauses["initial"], pauses["max"]):
+            initial, longest = values.shown(pauses["initial"]), values.shown(pauses["max"])
+            message = f"the first pause (initial: {initial}) is longer than the longest (max: {longest}): change one"
+            path = ("tasks", task_id) if own else ("defaults",)
+            yield Finding(message, (*path, "retry", "backoff", next(iter(own or shared))))
+
+
+def _pauses(task: Any) -> dict[str, Any]:
+    """The pauses that a task or the defaults give, as they are written."""
+    for key in ("retry", "backoff"):
+        task = task.get(key) if isinstance(task, dict) else None
+    return {key: task[key] for key in _DEFAULT_PAUSES if key in task} if isinstance(task, dict) else {}
+
+
+def _longer(initial: Any, longest: Any) -> bool:
+    try:
+        return values.duration(initial) > values.duration(longest)
+    except ValueError:  # reported as what it is
+        return False
+
+
+def _nodes(data: Any) -> list[tuple[str, list[str]]]:
+    """The graph as far as it can be read; an entry that is not an id stays in its position, as an unknown one."""
+    nodes: list[tuple[str, list[str]]] = []
+    for task_id, task in _tasks(data).items():
+        depends_on = task.get("depends_on")
+        ids = depends_on if isinstance(depends_on, list) else []
+        nodes.append((task_id, [entry if isinstance(entry, str) else "" for entry in ids]))
+    return nodes
+
+
+def _graph_findings(problems: list[Problem] | tuple[Problem, ...]) -> list[Finding]:
+    return [Finding(problem.message, problem.path, prefixed=False) for problem in problems]
+
+
+def _epic(file: EpicFile, name: str) -> tuple[Epic | None, list[Finding]]:
+    shared = file.defaults or Defaults()
+    shared_quota, shared_retry = _quota(shared.quota), _retry(shared.retry, RetryPolicy())
+    tasks: list[ScheduledTask] = []
+    findings: list[Finding] = []
+    for task_id, spec in file.tasks.items():
+        try:
+            tasks.append(_task(task_id, spec, shared, shared_quota, shared_retry))
+        except (TypeError, ValueError) as error:  # a rule of the model that the file's models do not have
+            findings.append(Finding(str(error), ("tasks", task_id), at_key=True))
+    if findings:
+        return None, findings
+    try:
+        return Epic(TaskDAG(tasks), _options(file), name), []
+    except EpicError as error:
+        return None, _graph_findings(error.problems)
+
+
+def _options(file: EpicFile) -> EpicExecutionOptions:
+    options = EpicExecutionOptions(timeout_s=file.timeout, fail_fast=bool(file.fail_fast), epic_id=file.epic)
+    return options if file.max_parallel is None else replace(options, max_parallel=file.max_parallel)
+
+
+def _quota(spec: QuotaSpec | None) -> QuotaConfig | None:
+    return None if spec is None else QuotaConfig(cpus=spec.cpus, memory=spec.memory, pids=spec.pids)
+
+
+def _retry(spec: RetrySpec | None, default: RetryPolicy) -> RetryPolicy:
+    """The policy, with every key that is left out taken from `default`; the list `on` is one key."""
+    if spec is None:
+        return default
+    backoff = spec.backoff or BackoffSpec()
+    given: dict[str, Any] = {
+        "limit": spec.limit,
+        "initial_s": backoff.initial,
+        "factor": backoff.factor,
+        "max_s": backoff.max,
+        "jitter": backoff.jitter,
+    }
+    if spec.on is not None:
+        given["on"] = [cause for cause in spec.on if isinstance(cause, str)]
+        listed = [cause.exit_code or () for cause in spec.on if isinstance(cause, ExitCodesSpec)]
+        given["exit_codes"] = [code for codes in listed for code in codes]
+    return replace(default, **{name: value for name, value in given.items() if value is not None})
+
+
+def _task(
+    task_id: str, spec: TaskSpec, shared: Defaults, shared_quota: QuotaConfig | None, shared_retry: RetryPolicy
+) -> ScheduledTask:
+    quota = _quota(spec.quota) or shared_quota
+    if spec.quota is not None and quota is not None and shared_quota is not None:
+        quota = quota.or_default(shared_quota)
+    command, args = (spec.command, spec.args or ()) if spec.run is None else (SHELL, (*SHELL_OPTIONS, spec.run))
+    return ScheduledTask(
+        id=task_id,
+        depends_on=spec.depends_on or (),
+        command=command or "",
+        args=args,
+        quota=quota,
+        image=spec.image or shared.image,
+        environment={**(shared.environment or {}), **(spec.environment or {})},
+        working_dir=spec.working_dir or shared.working_dir,
+        user=spec.user or shared.user,
+        network=spec.network or shared.network,
+        timeout_s=spec.timeout or shared.timeout,
+        stop_grace_s=spec.stop_grace_period or shared.stop_grace_period,
+        pull_policy=spec.pull_policy or shared.pull_policy,
+        retry=_retry(spec.retry, shared_retry),
+    )

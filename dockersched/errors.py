@@ -1,0 +1,129 @@
+"""Every exception that dockersched raises on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dockersched.results import EpicResult
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with an epic.
+
+    Args:
+        message: what is wrong and what to do about it, in one line.
+        path: keys that lead to the place, as `("tasks", "lint", "quota", "memory")`; empty for the whole.
+        file: name of the file, when the epic came from one.
+        line: line in the file, from 1; 0 when unknown.
+        column: column in the file, from 1; 0 when unknown.
+    """
+
+    message: str
+    path: tuple[str | int, ...] = ()
+    file: str | None = None
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        """The problem as `file:line:column: message`, as compilers print it."""
+        if self.file is None:
+            return self.message
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
+
+class DockerschedError(Exception):
+    """Base of all errors of dockersched."""
+
+
+class EpicError(DockerschedError):
+    """An epic that cannot be run; carries every problem found, not only the first."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class StateError(DockerschedError):
+    """State that must not be: an illegal transition, or state on disk that cannot be used."""
+
+
+class RunOwnedError(StateError):
+    """Another process owns the run.
+
+    Attributes:
+        pid: of that process; 0 when it is not known.
+    """
+
+    def __init__(self, run_id: str, pid: int, remedy: str = "wait for it, or cancel the run") -> None:
+        super().__init__(f"run {run_id} is owned by process {pid or 'unknown'}: {remedy}")
+        self.pid = pid
+
+
+class RunnerError(DockerschedError):
+    """The machinery around a sandbox failed; a task's own failure is never an exception."""
+
+
+class TransientRunnerError(RunnerError):
+    """A failure that may be gone at the next try."""
+
+
+class PermanentRunnerError(RunnerError):
+    """A failure that the same call will meet again."""
+
+
+class EngineUnavailableError(TransientRunnerError):
+    """The Docker engine cannot be reached."""
+
+
+class EngineFullError(TransientRunnerError):
+    """The engine has no space left on its disk."""
+
+
+class EngineRefusedError(PermanentRunnerError):
+    """The engine answered a call with an error.
+
+    Attributes:
+        status: HTTP status of the answer.
+        explanation: the engine's words.
+    """
+
+    def __init__(self, status: int, explanation: str) -> None:
+        super().__init__(f"the engine refused ({status}): {explanation}")
+        self.status = status
+        self.explanation = explanation
+
+
+class ImageBuildError(PermanentRunnerError):
+    """One of dockersched's own sandbox images could not be built."""
+
+
+class ImageUnavailableError(PermanentRunnerError):
+    """An image that the epic needs is not on the engine and could not be pulled."""
+
+
+class TaskExecutionError(DockerschedError):
+    """At least one task of an epic failed.
+
+    Attributes:
+        failed_task_ids: the failed tasks and all their never-started transitive dependents, in declaration order.
+        root_cause_ids: the tasks among them that really ran and failed.
+        result: everything known about the epic, the tasks that succeeded included.
+    """
+
+    def __init__(self, message: str, result: EpicResult) -> None:
+        super().__init__(message)
+        self.failed_task_ids: list[str] = result.failed_task_ids
+        self.root_cause_ids: list[str] = result.root_cause_ids
+        self.result = result
+
+
+class EpicTimeoutError(TaskExecutionError):
+    """The epic's own deadline (`timeout_s`) passed before all tasks were finished."""
+
+
+class EpicCancelledError(TaskExecutionError):
+    """The epic was cancelled before all tasks were finished."""

@@ -1,0 +1,60 @@
+"""What happens in a run, as typed values; everything that watches a run sees the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from dockersched.results import EpicResult, SandboxResult, TaskResult
+
+
+@dataclass(frozen=True, slots=True)
+class EpicStarted:
+    """An epic begins; `task_ids` are in declaration order."""
+
+    at: datetime
+    epic_id: str
+    run_id: str
+    task_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStarted:
+    """A task got a slot; its sandbox is being made."""
+
+    at: datetime
+    task_id: str
+    sandbox_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRetrying:
+    """An attempt did not succeed and another one follows after a pause, in which the task holds no slot."""
+
+    at: datetime
+    task_id: str
+    attempt: int
+    sandbox: SandboxResult
+    pause_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFinished:
+    """A task reached its final state, whether or not it ever started."""
+
+    at: datetime
+    result: TaskResult
+
+
+@dataclass(frozen=True, slots=True)
+class EpicFinished:
+    """All dispatched sandboxes have settled."""
+
+    at: datetime
+    result: EpicResult
+
+
+Event = EpicStarted | TaskStarted | TaskRetrying | TaskFinished | EpicFinished
+Observer = Callable[[Event], None]

@@ -1,0 +1,175 @@
+"""Where every task of a run stands: the one mutable object of the core, with a single writer."""
+
+from collections import deque
+from collections.abc import Iterable
+from functools import cache
+
+from dockersched.errors import StateError
+from dockersched.graph.dag import TaskDAG
+from dockersched.graph.transitions import FINAL_STATES, TRANSITIONS
+from dockersched.states import TaskState
+
+_History = tuple[TaskState, ...]
+
+
+class Plan:
+    """The states of a graph's tasks, by index, and which of them may start.
+
+    The ready set is kept up as tasks end: over a whole run that costs O(tasks + dependencies). Tasks become ready
+    in the order in which their last dependency succeeded; those released together, in declaration order.
+    Not thread-safe: one coordinator owns it.
+    """
+
+    def __init__(self, dag: TaskDAG) -> None:
+        self._dag = dag
+        self._unmet = list(dag.dependency_counts)
+        self._histories: list[_History] = [(TaskState.PENDING,)] * len(dag)
+        self._ready: deque[int] = deque()
+        self.unfinished = len(dag)
+        """How many tasks are not in a final state."""
+        for index, count in enumerate(self._unmet):
+            if count == 0:
+                self._move(index, TaskState.READY)
+                self._ready.append(index)
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether a task may start now."""
+        return bool(self._ready)
+
+    def state(self, index: int) -> TaskState:
+        """Where a task stands."""
+        return self._histories[index][-1]
+
+    def start_next(self) -> int:
+        """Takes the first ready task into RUNNING and returns its index."""
+        index = self._ready.popleft()
+        self._move(index, TaskState.RUNNING)
+        return index
+
+    def stop(self, index: int) -> None:
+        """A running task is being stopped; it keeps its slot until it has ended."""
+        self._move(index, TaskState.STOPPING)
+
+    def succeed(self, index: int) -> None:
+        """A task succeeded: dependents that waited for it alone become ready."""
+        self._move(index, TaskState.SUCCEEDED)
+        for dependent in self._dag.dependents[index]:
+            self._unmet[dependent] -= 1
+            if self._unmet[dependent] == 0 and self.state(dependent) is TaskState.PENDING:
+                self._move(dependent, TaskState.READY)
+                self._ready.append(dependent)
+
+    def retry(self, index: int) -> None:
+        """A running task will be tried again; until then it holds no slot."""
+        self._move(index, TaskState.RETRYING)
+
+    def requeue(self, index: int) -> bool:
+        """The pause before a retry is over; False when the task was cancelled meanwhile."""
+        if self.state(index) is not TaskState.RETRYING:
+            return False
+        self._move(index, TaskState.READY)
+        self._ready.append(index)
+        return True
+
+    def fail(self, index: int) -> list[int]:
+        """A task failed: its transitive dependents can never start.
+
+        Returns:
+            the dependents that this failure moved to UPSTREAM_FAILED, in declaration order.
+        """
+        self._move(index, TaskState.FAILED)
+        return self._cascade(index, TaskState.UPSTREAM_FAILED)
+
+    def reject(self, index: int) -> list[int]:
+        """A task that has not started can never start; its transitive dependents cannot either.
+
+        Returns:
+            the dependents that this moved to UPSTREAM_FAILED, in declaration order.
+        """
+        if self.state(index) is TaskState.READY:
+            self._ready.remove(index)
+        return self.fail(index)
+
+    def cancel(self, index: int) -> list[int]:
+        """A running or stopping task was cancelled: its dependents can never start.
+
+        Returns:
+            the dependents that this moved to CANCELLED, in declaration order.
+        """
+        self._move(index, TaskState.CANCELLED)
+        return self._cascade(index, TaskState.CANCELLED)
+
+    def withdraw(self, index: int) -> list[int]:
+        """A task that has not started, or waits for a retry, was cancelled: its dependents can never start.
+
+        Returns:
+            the dependents that this moved to CANCELLED, in declaration order.
+        """
+        if self.state(index) is TaskState.READY:
+            self._ready.remove(index)
+        return self.cancel(index)
+
+    def cancel_waiting(self) -> list[int]:
+        """Cancels every task that has not started; returns their indexes in declaration order."""
+        self._ready.clear()
+        waiting = (TaskState.PENDING, TaskState.READY, TaskState.RETRYING)
+        cancelled = [index for index in range(len(self._histories)) if self.state(index) in waiting]
+        for index in cancelled:
+            self._move(index, TaskState.CANCELLED)
+        return cancelled
+
+    def check(self) -> None:
+        """Verifies what must hold at any moment; for tests.
+
+        Raises:
+            StateError: an invariant is broken.
+        """
+        states = [self.state(index) for index in range(len(self._histories))]
+        _require(self.unfinished == sum(state not in FINAL_STATES for state in states), "unfinished is miscounted")
+        _require(len(self._ready) == len(set(self._ready)), "a task is ready twice")
+        _require(set(self._ready) == _indexes(states, TaskState.READY), "the ready queue differs from the states")
+        for index, task in enumerate(self._dag):
+            dependencies = {states[self._dag.index(dependency)] for dependency in task.depends_on}
+            may_run = dependencies <= {TaskState.SUCCEEDED}
+            if TaskState.RUNNING in self._histories[index] or states[index] is TaskState.READY:
+                _require(may_run, f"{task.id!r} is past PENDING before its dependencies succeeded")
+            if states[index] is TaskState.PENDING:
+                _require(not may_run, f"{task.id!r} waits for nothing")
+                dead = {TaskState.FAILED, TaskState.UPSTREAM_FAILED, TaskState.CANCELLED}
+                _require(not dependencies & dead, f"{task.id!r} waits for a task that can never succeed")
+
+    def _cascade(self, index: int, state: TaskState) -> list[int]:
+        moved: list[int] = []
+        frontier = [index]
+        while frontier:
+            for dependent in self._dag.dependents[frontier.pop()]:
+                if self.state(dependent) is TaskState.PENDING:
+                    self._move(dependent, state)
+                    moved.append(dependent)
+                    frontier.append(dependent)
+        return sorted(moved)
+
+    def _move(self, index: int, state: TaskState) -> None:
+        history = self._histories[index]
+        if state not in TRANSITIONS[history[-1]]:
+            path = " -> ".join(history)
+            raise StateError(f"task {self._dag.tasks[index].id!r} cannot become {state} after {path}")
+        self._histories[index] = _longer(history, state)
+        if state in FINAL_STATES:
+            self.unfinished -= 1
+
+
+@cache
+def _longer(history: _History, state: TaskState) -> _History:
+    """Tasks share their histories, which are few: one for each task is what a garbage collector walks through."""
+    return (*history, state)
+
+
+def _indexes(states: Iterable[TaskState], wanted: TaskState) -> set[int]:
+    return {index for index, state in enumerate(states) if state is wanted}
+
+
+def _require(holds: bool, message: str) -> None:  # noqa: FBT001 - an assertion with a name
+    if not holds:
+        raise StateError(message)

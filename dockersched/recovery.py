@@ -1,0 +1,156 @@
+"""Mends what processes that died left behind: containers without an owner, runs without an end, old runs."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from dockersched import ids
+from dockersched.epic_run import EpicRun
+from dockersched.errors import RunOwnedError, TaskExecutionError
+from dockersched.report.document import result_document, write_json_atomically
+from dockersched.results import EpicResult, SandboxResult
+from dockersched.sandbox.docker.calls import EngineCalls
+from dockersched.sandbox.docker.connect import Engine, connect
+from dockersched.sandbox.docker.translate import LABEL_PREFIX, LABEL_RUN
+from dockersched.states import Reason
+from dockersched.store.database import StateStore
+from dockersched.store.journal import Journal
+from dockersched.store.lock import own_run, owner_of
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """What was removed, or would be, in words; and the names of containers that could not be removed."""
+
+    removed: Sequence[str]
+    leaked: Sequence[str]
+
+
+async def end_orphan(store: StateStore, run_id: str) -> list[str]:
+    """Ends a run whose owner died: its containers are removed, what has no record is cancelled.
+
+    Returns:
+        names of containers that could not be removed.
+
+    Raises:
+        RunOwnedError: it has an owner after all.
+        RunnerError: the engine failed.
+    """
+    engine = await connect()
+    try:
+        with own_run(store.run_dir(run_id)):
+            found = await _ours(engine, f"{LABEL_RUN}={run_id}")
+            leaked = await _remove_all(engine, found.get(run_id, ()))
+            journal = Journal(store, run_id)
+            epic_id = store.run(run_id).epic_id
+            for task_id, attempt in journal.unfinished():
+                cancelled = SandboxResult(ids.sandbox_id(epic_id, task_id), reason=Reason.CANCELLED)
+                await journal.record(task_id, attempt, cancelled)
+            result = _as_recorded(store, run_id, journal)
+            path = store.run_dir(run_id) / "result.json"
+            write_json_atomically(path, result_document(result))
+            store.finish_run(run_id, str(result.state), result.exit_code)
+            return leaked
+    finally:
+        store.close()
+        engine.close()
+
+
+def _as_recorded(store: StateStore, run_id: str, journal: Journal) -> EpicResult:
+    """The result of a run in which nothing more starts: what is on record stands, the rest is cancelled."""
+    epic = store.epic(run_id)
+    run = EpicRun(epic.dag, epic.options, ())
+    without_record = []
+    while run.plan.has_ready:
+        index, options = run.start_next()
+        known = journal.result(journal.on_engine(options))
+        if known is None:
+            without_record.append(index)
+        elif run.settle(index, known).retry_in_s is not None:
+            run.plan.requeue(index)
+    if run.plan.unfinished:
+        run.stop(Reason.CANCELLED)
+        for index in without_record:
+            run.settle(index, asyncio.CancelledError())
+    try:
+        return run.finish()
+    except TaskExecutionError as error:
+        return error.result
+
+
+async def collect_garbage(store: StateStore, *, keep: int, dry_run: bool) -> Garbage:
+    """Removes containers of this state directory's runs that nobody owns, and all but the newest finished runs.
+
+    Containers with our labels whose run this state directory does not know, or whose name does not agree with their
+    labels, belong to somebody else.
+    """
+    removed: list[str] = []
+    leaked: list[str] = []
+    runs = store.runs()
+    engine = await connect()
+    try:
+        found = await _ours(engine, f"{LABEL_PREFIX}.sandbox")
+        for run in runs:
+            names = found.get(run.run_id, [])
+            with _without_owner(store.run_dir(run.run_id), dry_run=dry_run) as is_free:
+                if names and is_free:
+                    failed = [] if dry_run else await _remove_all(engine, names)
+                    leaked += failed
+                    removed += [f"container {name} of run {run.run_id}" for name in names if name not in failed]
+    finally:
+        engine.close()
+    for run in [run for run in runs if run.state is not None][keep:]:
+        with _without_owner(store.run_dir(run.run_id), dry_run=dry_run) as is_free:
+            if is_free:
+                removed.append(f"run {run.run_id} of {run.epic_id} ({run.state})")
+                if not dry_run:
+                    shutil.rmtree(store.run_dir(run.run_id), ignore_errors=True)
+                    store.forget_run(run.run_id)
+    return Garbage(removed, leaked)
+
+
+@contextmanager
+def _without_owner(run_dir: Path, *, dry_run: bool) -> Iterator[bool]:
+    """Whether nobody owns a run; nobody comes to own it while the block runs."""
+    if dry_run or not run_dir.exists():
+        yield owner_of(run_dir) is None
+        return
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(own_run(run_dir))
+        except RunOwnedError:
+            yield False
+        else:
+            yield True
+
+
+async def _ours(engine: Engine, label: str) -> dict[str, list[str]]:
+    """The names of the containers with a label that dockersched made, by run."""
+    names: dict[str, list[str]] = {}
+    for container in await engine.pool.call(lambda calls: calls.list_run(label)):
+        labels = container.get("Labels") or {}
+        name, run_id = _name(labels), labels.get(LABEL_RUN, "")
+        if f"/{name}" in (container.get("Names") or ()):
+            names.setdefault(run_id, []).append(name)
+    return names
+
+
+def _name(labels: Mapping[str, str]) -> str:
+    epic_id, run_id, task_id, attempt = (
+        labels.get(f"{LABEL_PREFIX}.{key}", "") for key in ("epic", "run", "task", "attempt")
+    )
+    return ids.container_name(epic_id, run_id, task_id, int(attempt)) if attempt.isdecimal() else ""
+
+
+async def _remove_all(engine: Engine, names: Iterable[str]) -> list[str]:
+    """Removes containers side by side; returns the names of those that could not be removed."""
+    names = list(names)
+    removals = (engine.pool.call(partial(EngineCalls.remove, container=name)) for name in names)
+    outcomes = await asyncio.gather(*removals, return_exceptions=True)
+    return [name for name, outcome in zip(names, outcomes, strict=True) if isinstance(outcome, BaseException)]

@@ -1,0 +1,59 @@
+"""Writing to a person's terminal or pipe, which may be slow, full, gone or in another encoding."""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+from typing import TextIO
+
+
+class Stream:
+    """Takes text for stdout or stderr; once the reader is gone, it takes everything and writes nothing.
+
+    It writes to the file descriptor itself: a thread that is stuck there holds no lock of Python's own
+    buffers, which would abort the interpreter when it ends.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.encoding = getattr(file, "encoding", None) or "utf-8"
+        self.gone = False
+        """Whether the reader has hung up."""
+        self.written = 0
+        """Bytes taken by the reader so far."""
+        try:
+            self._descriptor: int | None = file.fileno()
+        except (OSError, AttributeError, io.UnsupportedOperation):
+            self._descriptor = None
+
+    def isatty(self) -> bool:
+        """Whether a terminal reads it."""
+        return self._file.isatty()
+
+    def write(self, text: str) -> int:
+        """Writes all of the text; blocks while the reader does."""
+        data = text.encode(self.encoding, "backslashreplace")
+        try:
+            if self._descriptor is None:
+                self._file.write(data.decode(self.encoding))
+                self.written += len(data)
+            else:
+                self._file.flush()
+                self._write_all(self._descriptor, memoryview(data))
+        except (OSError, ValueError):  # ValueError: the file is closed
+            self.gone = True
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is ever held back."""
+
+    def _write_all(self, descriptor: int, data: memoryview) -> None:
+        while data and not self.gone:
+            try:
+                count = os.write(descriptor, data)
+            except BlockingIOError:  # another process that shares the terminal made it non-blocking
+                select.select([], [descriptor], [])
+                continue
+            self.written += count
+            data = data[count:]

@@ -1,0 +1,92 @@
+"""Text from untrusted places made fit for a terminal, and colours.
+
+Whatever comes out of a sandbox may try to steer the terminal that shows it: move the cursor over other lines,
+set the clipboard, reorder what is read. Only what is written here as an escape sequence is one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_STEERING = re.compile(
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f"  # C0 but the tab, DEL, C1
+    "\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"  # bidi and invisible
+    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+    "\ud800-\udfff]"  # lone surrogates: no encoding has them
+)
+_UTF8_CONTINUATION = range(0x80, 0xC0)
+_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+_TASK_CODES = ("36", "35", "33", "34", "32", "96", "95", "93", "94", "92")
+"""Red is kept for failures."""
+
+
+def printable(text: str, limit: int | None = None) -> str:
+    r"""The text with everything that could steer a terminal written out (`\x1b`, `\u202e`); tabs stay.
+
+    Args:
+        text: anything.
+        limit: characters after which it is cut, with a mark.
+    """
+    if limit is not None and len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return text if text.isprintable() else _STEERING.sub(_written_out, text)
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """The text on one line, printable and bounded."""
+    return printable(" ".join(text.split()), limit)
+
+
+def count_of(number: int, noun: str) -> str:
+    """A number of things: `1 task`, `1,000 tasks`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def decode(data: bytes, limit: int) -> str:
+    """A line of task output, printable; cut after `limit` bytes with a mark, never inside a character."""
+    if len(data) <= limit:
+        return printable(data.decode("utf-8", "replace"))
+    end = limit
+    while end > limit - 4 and data[end] in _UTF8_CONTINUATION:
+        end -= 1
+    return printable(data[:end].decode("utf-8", "replace")) + " … (line cut)"
+
+
+class Paint:
+    """Colours text, or leaves it alone.
+
+    Args:
+        enabled: whether the reader shows colours.
+    """
+
+    def __init__(self, *, enabled: bool) -> None:
+        self.enabled = enabled
+
+    def __call__(self, text: str, *styles: str) -> str:
+        """The text in these styles: `bold`, `dim` or a colour."""
+        return self._wrap(text, ";".join(_CODES[style] for style in styles))
+
+    def task(self, text: str, task_id: str) -> str:
+        """The text in the colour of a task, the same in every run."""
+        return self._wrap(text, _TASK_CODES[crc32(task_id.encode("utf-8", "replace")) % len(_TASK_CODES)])
+
+    def _wrap(self, text: str, codes: str) -> str:
+        return f"\x1b[{codes}m{text}\x1b[0m" if self.enabled and codes else text
+
+
+def colours_wanted(environ: Mapping[str, str], *, terminal: bool) -> bool:
+    """Whether to colour (https://no-color.org, https://force-color.org)."""
+    if environ.get("NO_COLOR"):
+        return False
+    if environ.get("FORCE_COLOR"):
+        return environ["FORCE_COLOR"] != "0"
+    return terminal and environ.get("TERM") != "dumb"
+
+
+def _written_out(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")

@@ -1,0 +1,95 @@
+"""How states and reasons are said to a person."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dockersched.report.text import one_line, printable
+from dockersched.states import Reason, TaskState
+from dockersched.units import format_bytes, format_duration
+
+if TYPE_CHECKING:
+    from dockersched.results import TaskResult
+
+_PATH_MAX = 4_096
+
+STATE_STYLES = {
+    TaskState.SUCCEEDED: "green",
+    TaskState.FAILED: "red",
+    TaskState.UPSTREAM_FAILED: "yellow",
+    TaskState.CANCELLED: "yellow",
+    TaskState.RUNNING: "cyan",
+}
+
+_SENTENCES = {
+    Reason.KILLED: "was killed, not by dockersched; the engine saw no lack of memory, which it can miss",
+    Reason.NOT_FOUND: "its command was not found in the image",
+    Reason.NOT_EXECUTABLE: "its command cannot be executed",
+    Reason.BAD_USER: "its user does not exist in the image",
+    Reason.BAD_WORKING_DIR: "its working directory cannot be used",
+    Reason.QUOTA_NOT_APPLIED: "the engine did not apply its quota, so it was not run",
+    Reason.REJECTED: "the engine refused to make its sandbox",
+    Reason.INTERRUPTED: "its sandbox was lost while it ran",
+    Reason.ENGINE_ERROR: "the engine failed, not the task",
+    Reason.CANCELLED: "was cancelled",
+    Reason.FAIL_FAST: "was stopped because another task failed",
+    Reason.EPIC_TIMED_OUT: "was stopped at the epic's timeout",
+    Reason.UPSTREAM_FAILED: "never started, because a task it depends on failed",
+}
+
+
+def reason_words(task: TaskResult) -> str:
+    """The reason in a few words, for a table or a line: `exit_code 3`, `oom_killed`, `because of lint`."""
+    if task.reason is None:
+        return ""
+    if task.reason is Reason.UPSTREAM_FAILED and task.root_cause is not None:
+        return f"because of {one_line(task.root_cause, 64)}"
+    if task.reason is Reason.EXIT_CODE:
+        return f"exit_code {task.exit_code}"
+    return str(task.reason)
+
+
+def reason_sentence(task: TaskResult) -> str:
+    """What the reason means for this task, to follow its id."""
+    match task.reason:
+        case None:
+            return "succeeded"
+        case Reason.EXIT_CODE:
+            return f"ended with exit code {task.exit_code}"
+        case Reason.TIMED_OUT:
+            return f"still ran at its time limit and was stopped{_after(task)}"
+        case Reason.OOM_KILLED:
+            return f"used more than its {_memory(task)}"
+        case Reason.IMAGE_UNAVAILABLE:
+            image = task.sandbox.image if task.sandbox else None
+            return f"its image{f' {one_line(image)}' if image else ''} is not available"
+        case reason:
+            return _SENTENCES[reason]
+
+
+def path_words(path: str | os.PathLike[str]) -> str:
+    """A path as short as it can be copied: relative where it lies below the working directory."""
+    text = os.fspath(path)
+    with suppress(FileNotFoundError):  # the working directory itself may be gone
+        text = text.removeprefix(f"{Path.cwd()}{os.sep}")
+    return printable(text, _PATH_MAX)
+
+
+def duration_words(task: TaskResult) -> str:
+    """How long it ran; empty when it did not."""
+    return "" if task.duration_s is None else format_duration(max(0.0, task.duration_s))
+
+
+def _after(task: TaskResult) -> str:
+    duration = duration_words(task)
+    return f" after {duration}" if duration else ""
+
+
+def _memory(task: TaskResult) -> str:
+    for quota in (task.sandbox.quota_effective, task.sandbox.quota_requested) if task.sandbox else ():
+        if quota is not None and quota.memory_bytes is not None:
+            return f"{format_bytes(quota.memory_bytes)} of memory"
+    return "memory quota"

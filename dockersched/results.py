@@ -1,0 +1,151 @@
+"""What comes back: how each sandbox, each task and the epic ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from dockersched.model import QuotaConfig
+from dockersched.states import EpicState, Reason, TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class LogSummary:
+    """A task's output on disk.
+
+    Args:
+        path: where the log file is.
+        size_bytes: its size.
+        truncated: the task wrote more than is kept; what is missing is the beginning.
+        complete: False when the engine could not hand out all it had.
+    """
+
+    path: str
+    size_bytes: int
+    truncated: bool = False
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxResult:
+    """How one sandbox ended. A failure of the task is data here, never an exception.
+
+    Args:
+        sandbox_id: the identity given in the options.
+        exit_code: of the sandbox's process; None when it never ran or was lost.
+        reason: why it did not succeed; left out, it follows from `exit_code`.
+        detail: one line for people, such as the engine's own words.
+        started_at, finished_at: of the sandbox's process, by the engine's clock, UTC.
+        image, image_digest: what it ran in.
+        quota_requested, quota_effective: the limits asked for, and those read back from the engine.
+        log: where its output is.
+        oom_event: something in the sandbox was killed for lack of memory, even if the task itself went on.
+    """
+
+    sandbox_id: str
+    exit_code: int | None = None
+    reason: Reason | None = None
+    detail: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    image: str | None = None
+    image_digest: str | None = None
+    quota_requested: QuotaConfig | None = None
+    quota_effective: QuotaConfig | None = None
+    log: LogSummary | None = None
+    oom_event: bool = False
+
+    def __post_init__(self) -> None:
+        """Derives the reason where the exit code alone tells it."""
+        if self.reason is None and self.exit_code != 0:
+            reason = Reason.ENGINE_ERROR if self.exit_code is None else Reason.EXIT_CODE
+            object.__setattr__(self, "reason", reason)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the task did what it should: exit code 0, and nothing that speaks against it."""
+        return self.exit_code == 0 and self.reason is None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """How one task ended.
+
+    Args:
+        task_id: the task.
+        state: its final state.
+        reason: why it did not succeed; None when it did.
+        detail: one line for people.
+        root_cause: for a task that never started, the failed task that it is due to.
+        attempts: sandboxes started for it.
+        sandbox: the last attempt's sandbox; None for a task that never started.
+    """
+
+    task_id: str
+    state: TaskState
+    reason: Reason | None = None
+    detail: str = ""
+    root_cause: str | None = None
+    attempts: int = 0
+    sandbox: SandboxResult | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the task succeeded."""
+        return self.state is TaskState.SUCCEEDED
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code of the last attempt's process."""
+        return self.sandbox.exit_code if self.sandbox else None
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds the sandbox's process ran, by the engine's clock."""
+        if self.sandbox is None or self.sandbox.started_at is None or self.sandbox.finished_at is None:
+            return None
+        return (self.sandbox.finished_at - self.sandbox.started_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class EpicResult:
+    """How an epic ended.
+
+    Args:
+        epic_id, run_id: which one.
+        state: of the whole.
+        tasks: results by task id, in declaration order.
+        started_at, finished_at: wall clock, UTC.
+    """
+
+    epic_id: str
+    run_id: str
+    state: EpicState
+    tasks: Mapping[str, TaskResult]
+    started_at: datetime
+    finished_at: datetime
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every task succeeded."""
+        return self.state is EpicState.SUCCEEDED
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a program that ran this epic: 0, 1 (a task failed), 4 (epic timeout), 130 (cancelled)."""
+        return _EXIT_CODES[self.state]
+
+    @property
+    def root_cause_ids(self) -> list[str]:
+        """The tasks that really ran and failed, in declaration order."""
+        return [task.task_id for task in self.tasks.values() if task.state is TaskState.FAILED]
+
+    @property
+    def failed_task_ids(self) -> list[str]:
+        """The failed tasks and their never-started transitive dependents, in declaration order."""
+        failed = (TaskState.FAILED, TaskState.UPSTREAM_FAILED)
+        return [task.task_id for task in self.tasks.values() if task.state in failed]
+
+
+_EXIT_CODES = {EpicState.SUCCEEDED: 0, EpicState.FAILED: 1, EpicState.TIMED_OUT: 4, EpicState.CANCELLED: 130}

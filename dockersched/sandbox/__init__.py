@@ -1,0 +1,1 @@
+"""Where sandboxes run: the runner's contract, a fake for tests, and the Docker engine."""

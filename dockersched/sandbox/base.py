@@ -1,0 +1,115 @@
+"""The contract between the scheduler and whatever runs sandboxes."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from dockersched.model import Network, PullPolicy, QuotaConfig
+from dockersched.results import SandboxResult
+from dockersched.states import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxRunOptions:
+    """Everything a runner needs for one attempt of one task.
+
+    Args:
+        sandbox_id: built from epic id and task id, unique by construction.
+        command, args: the program and its arguments, never passed through a shell.
+        epic_id, run_id, task_id, attempt: the identity of this attempt; attempts count from 1.
+        the rest: as in `dockersched.ScheduledTask`; None is the runner's default.
+    """
+
+    sandbox_id: str
+    command: str
+    args: Sequence[str] = ()
+    epic_id: str = "epic"
+    run_id: str = "run"
+    task_id: str = "task"
+    attempt: int = 1
+    quota: QuotaConfig | None = None
+    image: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, hash=False)
+    working_dir: str | None = None
+    user: str | None = None
+    network: Network | None = None
+    timeout_s: float | None = None
+    stop_grace_s: float | None = None
+    pull_policy: PullPolicy | None = None
+
+
+class SandboxCancelled(asyncio.CancelledError):
+    """Raised by `run` on cancellation once the sandbox is gone, when there is something to tell about it."""
+
+    def __init__(self, result: SandboxResult) -> None:
+        super().__init__()
+        self.result = result
+
+
+@runtime_checkable
+class SandboxRunner(Protocol):
+    """What the scheduler needs of a runner. `run` alone is enough.
+
+    The contract of `run`:
+    - It is called on the event loop and never blocks it; calls for different sandboxes run side by side.
+    - A task's own failure is data in the result. An exception means that the machinery failed
+      (`dockersched.errors.RunnerError`); the scheduler records it as `engine_error` and goes on.
+    - It is idempotent by identity (epic, run, task, attempt): called again for an attempt that is already there,
+      it adopts that sandbox and never starts it a second time.
+    - The timeout is the runner's: at `timeout_s` after the start the sandbox is stopped, then killed, and the
+      result says `timed_out`.
+    - When the coroutine is cancelled, the sandbox is stopped, and only when it is gone does the coroutine end: with
+      `asyncio.CancelledError`, or with its subclass `SandboxCancelled` that carries what is known.
+    - The result is final: when it is returned, no process of the sandbox is alive.
+    """
+
+    async def run(self, options: SandboxRunOptions) -> SandboxResult:
+        """Runs one sandbox to its end."""
+        ...
+
+
+class StopJournal:
+    """Remembers why sandboxes are stopped, before they are; this one remembers nothing.
+
+    Without it, a runner that dies between a kill and its record would leave an exit code that tells nothing.
+    """
+
+    def stopped_for(self, options: SandboxRunOptions) -> Reason | None:  # noqa: ARG002
+        """Why an earlier process was about to stop this attempt; None when none was."""
+        return None
+
+    async def stopping(self, options: SandboxRunOptions, reason: Reason) -> None:
+        """The attempt is about to be stopped; it is not until this returns."""
+
+
+class SandboxBackend(ABC):
+    """A runner with more than `run`; the defaults of everything else do nothing."""
+
+    @abstractmethod
+    async def run(self, options: SandboxRunOptions) -> SandboxResult:
+        """Runs one sandbox to its end, as `SandboxRunner` says."""
+
+    async def prepare(self, sandboxes: Sequence[SandboxRunOptions]) -> Mapping[str, str]:  # noqa: ARG002
+        """Gets the images of a run, each one once, before the first sandbox starts.
+
+        Returns:
+            for each task whose image cannot be had, by task id, why.
+
+        Raises:
+            RunnerError: the machinery failed.
+        """
+        return {}
+
+    def discard(self, options: SandboxRunOptions) -> None:  # noqa: B027 - an optional hook
+        """The result is on record: what is left of the sandbox may go. Returns at once, works in the background."""
+
+    async def sweep(self, run_id: str) -> list[str]:  # noqa: ARG002
+        """Removes whatever of a run is left; returns the names of what could not be removed."""
+        return []
+
+    async def aclose(self) -> None:  # noqa: B027 - an optional hook
+        """Waits for work in the background and lets go of threads and connections."""

@@ -1,0 +1,134 @@
+"""The batches of engine calls in a sandbox's life, each for one thread: launch and collect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from dockersched.errors import EngineRefusedError, RunnerError
+from dockersched.model import QuotaConfig
+from dockersched.sandbox.docker import outcome, translate
+from dockersched.sandbox.docker.calls import EngineCalls
+from dockersched.sandbox.docker.health import EngineHealth
+from dockersched.sandbox.docker.logfile import CollectedLog, collect
+from dockersched.states import Reason
+
+_LOG_TRIES = 3
+
+
+class LaunchRefusedError(RunnerError):
+    """The sandbox could not be started; that is the task's outcome."""
+
+    def __init__(self, reason: Reason, detail: str, effective: QuotaConfig | None = None) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.effective = effective
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A container that was started, now or by an earlier call; `started_at` is known of an earlier one."""
+
+    container_id: str
+    effective: QuotaConfig
+    has_ended: bool
+    started_at: datetime | None
+
+
+def launch(calls: EngineCalls, name: str, body: Mapping[str, Any], requested: QuotaConfig) -> Launched:
+    """Creates a container, makes sure that its limits are in effect, and starts it.
+
+    Raises:
+        LaunchRefusedError: the engine refuses it, or does not apply a limit.
+        RunnerError: the machinery failed.
+    """
+    try:
+        container_id = calls.create_or_find(name, body)
+        inspected = calls.inspect(container_id)
+        effective = translate.effective_quota(inspected)
+        if difference := translate.quota_difference(requested, effective):
+            raise LaunchRefusedError(Reason.QUOTA_NOT_APPLIED, difference, effective)
+        if not outcome.was_started(inspected["State"]):
+            calls.start(container_id)
+    except EngineRefusedError as refused:
+        reason = outcome.classify_refusal(refused.status, refused.explanation)
+        raise LaunchRefusedError(reason, refused.explanation) from refused
+    state = inspected["State"]
+    return Launched(container_id, effective, outcome.has_ended(state), outcome.parse_time(state["StartedAt"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What is left of a sandbox that ended."""
+
+    ending: outcome.Ending
+    log: CollectedLog | None
+
+
+def collect_ended(
+    calls: EngineCalls,
+    container_id: str,
+    *,
+    stopped_for: Reason | None,
+    log_path: Path | None,
+    log_bytes: int,
+    shown_bytes: int,
+    health: EngineHealth,
+    connected_at: datetime,
+) -> Collected | None:
+    """How a container ended, and its output; None when it has not ended.
+
+    Args:
+        calls: to the engine.
+        container_id: the container's id or name.
+        stopped_for: why we stopped it; None when we did not.
+        log_path: where its output goes; None keeps it nowhere.
+        log_bytes: how much of it the engine keeps.
+        shown_bytes: how much was shown live.
+        health: when the engine was out of reach.
+        connected_at: since when we know.
+    """
+    inspected = calls.inspect_or_none(container_id)
+    if inspected is None:
+        gone = outcome.Ending(None, stopped_for or Reason.INTERRUPTED, "the container was removed by somebody else")
+        return Collected(gone, None)
+    if not outcome.has_ended(inspected["State"]):
+        return None
+    log = _whole_log(calls, container_id, log_path, log_bytes, shown_bytes)
+    ending = outcome.classify_exit(inspected["State"], stopped_for=stopped_for, log_head=log.head)
+    if stopped_for is None and _is_doubtful(calls, inspected["Id"], ending, health, connected_at):
+        ending = outcome.doubted(ending)
+    if log.summary and ending.started_at and health.was_full_since(ending.started_at):
+        log = replace(log, summary=replace(log.summary, complete=False))
+    return Collected(ending, log)
+
+
+def _whole_log(
+    calls: EngineCalls, container_id: str, log_path: Path | None, log_bytes: int, shown_bytes: int
+) -> CollectedLog:
+    """The container's log; read again when it was cut, and after that taken as it is."""
+    tries = 0
+    while True:
+        tries += 1
+        log = collect(calls.read_log(container_id), log_path, limit_bytes=log_bytes, shown_bytes=shown_bytes)
+        if log.complete or tries == _LOG_TRIES:
+            return log
+
+
+def _is_doubtful(
+    calls: EngineCalls, container_id: str, ending: outcome.Ending, health: EngineHealth, connected_at: datetime
+) -> bool:
+    """Whether a daemon that went down may have ended the container.
+
+    It ended while the engine was out of reach, or before we came, and the daemon that answers now is not the one that
+    started it.
+    """
+    if ending.started_at is None or ending.finished_at is None:
+        return False
+    if ending.finished_at >= connected_at and not health.was_lost_at(ending.finished_at):
+        return False
+    return not calls.remembers(container_id, "start", ending.started_at)

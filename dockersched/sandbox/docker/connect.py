@@ -1,0 +1,116 @@
+"""Connects to an engine: finds it, agrees on an API version once, and learns how large it is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from docker.api import APIClient
+
+from dockersched.errors import EngineUnavailableError
+from dockersched.sandbox.docker.calls import EngineCalls
+from dockersched.sandbox.docker.connection import EngineEndpoint, make_client, resolve_endpoint
+from dockersched.sandbox.docker.dial import fetch_version
+from dockersched.sandbox.docker.health import EngineHealth
+from dockersched.sandbox.docker.pool import EnginePool
+
+_CONNECT_TIMEOUT_S = 5.0
+CALL_TIMEOUT_S = 60.0
+_NEWEST_API = (1, 43)
+_OLDEST_API = (1, 41)
+_MOST_STARTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A Docker engine that answers.
+
+    Args:
+        endpoint: where it is.
+        version: its own version.
+        api_version: that all calls use.
+        cpus, memory_bytes: of its host.
+        connected_at: by its own clock.
+        health: what is known of its outages.
+        pool: runs calls to it.
+    """
+
+    endpoint: EngineEndpoint
+    version: str
+    api_version: str
+    cpus: int
+    memory_bytes: int
+    connected_at: datetime
+    health: EngineHealth = field(repr=False)
+    pool: EnginePool = field(repr=False)
+
+    def close(self) -> None:
+        """Lets the threads go."""
+        self.pool.close()
+
+
+async def connect(environ: Mapping[str, str] = os.environ, *, call_timeout_s: float = CALL_TIMEOUT_S) -> Engine:
+    """The engine that the docker command would use in this environment.
+
+    Args:
+        environ: the environment.
+        call_timeout_s: seconds after which a call counts as not answered.
+
+    Raises:
+        EngineUnavailableError: none answers there, or it is too old.
+    """
+    endpoint = resolve_endpoint(environ)
+    version = await asyncio.to_thread(fetch_version, endpoint, _CONNECT_TIMEOUT_S)
+    api = min(_parse(version.api), _NEWEST_API)
+    if api < _OLDEST_API:
+        raise EngineUnavailableError(
+            f"the engine at {endpoint} is too old ({version.engine}, API {version.api}): use 20.10 or newer"
+        )
+    api_version = f"{api[0]}.{api[1]}"
+    closing = threading.Event()
+
+    def client() -> APIClient:
+        return make_client(endpoint, version=api_version, timeout=call_timeout_s)
+
+    info = await asyncio.to_thread(_info, client)
+    clock = _Clock(datetime.fromisoformat(str(info["SystemTime"])), time.monotonic())
+    health = EngineHealth(clock.now)
+    cpus, memory_bytes = int(info["NCPU"]), int(info["MemTotal"])
+    pool = EnginePool(
+        lambda: EngineCalls(client(), closing, health),
+        # Measured on two cores: two to four starts at a time are fastest, more only make each one longer.
+        starts=min(2 * cpus, _MOST_STARTS),
+        closing=closing,
+    )
+    return Engine(endpoint, version.engine, api_version, cpus, memory_bytes, clock.start, health, pool)
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """The engine's time: what it said once, carried on by our monotonic clock, which nobody sets."""
+
+    start: datetime
+    monotonic_start: float
+
+    def now(self) -> datetime:
+        return self.start + timedelta(seconds=time.monotonic() - self.monotonic_start)
+
+
+def _info(client: Callable[[], APIClient]) -> dict[str, Any]:
+    connected = client()
+    calls = EngineCalls(connected, threading.Event(), EngineHealth(lambda: datetime.now(UTC)))
+    try:
+        return calls.info()
+    finally:
+        calls.close()
+
+
+def _parse(version: str) -> tuple[int, int]:
+    major, _, minor = version.partition(".")
+    return int(major), int(minor)

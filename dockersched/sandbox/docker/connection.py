@@ -1,0 +1,174 @@
+"""Which engine to talk to, and how.
+
+Resolution follows the docker command (https://docs.docker.com/engine/manage-resources/contexts/). It is done
+with the standard library alone, as `make run` asks for it before the SDK (0.2 s to import) is worth loading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from dockersched.errors import EngineUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from docker.api import APIClient
+
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+DEFAULT_SOURCE = "default socket"
+SCHEMES = ("unix", "tcp", "http", "https", "ssh")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Files of a TLS connection; `verify` is false when the server's certificate is taken on trust."""
+
+    ca: Path | None
+    cert: Path | None
+    key: Path | None
+    verify: bool
+
+    @classmethod
+    def in_folder(cls, folder: Path, *, verify: bool) -> TlsFiles:
+        """The files that docker keeps in a certificate folder: `ca.pem`, `cert.pem`, `key.pem`."""
+        ca, cert, key = (
+            path if path.is_file() else None for path in (folder / f"{name}.pem" for name in ("ca", "cert", "key"))
+        )
+        return cls(ca, cert, key, verify)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEndpoint:
+    """Where the engine is.
+
+    Args:
+        host: `unix:///path`, `tcp://name:port` or `ssh://[user@]name[:port]`.
+        tls: TLS files of a `tcp://` endpoint; None for plain TCP.
+        source: what named the endpoint, in words for a person.
+    """
+
+    host: str
+    tls: TlsFiles | None
+    source: str
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nobody chose this endpoint."""
+        return self.source == DEFAULT_SOURCE
+
+    def __str__(self) -> str:
+        return f"{self.host} ({self.source})"
+
+
+def resolve_endpoint(environ: Mapping[str, str] = os.environ) -> EngineEndpoint:
+    """The endpoint that the docker command would use in this environment.
+
+    Precedence: `DOCKER_HOST` (with `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH`), `DOCKER_CONTEXT`, the current
+    context of docker's `config.json` (in `DOCKER_CONFIG` or `~/.docker`), the default socket.
+
+    Raises:
+        EngineUnavailableError: the context does not exist or the address cannot be understood.
+    """
+    config = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME", "~")).expanduser() / ".docker")
+    if host := environ.get("DOCKER_HOST"):
+        return _endpoint(host, _tls_from_environ(environ, config), "DOCKER_HOST")
+    if name := environ.get("DOCKER_CONTEXT"):
+        return _from_context(name, config, "DOCKER_CONTEXT")
+    if name := _current_context(config):
+        return _from_context(name, config, str(config / "config.json"))
+    return EngineEndpoint(DEFAULT_HOST, None, DEFAULT_SOURCE)
+
+
+def make_client(endpoint: EngineEndpoint, *, version: str, timeout: float) -> APIClient:
+    """An SDK client for one batch of calls; building it makes no request.
+
+    Args:
+        endpoint: where the engine is.
+        version: API version, negotiated once by the caller.
+        timeout: seconds to wait for an answer, on each call.
+    """
+    from docker.api import APIClient  # noqa: PLC0415 (0.2 s to import)
+    from docker.tls import TLSConfig  # noqa: PLC0415
+
+    options: dict[str, Any] = {"version": version, "timeout": timeout}
+    if endpoint.host.startswith("ssh://"):
+        from dockersched.sandbox.docker.ssh import SshAdapter  # noqa: PLC0415
+
+        client = APIClient(base_url=DEFAULT_HOST, **options)
+        client.mount("http+docker://", SshAdapter(endpoint, timeout))
+        return client
+    if endpoint.tls is not None:
+        files = endpoint.tls
+        pair = (str(files.cert), str(files.key)) if files.cert and files.key else None
+        options["tls"] = TLSConfig(client_cert=pair, ca_cert=str(files.ca) if files.ca else None, verify=files.verify)
+    client = APIClient(base_url=endpoint.host, **options)
+    # REQUESTS_CA_BUNDLE would replace the engine's own authority, and a proxy is no way to an engine.
+    client.trust_env = False
+    return client
+
+
+def _endpoint(host: str, tls: TlsFiles | None, source: str) -> EngineEndpoint:
+    url = urlsplit(host if "://" in host else f"tcp://{host}")
+    remedy = "use unix:///path, tcp://host:port or ssh://user@host"
+    try:
+        port = url.port
+    except ValueError as error:
+        raise EngineUnavailableError(f"{source} is '{host}', which is no engine address: {remedy}.") from error
+    if url.scheme not in SCHEMES or not (url.path if url.scheme == "unix" else url.hostname):
+        raise EngineUnavailableError(f"{source} is '{host}', which is no engine address: {remedy}.")
+    if url.scheme in ("unix", "ssh"):
+        return EngineEndpoint(host, None, source)
+    if url.scheme == "https" and tls is None:
+        tls = TlsFiles(None, None, None, verify=True)
+    name = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+    return EngineEndpoint(f"tcp://{name}:{port or (2376 if tls else 2375)}", tls, source)
+
+
+def _tls_from_environ(environ: Mapping[str, str], config: Path) -> TlsFiles | None:
+    verify = bool(environ.get("DOCKER_TLS_VERIFY"))
+    folder = environ.get("DOCKER_CERT_PATH")
+    if not verify and not folder:
+        return None
+    return TlsFiles.in_folder(Path(folder) if folder else config, verify=verify)
+
+
+def _current_context(config: Path) -> str | None:
+    path = config / "config.json"
+    try:
+        name = json.loads(path.read_text("utf-8")).get("currentContext")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, AttributeError) as error:
+        raise EngineUnavailableError(
+            f"{path} cannot be read as docker's configuration ({error}). Repair it, or set DOCKER_HOST."
+        ) from error
+    return str(name) if name else None
+
+
+def _from_context(name: str, config: Path, source: str) -> EngineEndpoint:
+    if name == "default":
+        return EngineEndpoint(DEFAULT_HOST, None, DEFAULT_SOURCE)
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    meta = config / "contexts" / "meta" / digest / "meta.json"
+    try:
+        docker = json.loads(meta.read_text("utf-8"))["Endpoints"]["docker"]
+        host, verify = str(docker["Host"]), not docker.get("SkipTLSVerify", False)
+    except FileNotFoundError as error:
+        raise EngineUnavailableError(
+            f"There is no docker context '{name}' (named by {source}). "
+            "`docker context ls` lists them; `docker context use NAME` or DOCKER_HOST chooses another."
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EngineUnavailableError(
+            f"The docker context '{name}' cannot be read from {meta} ({error!r}). Make it anew, or set DOCKER_HOST."
+        ) from error
+    folder = config / "contexts" / "tls" / digest / "docker"
+    tls = TlsFiles.in_folder(folder, verify=verify) if folder.is_dir() else None
+    return _endpoint(host, tls, f"context {name}")

@@ -1,0 +1,239 @@
+"""One attempt's container, from its launch to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dockersched.errors import EngineFullError, EngineUnavailableError, RunnerError
+from dockersched.log import Logger
+from dockersched.results import SandboxResult
+from dockersched.sandbox.base import SandboxRunOptions, StopJournal
+from dockersched.sandbox.docker import batches
+from dockersched.sandbox.docker.calls import EngineCalls
+from dockersched.sandbox.docker.connect import Engine
+from dockersched.sandbox.docker.outcome import Ending
+from dockersched.sandbox.docker.streams import open_stream, payloads
+from dockersched.sandbox.docker.watcher import ExitWatcher
+from dockersched.states import Reason
+
+T = TypeVar("T")
+OnOutput = Callable[[str, bytes], None]
+
+_FOLLOW_AFTER_S = 0.2
+_FOLLOW_BYTES = 2**20
+_KILL_LIMIT_S = 10.0
+_OUTAGE_LIMIT_S = 60.0
+_FULL_LIMIT_S = 300.0
+_PATIENCE_S = 1.0
+# An out-of-memory flag can come a moment after the exit.
+_OOM_FLAG_DELAY_S = 0.1
+
+log = Logger("container")
+
+
+class Container:
+    """Launches a container, waits for its end or its deadline, and tells how it ended."""
+
+    def __init__(
+        self,
+        options: SandboxRunOptions,
+        *,
+        known: SandboxResult,
+        name: str,
+        body: Mapping[str, Any],
+        engine: Engine,
+        watcher: ExitWatcher,
+        log_path: Path | None,
+        log_bytes: int,
+        on_output: OnOutput | None,
+        journal: StopJournal,
+    ) -> None:
+        self.name = name
+        self._options = options
+        self._body = body
+        self._engine = engine
+        self._watcher = watcher
+        self._log_path = log_path
+        self._log_bytes = log_bytes
+        self._on_output = on_output
+        self._journal = journal
+        self._exited = watcher.watch(name)
+        self._following: asyncio.Task[None] | None = None
+        self._known = known
+        self._stopped_for: Reason | None = None
+        self._shown_bytes = 0
+
+    async def run(self) -> SandboxResult:
+        """Launches the container and waits for its end.
+
+        Raises:
+            LaunchRefusedError: it could not be started.
+            RunnerError: the machinery failed.
+        """
+        quota = self._options.quota
+        assert quota is not None  # noqa: S101 - the runner fills in defaults
+        launch = partial(batches.launch, name=self.name, body=self._body, requested=quota)
+        launched = await self._patiently(lambda: self._engine.pool.start(launch))
+        result = self._known = replace(self._known, quota_effective=launched.effective)
+        self._watcher.started(self.name)
+        self._stopped_for = self._journal.stopped_for(self._options)
+        if launched.has_ended:
+            return await self._collect(result, self._stopped_for)
+        if self._on_output:
+            self._following = asyncio.create_task(self._follow())
+        try:
+            async with asyncio.timeout(0 if self._stopped_for else self._remaining_s(launched)):
+                return await self._ended(result)
+        except TimeoutError:
+            await self._stop(Reason.TIMED_OUT)
+            return await self._collect(result, self._stopped_for)
+        finally:
+            self._stop_following()
+
+    async def end(self, reason: Reason) -> SandboxResult:
+        """Stops the container if there is one, waits until it is gone, and tells what is known of it."""
+        result = self._known
+        try:
+            found = await self._call(partial(EngineCalls.find_ours, name=self.name, labels=self._body["Labels"]))
+            if found is None:
+                return replace(result, exit_code=None, reason=reason)
+            await self._stop(reason)
+            result = await self._collect(result, self._stopped_for)
+        except RunnerError as error:
+            result = replace(result, exit_code=None, reason=reason, detail=str(error))
+        with suppress(RunnerError):  # the sweep at the end of the run tells what is left
+            await self._call(partial(EngineCalls.remove_ours, name=self.name, labels=self._body["Labels"]))
+        return result
+
+    async def _ended(self, result: SandboxResult) -> SandboxResult:
+        """Waits for the end. A hint is no proof: it looks, and waits on if the container still runs."""
+        while True:
+            await self._exited
+            collected = await self._collect_if_ended(None)
+            if collected is not None:
+                return self._result(result, collected)
+            self._exited = self._watcher.watch(self.name)
+            self._watcher.started(self.name)
+
+    async def _collect(self, result: SandboxResult, stopped_for: Reason | None) -> SandboxResult:
+        collected = await self._collect_if_ended(stopped_for)
+        if collected is None:
+            raise EngineUnavailableError(f"the engine says that {self.name} still runs after it was killed")
+        return self._result(result, collected)
+
+    async def _collect_if_ended(self, stopped_for: Reason | None) -> batches.Collected | None:
+        self._stop_following()  # what it has not shown by now comes from the log
+        batch = partial(
+            batches.collect_ended,
+            container_id=self.name,
+            stopped_for=stopped_for,
+            log_path=self._log_path,
+            log_bytes=self._log_bytes,
+            shown_bytes=self._shown_bytes,
+            health=self._engine.health,
+            connected_at=self._engine.connected_at,
+        )
+        collected = await self._call(batch)
+        if collected is not None and collected.ending.reason is Reason.KILLED:
+            await asyncio.sleep(_OOM_FLAG_DELAY_S)
+            collected = await self._call(batch)
+        if collected is not None and self._on_output and collected.log and collected.log.unseen:
+            self._on_output(self._options.task_id, collected.log.unseen)
+        return collected
+
+    def _result(self, result: SandboxResult, collected: batches.Collected) -> SandboxResult:
+        ending = collected.ending
+        return replace(
+            result,
+            exit_code=ending.exit_code,
+            reason=ending.reason,
+            detail=self._explained(ending),
+            oom_event=ending.oom_event,
+            started_at=ending.started_at,
+            finished_at=ending.finished_at,
+            log=collected.log.summary if collected.log else None,
+        )
+
+    def _explained(self, ending: Ending) -> str:
+        if ending.reason is Reason.NOT_FOUND and " " in self._options.command:
+            return f"{ending.detail}: command is the program alone; its arguments go into args, a script into run"
+        return ending.detail
+
+    def _remaining_s(self, launched: batches.Launched) -> float:
+        """Seconds until the deadline, which counts from the start, whoever started it."""
+        timeout_s = self._options.timeout_s or 0
+        if launched.started_at is None:
+            return timeout_s
+        return timeout_s - (self._engine.health.now() - launched.started_at).total_seconds()
+
+    async def _stop(self, reason: Reason) -> None:
+        """Stops the process, politely and then not, unless it has ended by itself before.
+
+        The first reason stands, and is noted before the signal: a second order to stop can break in at any moment.
+        """
+        is_first = self._stopped_for is None
+        self._stopped_for = self._stopped_for or reason
+        await self._journal.stopping(self._options, reason)
+        if not await self._call(partial(EngineCalls.kill, container=self.name, signal="SIGTERM")):
+            if is_first:
+                self._stopped_for = None
+            return
+        try:
+            async with asyncio.timeout(self._options.stop_grace_s):
+                await self._wait_exit()
+        except TimeoutError:
+            await self._call(partial(EngineCalls.kill, container=self.name, signal="SIGKILL"))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_KILL_LIMIT_S):
+                    await self._wait_exit()
+
+    async def _wait_exit(self) -> None:
+        """Waits until the container may have ended; every waiting is on a future of its own."""
+        if self._exited.cancelled():
+            self._exited = self._watcher.watch(self.name)
+            self._watcher.started(self.name)
+        await self._exited
+
+    async def _follow(self) -> None:
+        """Shows the output while it grows. Display only: the log file is read after the exit."""
+        await asyncio.sleep(_FOLLOW_AFTER_S)
+        path = f"/v{self._engine.api_version}/containers/{self.name}/logs?follow=1&stdout=1&stderr=1"
+        try:
+            async with open_stream(self._engine.endpoint, path) as reader:
+                async for data in payloads(reader):
+                    if self._on_output:
+                        self._on_output(self._options.task_id, data)
+                    self._shown_bytes += len(data)
+                    if self._shown_bytes >= _FOLLOW_BYTES:
+                        return
+        except EngineUnavailableError as error:
+            log.info("container.follow_failed", name=self.name, error=str(error))
+
+    def _stop_following(self) -> None:
+        if self._following:
+            self._following.cancel()
+
+    async def _call(self, batch: Callable[[EngineCalls], T]) -> T:
+        return await self._patiently(lambda: self._engine.pool.call(batch))
+
+    async def _patiently(self, submit: Callable[[], Awaitable[T]]) -> T:
+        """Repeats a batch until the engine is back, or has room again, within bounds; every batch may be repeated."""
+        began = time.monotonic()
+        while True:
+            try:
+                return await submit()
+            except EngineUnavailableError:
+                if time.monotonic() - began > _OUTAGE_LIMIT_S:
+                    raise
+            except EngineFullError as error:
+                log.warning("engine.full", name=self.name, error=str(error))
+                if time.monotonic() - began > _FULL_LIMIT_S:
+                    raise
+            await asyncio.sleep(_PATIENCE_S)

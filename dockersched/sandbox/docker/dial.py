@@ -1,0 +1,135 @@
+"""Raw connections to the engine: one socket, whatever the endpoint's kind."""
+
+from __future__ import annotations
+
+import atexit
+import http.client
+import json
+import socket
+import subprocess
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from dockersched.errors import EngineUnavailableError
+
+if TYPE_CHECKING:
+    import ssl
+
+    from dockersched.sandbox.docker.connection import EngineEndpoint, TlsFiles
+
+_ssh_processes: list[subprocess.Popen[bytes]] = []
+_ssh_processes_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineVersion:
+    """Versions that an engine reports: its own, and the newest API that it speaks."""
+
+    engine: str
+    api: str
+
+
+def dial(endpoint: EngineEndpoint, timeout: float) -> socket.socket:
+    """A connected socket that speaks HTTP with the engine; the caller closes it.
+
+    Args:
+        endpoint: where the engine is.
+        timeout: seconds for connecting; also left set on the socket.
+
+    Raises:
+        OSError: nothing answers there.
+    """
+    url = urlsplit(endpoint.host)
+    if url.scheme == "unix":
+        return _dial_unix(url.path, timeout)
+    if url.scheme == "ssh":
+        return _dial_ssh(endpoint.host, timeout)
+    plain = socket.create_connection((url.hostname or "", url.port or 0), timeout)
+    if endpoint.tls is None:
+        return plain
+    try:
+        return tls_context(endpoint.tls).wrap_socket(plain, server_hostname=url.hostname)
+    except BaseException:
+        plain.close()
+        raise
+
+
+def fetch_version(endpoint: EngineEndpoint, timeout: float) -> EngineVersion:
+    """Ask the engine for its versions: proof that it answers.
+
+    Raises:
+        EngineUnavailableError: it does not answer, or not as an engine does.
+    """
+    connection = http.client.HTTPConnection("localhost")
+    try:
+        connection.sock = dial(endpoint, timeout)
+        connection.request("GET", "/version")
+        body = json.loads(connection.getresponse().read())
+        return EngineVersion(engine=str(body["Version"]), api=str(body["ApiVersion"]))
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+        reason = str(error) or repr(error)
+        raise EngineUnavailableError(f"No Docker engine answers at {endpoint}: {reason}") from error
+    finally:
+        connection.close()
+
+
+def _dial_unix(path: str, timeout: float) -> socket.socket:
+    connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connected.settimeout(timeout)
+        connected.connect(path)
+    except BaseException:
+        connected.close()
+        raise
+    return connected
+
+
+def _dial_ssh(host: str, timeout: float) -> socket.socket:
+    # The far end of a socket pair becomes ssh's stdin and stdout, so that timeouts work as on any socket
+    # (the SDK's own ssh transport reads a pipe and cannot time out), and closing ours ends ssh.
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            process = subprocess.Popen(
+                [*ssh_command(host), "docker", "system", "dial-stdio"],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                start_new_session=True,
+            )
+        except BaseException:
+            ours.close()
+            raise
+    with _ssh_processes_lock:
+        _ssh_processes[:] = [process, *(other for other in _ssh_processes if other.poll() is None)]
+    ours.settimeout(timeout)
+    return ours
+
+
+@atexit.register
+def _end_ssh_processes() -> None:
+    for process in _ssh_processes:
+        process.terminate()
+        process.wait()
+
+
+def ssh_command(host: str) -> list[str]:
+    """The ssh command line that reaches `ssh://[user@]name[:port]`."""
+    url = urlsplit(host)
+    user = ["-l", url.username] if url.username else []
+    port = ["-p", str(url.port)] if url.port else []
+    return ["ssh", *user, *port, "-T", "-o", "BatchMode=yes", "--", url.hostname or ""]
+
+
+def tls_context(files: TlsFiles) -> ssl.SSLContext:
+    """The TLS settings that an endpoint's files ask for."""
+    import ssl  # noqa: PLC0415 (slow to import, seldom needed)
+
+    context = ssl.create_default_context(cafile=files.ca)
+    if not files.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if files.cert and files.key:
+        context.load_cert_chain(files.cert, files.key)
+    return context

@@ -1,0 +1,60 @@
+"""When the engine could not be reached, or was full, by its own clock: what ended then is not taken at its word."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+# A connection can be accepted a moment after the daemon has begun to stop containers (32 ms seen with 26.1).
+_MARGIN = timedelta(seconds=1)
+
+
+class EngineHealth:
+    """Notes each call to the engine; used by several threads.
+
+    A daemon that goes down stops the containers, and what they end with then looks like an end of their own. The last
+    call that is known to have come before that is the one that was begun last, of those that were answered.
+
+    Args:
+        now: the time by the engine's clock.
+    """
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self.now = now
+        self._lock = threading.Lock()
+        self._last_good = now()
+        self._lost_at: datetime | None = None
+        self._outages: list[tuple[datetime, datetime]] = []
+        self._full_at: datetime | None = None
+
+    def answered(self, begun_at: datetime) -> None:
+        """A call that was begun at this time was answered."""
+        with self._lock:
+            if self._lost_at is not None:
+                self._outages.append((self._lost_at, self.now()))
+                self._lost_at = None
+            self._last_good = max(self._last_good, begun_at)
+
+    def lost(self) -> None:
+        """A call was not answered."""
+        with self._lock:
+            if self._lost_at is None:
+                self._lost_at = self._last_good - _MARGIN
+
+    def full(self) -> None:
+        """The engine said that it has no space left."""
+        with self._lock:
+            self._full_at = self.now()
+
+    def was_lost_at(self, moment: datetime) -> bool:
+        """Whether the engine was out of reach at this time, as far as is known."""
+        with self._lock:
+            if self._lost_at is not None and moment >= self._lost_at:
+                return True
+            return any(begin <= moment <= end for begin, end in self._outages)
+
+    def was_full_since(self, moment: datetime) -> bool:
+        """Whether the engine had no space left at this time or later."""
+        with self._lock:
+            return self._full_at is not None and self._full_at >= moment

@@ -1,0 +1,109 @@
+"""Resolves each image of a run once: builds our own, pulls others by policy, and pins what was found."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from dockersched.errors import EngineRefusedError, ImageBuildError, ImageUnavailableError
+from dockersched.model import PullPolicy
+from dockersched.sandbox.docker import image_build
+from dockersched.sandbox.docker.calls import EngineCalls
+from dockersched.sandbox.docker.pool import EnginePool
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedImage:
+    """An image on the engine.
+
+    Args:
+        image_id: its content id, which containers are made from, so that a tag may move meanwhile.
+        digest: its registry digest where it has one, else the content id.
+    """
+
+    image_id: str
+    digest: str
+
+
+class ImageResolver:
+    """Resolves images, each one once however many sandboxes ask for it."""
+
+    def __init__(self, pool: EnginePool, progress: Progress) -> None:
+        self._pool = pool
+        self._progress = progress
+        self._pinned: dict[str, ResolvedImage] = {}
+        self._resolutions: dict[tuple[str, PullPolicy], asyncio.Task[ResolvedImage]] = {}
+
+    async def resolve(self, reference: str, policy: PullPolicy) -> ResolvedImage:
+        """The image of this name.
+
+        Raises:
+            ImageUnavailableError: it is not there and cannot be got.
+            RunnerError: the machinery failed.
+        """
+        if reference in self._pinned:
+            return self._pinned[reference]
+        key = (reference, policy)
+        if key not in self._resolutions:
+            batch = partial(_obtain, reference=reference, policy=policy, progress=self._progress)
+            self._resolutions[key] = asyncio.create_task(self._pool.call(batch))
+        # One caller that is cancelled must not take the image from the others.
+        return await asyncio.shield(self._resolutions[key])
+
+    def pin(self, images: Mapping[str, tuple[str, str]]) -> None:
+        """Takes images as resolved already: id and digest, by name."""
+        self._pinned.update({name: ResolvedImage(*found) for name, found in images.items()})
+
+    def resolved(self) -> dict[str, tuple[str, str]]:
+        """Id and digest of every image that was resolved, by name."""
+        found = {name: (image.image_id, image.digest) for name, image in self._pinned.items()}
+        for (name, _), task in self._resolutions.items():
+            if task.done() and not task.cancelled() and task.exception() is None:
+                found[name] = (task.result().image_id, task.result().digest)
+        return found
+
+    async def aclose(self) -> None:
+        """Gives up what is still being resolved."""
+        for task in self._resolutions.values():
+            task.cancel()
+        await asyncio.gather(*self._resolutions.values(), return_exceptions=True)
+
+
+def _obtain(calls: EngineCalls, *, reference: str, policy: PullPolicy, progress: Progress) -> ResolvedImage:
+    if image_build.is_ours(reference):
+        name = reference.removeprefix("dockersched/").partition(":")[0]
+        try:
+            image_build.ensure(calls.client, name, progress)
+        except ImageBuildError as error:
+            raise ImageUnavailableError(str(error)) from error
+        found = calls.inspect_image(reference)
+    else:
+        found = None if policy == "always" else calls.inspect_image(reference)
+        if found is None and policy != "never":
+            _pull(calls, reference, progress)
+            found = calls.inspect_image(reference)
+    if found is None:
+        raise ImageUnavailableError(
+            f"image {reference!r} is not on the engine and its pull policy is {policy!r}; "
+            f"load it (docker pull {reference}) or allow the pull"
+        )
+    return ResolvedImage(str(found["Id"]), _digest(found))
+
+
+def _pull(calls: EngineCalls, reference: str, progress: Progress) -> None:
+    try:
+        calls.pull(reference, progress)
+    except EngineRefusedError as refused:
+        raise ImageUnavailableError(
+            f"image {reference!r} is not on the engine and could not be pulled: {refused.explanation}"
+        ) from refused
+
+
+def _digest(inspected: dict[str, Any]) -> str:
+    digests = inspected.get("RepoDigests") or ()
+    return str(digests[0]).rpartition("@")[2] if digests else str(inspected["Id"])

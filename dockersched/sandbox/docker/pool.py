@@ -1,0 +1,68 @@
+"""The few threads in which blocking engine calls run, so that the event loop never does."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from dockersched.sandbox.docker.calls import EngineCalls
+
+T = TypeVar("T")
+
+_CALL_THREADS = 4
+
+
+class EnginePool:
+    """Runs batches of engine calls in threads; their number does not grow with the sandboxes.
+
+    Starts have threads of their own: the engine starts fastest with about as many starts in flight as it has cores,
+    and a slow start must not hold up a kill.
+
+    Args:
+        connect: makes the calls of one batch; each batch gets a client of its own, which no other thread shares.
+        starts: starts in flight.
+        closing: set when retries should give up.
+    """
+
+    def __init__(self, connect: Callable[[], EngineCalls], *, starts: int, closing: threading.Event) -> None:
+        self._connect = connect
+        self._closing = closing
+        self._starts = ThreadPoolExecutor(starts, "dockersched-start")
+        self._calls = ThreadPoolExecutor(_CALL_THREADS, "dockersched-call")
+
+    async def start(self, batch: Callable[[EngineCalls], T]) -> T:
+        """Runs a batch that starts a container."""
+        return await self._submit(self._starts, batch)
+
+    async def call(self, batch: Callable[[EngineCalls], T]) -> T:
+        """Runs any other batch."""
+        return await self._submit(self._calls, batch)
+
+    def close(self) -> None:
+        """Lets the threads go once they are idle; retries give up."""
+        self._closing.set()
+        self._starts.shutdown(wait=False, cancel_futures=True)
+        self._calls.shutdown(wait=False, cancel_futures=True)
+
+    async def _submit(self, executor: ThreadPoolExecutor, batch: Callable[[EngineCalls], T]) -> T:
+        future = executor.submit(self._run, batch)
+        outcome = asyncio.wrap_future(future)
+        try:
+            return await asyncio.shield(outcome)
+        except asyncio.CancelledError:
+            # A thread cannot be interrupted, and who cleans up must know that the batch has had its effect.
+            if not future.cancel():
+                await asyncio.wait([outcome])
+                outcome.exception()
+            raise
+
+    def _run(self, batch: Callable[[EngineCalls], T]) -> T:
+        calls = self._connect()
+        try:
+            return batch(calls)
+        finally:
+            calls.close()

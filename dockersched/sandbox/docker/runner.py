@@ -1,0 +1,194 @@
+"""Runs each sandbox as a container of a Docker engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+from dockersched import ids
+from dockersched.errors import ImageUnavailableError, RunnerError
+from dockersched.log import Logger
+from dockersched.results import SandboxResult
+from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunOptions, StopJournal
+from dockersched.sandbox.docker import batches, translate
+from dockersched.sandbox.docker.calls import EngineCalls
+from dockersched.sandbox.docker.connect import CALL_TIMEOUT_S, Engine, connect
+from dockersched.sandbox.docker.container import Container, OnOutput
+from dockersched.sandbox.docker.defaults import SandboxDefaults
+from dockersched.sandbox.docker.images import ImageResolver, Progress
+from dockersched.sandbox.docker.watcher import ExitWatcher
+from dockersched.states import Reason
+
+log = Logger("runner")
+
+
+class DockerRunner(SandboxBackend):
+    """Runs sandboxes on a Docker engine; make one with `connect`, and use it on one event loop.
+
+    Args:
+        engine: the engine to run on.
+        logs_dir: folder for `<task>.log` files; None keeps no logs.
+        defaults: what a sandbox gets when its options are silent.
+        on_output: called on the event loop with a task's id and output while it runs; display only.
+        progress: called, from a thread, with a line about an image that is built or pulled.
+        journal: told why a sandbox is stopped, before it is.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        logs_dir: Path | None = None,
+        defaults: SandboxDefaults | None = None,
+        on_output: OnOutput | None = None,
+        progress: Progress | None = None,
+        journal: StopJournal | None = None,
+    ) -> None:
+        self.engine = engine
+        self._logs_dir = logs_dir
+        self._defaults = defaults or SandboxDefaults()
+        self._on_output = on_output
+        self.images = ImageResolver(engine.pool, progress or (lambda _line: None))
+        self.journal = journal or StopJournal()
+        self._watchers: dict[str, ExitWatcher] = {}
+        self._background: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def connect(cls, *, call_timeout_s: float = CALL_TIMEOUT_S, **settings: Any) -> Self:
+        """Connects to the engine that the environment names, as the docker command would.
+
+        Args:
+            call_timeout_s: seconds after which a call counts as not answered.
+            settings: the keyword arguments of the class.
+
+        Raises:
+            EngineUnavailableError: no engine answers there.
+        """
+        return cls(await connect(call_timeout_s=call_timeout_s), **settings)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def prepare(self, sandboxes: Sequence[SandboxRunOptions]) -> Mapping[str, str]:
+        """Resolves all images of the sandboxes, once each and side by side.
+
+        Returns:
+            for each task whose image cannot be had, by task id, why.
+        """
+        by_image: dict[tuple[str, Any], list[str]] = {}
+        for options in map(self._defaults.fill, sandboxes):
+            by_image.setdefault((str(options.image), options.pull_policy), []).append(options.task_id)
+        outcomes = await asyncio.gather(
+            *(self.images.resolve(image, policy) for image, policy in by_image), return_exceptions=True
+        )
+        unavailable: dict[str, str] = {}
+        for task_ids, outcome in zip(by_image.values(), outcomes, strict=True):
+            if isinstance(outcome, ImageUnavailableError):
+                unavailable.update(dict.fromkeys(task_ids, str(outcome)))
+            elif isinstance(outcome, BaseException):
+                raise outcome
+        return unavailable
+
+    async def run(self, options: SandboxRunOptions) -> SandboxResult:
+        """Runs one sandbox to its end, as the contract in `dockersched.SandboxRunner` says."""
+        options = self._defaults.fill(options)
+        result = SandboxResult(options.sandbox_id, image=options.image, quota_requested=options.quota, exit_code=0)
+        try:
+            image = await self.images.resolve(str(options.image), options.pull_policy or "missing")
+        except ImageUnavailableError as error:
+            return replace(result, exit_code=None, reason=Reason.IMAGE_UNAVAILABLE, detail=str(error))
+        result = replace(result, image_digest=image.digest)
+        watcher = self._watcher(options.run_id)
+        await watcher.ready()
+        container = Container(
+            options,
+            known=result,
+            name=_name(options),
+            body=translate.create_body(options, image_id=image.image_id, log_bytes=self._defaults.log_bytes),
+            engine=self.engine,
+            watcher=watcher,
+            log_path=self._log_path(options),
+            log_bytes=self._defaults.log_bytes,
+            on_output=self._on_output,
+            journal=self.journal,
+        )
+        try:
+            return await container.run()
+        except batches.LaunchRefusedError as refused:
+            return replace(
+                result,
+                exit_code=None,
+                reason=refused.reason,
+                detail=refused.detail,
+                quota_effective=refused.effective,
+            )
+        except asyncio.CancelledError:
+            raise SandboxCancelled(await container.end(Reason.CANCELLED)) from None
+        finally:
+            watcher.unwatch(container.name)
+
+    def discard(self, options: SandboxRunOptions) -> None:
+        """Removes the sandbox's container, in the background."""
+        task = asyncio.create_task(self._remove(options))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def remove(self, options: SandboxRunOptions) -> None:
+        """Kills and removes the container of an attempt, if there is one."""
+        await self.engine.pool.call(
+            partial(EngineCalls.remove_ours, name=_name(options), labels=translate.labels(options))
+        )
+
+    async def sweep(self, run_id: str) -> list[str]:
+        """Removes every container of a run, side by side; returns the names of those that could not be removed."""
+        await self._settle_background()
+        found = await self.engine.pool.call(lambda calls: calls.list_run(f"{translate.LABEL_RUN}={run_id}"))
+        names = [str(container["Names"][0]).lstrip("/") for container in found if container.get("Names")]
+        removals = (self.engine.pool.call(partial(EngineCalls.remove, container=name)) for name in names)
+        outcomes = await asyncio.gather(*removals, return_exceptions=True)
+        return [name for name, outcome in zip(names, outcomes, strict=True) if isinstance(outcome, BaseException)]
+
+    async def aclose(self) -> None:
+        """Waits for removals in the background, then lets go of threads and connections."""
+        await self._settle_background()
+        await self.images.aclose()
+        await asyncio.gather(*(watcher.aclose() for watcher in self._watchers.values()))
+        self.engine.close()
+
+    def _watcher(self, run_id: str) -> ExitWatcher:
+        if run_id not in self._watchers:
+            self._watchers[run_id] = ExitWatcher(
+                self.engine.endpoint,
+                lambda label: self.engine.pool.call(lambda calls: calls.list_run(label)),
+                f"{translate.LABEL_RUN}={run_id}",
+                self.engine.api_version,
+                self.engine.health,
+            )
+        return self._watchers[run_id]
+
+    def _log_path(self, options: SandboxRunOptions) -> Path | None:
+        if self._logs_dir is None:
+            return None
+        self._logs_dir.mkdir(parents=True, exist_ok=True)
+        return self._logs_dir / ids.log_name(options.task_id, options.attempt)
+
+    async def _remove(self, options: SandboxRunOptions) -> None:
+        try:
+            await self.remove(options)
+        except RunnerError as error:
+            log.warning("runner.container_not_removed", name=_name(options), error=str(error))
+
+    async def _settle_background(self) -> None:
+        while self._background:
+            await asyncio.wait(self._background)
+
+
+def _name(options: SandboxRunOptions) -> str:
+    return ids.container_name(options.epic_id, options.run_id, options.task_id, options.attempt)

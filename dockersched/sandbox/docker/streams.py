@@ -1,0 +1,126 @@
+"""Streams of the engine (events, output that is still growing), read on the event loop instead of in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from dockersched.errors import EngineUnavailableError
+from dockersched.sandbox.docker.dial import dial, tls_context
+
+if TYPE_CHECKING:
+    from dockersched.sandbox.docker.connection import EngineEndpoint
+
+_DIAL_TIMEOUT_S = 10.0
+_LINE_LIMIT = 2**20
+_CHUNK = 65_536
+_FRAME_HEADER = struct.Struct(">BxxxL")
+
+
+@asynccontextmanager
+async def open_stream(endpoint: EngineEndpoint, path: str) -> AsyncIterator[asyncio.StreamReader]:
+    """GETs `path` and gives its body as it grows; the body ends when the engine or the connection does.
+
+    The request is HTTP/1.0, to which the engine answers without chunks: the body is everything behind the head.
+
+    Raises:
+        EngineUnavailableError: no connection, or an answer other than 200.
+    """
+    try:
+        reader, writer = await asyncio.wait_for(_connect(endpoint), _DIAL_TIMEOUT_S)
+    except (OSError, TimeoutError) as error:
+        raise EngineUnavailableError(f"no stream from the engine: {error}") from error
+    try:
+        writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            raise EngineUnavailableError(f"no stream from the engine: {error}") from error
+        status = head.split(b" ", 2)[1:2]
+        if status != [b"200"]:
+            raise EngineUnavailableError(f"no stream from the engine: {head[:200]!r}")
+        yield reader
+    finally:
+        writer.transport.abort()
+
+
+async def _connect(endpoint: EngineEndpoint) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    url = urlsplit(endpoint.host)
+    if url.scheme == "unix":
+        return await asyncio.open_unix_connection(url.path, limit=_LINE_LIMIT)
+    if url.scheme == "ssh":
+        socket = await asyncio.to_thread(dial, endpoint, _DIAL_TIMEOUT_S)
+        socket.setblocking(False)
+        return await asyncio.open_connection(sock=socket, limit=_LINE_LIMIT)
+    context = tls_context(endpoint.tls) if endpoint.tls else None
+    return await asyncio.open_connection(url.hostname, url.port, ssl=context, limit=_LINE_LIMIT)
+
+
+class FrameDecoder:
+    """Takes the payloads out of the engine's multiplexed output, whatever the chunks it comes in.
+
+    Format: 1 byte stream, 3 bytes zero, 4 bytes big-endian length, payload
+    (https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerAttach).
+
+    Attributes:
+        frames: headers seen so far; the log driver has one entry for each.
+    """
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self._header = b""
+        self._left = 0
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """The payload bytes in the next chunk."""
+        view = memoryview(chunk)
+        while view:
+            if self._left:
+                payload, view = view[: self._left], view[self._left :]
+                self._left -= len(payload)
+                yield bytes(payload)
+            else:
+                missing = _FRAME_HEADER.size - len(self._header)
+                self._header += bytes(view[:missing])
+                view = view[missing:]
+                if len(self._header) == _FRAME_HEADER.size:
+                    _, self._left = _FRAME_HEADER.unpack(self._header)
+                    self._header = b""
+                    self.frames += 1
+
+    @property
+    def is_between_frames(self) -> bool:
+        """Whether nothing is missing; False after a stream that was cut."""
+        return not self._left and not self._header
+
+
+async def payloads(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """The payloads of a multiplexed stream, until it ends, for whatever reason."""
+    decoder = FrameDecoder()
+    while chunk := await _read(reader):
+        data = b"".join(decoder.feed(chunk))
+        if data:
+            yield data
+
+
+async def lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """The lines of a stream, until it ends, for whatever reason."""
+    while True:
+        try:
+            line = await reader.readline()
+        except (OSError, ValueError):  # ValueError: a line longer than the limit
+            return
+        if not line:
+            return
+        yield line
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.read(_CHUNK)
+    except OSError:
+        return b""

@@ -1,0 +1,138 @@
+"""The scheduler: the only place that decides what runs when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
+
+from dockersched.control import EpicControl
+from dockersched.epic_run import EpicRun
+from dockersched.events import Observer
+from dockersched.graph.dag import TaskDAG
+from dockersched.model import EpicExecutionOptions, ScheduledTask
+from dockersched.results import EpicResult, SandboxResult
+from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunner, SandboxRunOptions
+from dockersched.states import Reason
+
+_Outcome = SandboxResult | BaseException
+_Handle = asyncio.Task[_Outcome]
+_Message = Callable[[], Iterable[int]]
+"""What the coordinator waits for: something that has happened to the run. Called, it is taken into account, and gives
+the indexes of the sandboxes that must be stopped now."""
+
+
+# [1_PRD-REQ-PERF-003]
+class ParallelTaskScheduler:
+    """Runs epics: each ready task in a sandbox of its own, as many side by side as allowed.
+
+    Args:
+        runner: anything with `async def run(options) -> SandboxResult`.
+        observers: called on the event loop with every event of a run, in order; they must return at once.
+
+    One scheduler can run several epics at the same time.
+
+    Raises:
+        TypeError: the runner is none.
+    """
+
+    def __init__(self, runner: SandboxRunner, *, observers: Sequence[Observer] = ()) -> None:
+        if not callable(getattr(runner, "run", None)):
+            raise TypeError(f"a runner has a method run(options), {runner!r} has none")
+        self._runner = runner
+        self._discard = runner.discard if isinstance(runner, SandboxBackend) else _nothing_to_discard
+        self._observers = tuple(observers)
+
+    @staticmethod
+    def get_ready_tasks(tasks: TaskDAG | Iterable[ScheduledTask], completed_ids: Iterable[str]) -> list[ScheduledTask]:
+        """The tasks that are not completed and whose every dependency is, in declaration order.
+
+        A pure function of its arguments. It looks at every task; `execute_epic` keeps the same set incrementally.
+        """
+        completed = completed_ids if isinstance(completed_ids, (set, frozenset)) else set(completed_ids)
+        return [task for task in tasks if task.id not in completed and completed.issuperset(task.depends_on)]
+
+    async def execute_epic(
+        self,
+        tasks: TaskDAG | Iterable[ScheduledTask],
+        options: EpicExecutionOptions | None = None,
+        *,
+        control: EpicControl | None = None,
+    ) -> EpicResult:
+        """Runs all tasks, never one before its dependencies have succeeded, and waits until all sandboxes settled.
+
+        A failure fails the task's transitive dependents, which never start; independent branches go on (unless
+        `options.fail_fast`). Cancelling this coroutine stops all sandboxes and waits until they are gone.
+
+        Returns:
+            the result, when every task succeeded.
+
+        Raises:
+            EpicError: the graph is not one that can be run; nothing was started.
+            TaskExecutionError: a task failed; its subclasses `EpicTimeoutError` and `EpicCancelledError` say that the
+                epic as a whole was ended. All carry the result.
+        """
+        dag = TaskDAG.of(tasks)
+        options = options or EpicExecutionOptions()
+        run = EpicRun(dag, options, self._observers)
+        loop = asyncio.get_running_loop()
+        mailbox: asyncio.Queue[_Message] = asyncio.Queue()
+        running: dict[int, _Handle] = {}  # its size is the number of taken slots
+
+        def settled(index: int) -> Iterable[int]:
+            outcome = _outcome(running.pop(index))
+            ended = run.settle(index, outcome)
+            self._discard(ended.options)
+            if ended.retry_in_s is not None:
+                loop.call_later(ended.retry_in_s, mailbox.put_nowait, partial(run.requeue, index))
+            return ended.stop
+
+        alarm = None
+        if options.timeout_s is not None:
+            alarm = loop.call_later(options.timeout_s, mailbox.put_nowait, partial(run.stop, Reason.EPIC_TIMED_OUT))
+        if control is not None:
+            control.attach(lambda task_ids: mailbox.put_nowait(partial(run.cancel, task_ids)))
+        try:
+            while run.plan.unfinished:
+                # An order to stop that is already there comes before new starts.
+                while run.plan.has_ready and len(running) < options.max_parallel and mailbox.empty():
+                    index, sandbox = run.start_next()
+                    handle = running[index] = asyncio.create_task(self._run_sandbox(sandbox))
+                    handle.add_done_callback(partial(_deliver, mailbox, partial(settled, index)))
+                message = await mailbox.get()
+                for index in message():
+                    running[index].cancel()
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+            if running:  # only after an exception: this coroutine was cancelled, or an observer failed
+                await _stop_all(running.values())
+        return run.finish()
+
+    async def _run_sandbox(self, sandbox: SandboxRunOptions) -> _Outcome:
+        """Runs one sandbox; how it came back is a value, so that the cancellation's result gets out of the task."""
+        try:
+            return await self._runner.run(sandbox)
+        except SandboxCancelled as cancelled:
+            return cancelled
+        except Exception as error:  # noqa: BLE001 - whatever a runner raises is an outcome of the task
+            return error
+
+
+def _nothing_to_discard(_sandbox: SandboxRunOptions) -> None:
+    """For runners that only run."""
+
+
+def _deliver(mailbox: asyncio.Queue[_Message], message: _Message, _handle: _Handle) -> None:
+    mailbox.put_nowait(message)
+
+
+def _outcome(handle: _Handle) -> _Outcome:
+    # A task that is cancelled before its first step ends without a value.
+    return asyncio.CancelledError() if handle.cancelled() else handle.result()
+
+
+async def _stop_all(handles: Collection[_Handle]) -> None:
+    for handle in handles:
+        handle.cancel()
+    await asyncio.wait(handles)

@@ -1,0 +1,262 @@
+"""One run of an epic from beginning to end: engine, images, scheduler, signals, state on disk, clean-up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dockersched import ids
+from dockersched.control import EpicControl
+from dockersched.epic import Epic
+from dockersched.epic_run import EpicRun, sandbox_options
+from dockersched.errors import EpicError, RunnerError, TaskExecutionError
+from dockersched.events import Observer
+from dockersched.graph.capacity import check_capacity
+from dockersched.log import Logger
+from dockersched.report.document import result_document, write_json_atomically
+from dockersched.report.event_log import EventLog
+from dockersched.results import EpicResult, SandboxResult
+from dockersched.sandbox.docker.runner import DockerRunner
+from dockersched.scheduler import ParallelTaskScheduler
+from dockersched.states import EpicState, Reason
+from dockersched.store.database import StateStore
+from dockersched.store.journal import Journal, JournaledRunner
+from dockersched.store.lock import own_run
+from dockersched.store.requests import CancelRequests
+
+log = Logger("session")
+
+_LEFT = """dockersched: ended at once; sandboxes may be left: `dockersched resume {0}` goes on with the run,
+`dockersched cancel {0}` ends it and removes them
+"""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_REQUEST_INTERVAL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """Where a run keeps its files and whom it tells what.
+
+    Args:
+        state_dir: folder with the state database and `runs/<run>/`.
+        observers: see every event.
+        on_output: gets tasks' output while they run; display only.
+        progress: gets a line about each image that is built or pulled.
+    """
+
+    state_dir: Path
+    observers: Sequence[Observer] = ()
+    on_output: Callable[[str, bytes], None] | None = None
+    progress: Callable[[str], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResult:
+    """How a run ended.
+
+    Args:
+        result: of the epic.
+        exit_code: for the program that ran it; 128 + number after a signal.
+        document: what `result.json` says.
+        path: of `result.json`.
+        leaked: containers that could not be removed.
+    """
+
+    result: EpicResult
+    exit_code: int
+    document: dict[str, object]
+    path: Path
+    leaked: Sequence[str]
+
+
+class Session:
+    """Runs one epic on the engine that the environment names, or goes on with a run that broke off.
+
+    Args:
+        epic: what to run; with a run id in its options that the store knows, the run goes on.
+        settings: of this process.
+        store: the state database.
+        succeeded: results of an earlier run that this one takes over, by task id.
+    """
+
+    def __init__(
+        self,
+        epic: Epic,
+        settings: SessionSettings,
+        store: StateStore,
+        *,
+        succeeded: Mapping[str, SandboxResult] | None = None,
+    ) -> None:
+        self._epic = epic
+        self._settings = settings
+        self._store = store
+        self._succeeded = succeeded or {}
+        self._is_new = epic.options.run_id is None
+        self._options = replace(epic.options, run_id=epic.options.run_id or ids.new_run_id())
+        self._run_id = str(self._options.run_id)
+        self._control = EpicControl()
+        self._preparing: asyncio.Task[Mapping[str, str]] | None = None
+        self._signal: signal.Signals | None = None
+
+    @property
+    def run_dir(self) -> Path:
+        """The folder of this run."""
+        return self._settings.state_dir / "runs" / self._run_id
+
+    async def run(self) -> SessionResult:
+        """Runs the epic; when it returns, no container of the run is left, and the state database says so.
+
+        Raises:
+            EpicError: the epic asks for more than the engine has; nothing was started.
+            RunOwnedError: another process runs it.
+            RunnerError: no engine, or it failed before the epic could run.
+        """
+        async with await DockerRunner.connect(
+            logs_dir=self.run_dir / "logs",
+            on_output=self._settings.on_output,
+            progress=self._settings.progress,
+        ) as runner:
+            engine = runner.engine
+            if problems := check_capacity(self._epic.dag, cpus=engine.cpus, memory_bytes=engine.memory_bytes):
+                raise EpicError(problems)
+            with own_run(self.run_dir), self._signals():
+                return await self._run_owned(runner)
+
+    async def _run_owned(self, runner: DockerRunner) -> SessionResult:
+        events = EventLog(self.run_dir / "events.jsonl")
+        observers = (*self._settings.observers, events.observe)
+        try:
+            result = await self._execute(runner, observers)
+            leaked = await self._sweep(runner)
+            await self._record_the_rest()
+        finally:
+            self._store.close()
+            events.close()
+        return self._save(result, leaked)
+
+    async def _execute(self, runner: DockerRunner, observers: Sequence[Observer]) -> EpicResult:
+        try:
+            refused = await self._begin(runner, observers)
+            if refused is not None:
+                return refused
+            journal = Journal(self._store, self._run_id, on_failure=self._control.cancel)
+            runner.journal = journal
+            await self._end_cancelled_attempts(runner, journal)
+            scheduler = ParallelTaskScheduler(JournaledRunner(runner, journal), observers=observers)
+            async with self._requests():
+                try:
+                    return await scheduler.execute_epic(self._epic.dag, self._options, control=self._control)
+                finally:
+                    if journal.failure is not None:
+                        raise journal.failure
+        except TaskExecutionError as error:
+            return error.result
+
+    async def _begin(self, runner: DockerRunner, observers: Sequence[Observer]) -> EpicResult | None:
+        """Gets the images and puts the run on record; the result of a run that ends before it starts, else None."""
+        unavailable: Mapping[str, str] = {}
+        if self._is_new:
+            unavailable = await self._prepare(runner)
+            epic = replace(self._epic, options=self._options)
+            self._store.create_run(self._run_id, epic, runner.images.resolved(), self._succeeded)
+        else:
+            runner.images.pin(self._store.images(self._run_id))
+            self._store.reopen_run(self._run_id)
+        if not unavailable and self._signal is None:
+            return None
+        run = EpicRun(self._epic.dag, self._options, observers)
+        if self._signal is None:
+            run.reject(unavailable)
+        else:
+            run.stop(Reason.CANCELLED)
+        return run.finish()
+
+    async def _prepare(self, runner: DockerRunner) -> Mapping[str, str]:
+        sandboxes = [sandbox_options(task, self._options.epic_id, self._run_id) for task in self._epic.dag]
+        self._preparing = asyncio.ensure_future(runner.prepare(sandboxes))
+        try:
+            return await self._preparing
+        except asyncio.CancelledError:
+            if self._signal is None:
+                raise
+            return {}
+        finally:
+            self._preparing = None
+
+    async def _end_cancelled_attempts(self, runner: DockerRunner, journal: Journal) -> None:
+        """Ends what an earlier process was about to cancel; its tasks get another attempt."""
+        for task_id, attempt in journal.unfinished():
+            if journal.was_cancelled(task_id, attempt):
+                options = sandbox_options(self._epic.dag[task_id], self._options.epic_id, self._run_id, attempt)
+                await runner.remove(options)
+                await journal.record(task_id, attempt, SandboxResult(options.sandbox_id, reason=Reason.CANCELLED))
+
+    @asynccontextmanager
+    async def _requests(self) -> AsyncIterator[None]:
+        """Lets other processes cancel the run, or tasks of it, meanwhile."""
+        requests = CancelRequests(self.run_dir)
+
+        async def look() -> None:
+            while True:
+                for task_ids in requests.take():
+                    self._control.cancel(task_ids)
+                await asyncio.sleep(_REQUEST_INTERVAL_S)
+
+        looking = asyncio.create_task(look())
+        try:
+            yield
+        finally:
+            looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await looking
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._on_signal, number)
+        try:
+            yield
+        finally:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if self._signal is not None:  # the second one ends at once, as if we did not handle it
+            os.write(2, _LEFT.format(self._run_id).encode())
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self._signal = number
+        log.info("session.signal_received", signal=number.name)
+        if self._preparing is not None:
+            self._preparing.cancel()
+        self._control.cancel()
+
+    async def _record_the_rest(self) -> None:
+        """Ends, on record too, the attempts of an earlier process for which the run did not go on long enough."""
+        journal = Journal(self._store, self._run_id)
+        for task_id, attempt in journal.unfinished():
+            sandbox_id = ids.sandbox_id(self._options.epic_id, task_id)
+            await journal.record(task_id, attempt, SandboxResult(sandbox_id, reason=Reason.CANCELLED))
+
+    async def _sweep(self, runner: DockerRunner) -> list[str]:
+        try:
+            return await runner.sweep(self._run_id)
+        except RunnerError as error:
+            log.warning("session.sweep_failed", error=str(error), run=self._run_id)
+            return []
+
+    def _save(self, result: EpicResult, leaked: Sequence[str]) -> SessionResult:
+        exit_code = result.exit_code
+        if self._signal is not None and result.state is EpicState.CANCELLED:
+            exit_code = 128 + self._signal
+        document = result_document(result, exit_code=exit_code)
+        path = self.run_dir / "result.json"
+        write_json_atomically(path, document)
+        self._store.finish_run(self._run_id, str(result.state), exit_code)
+        return SessionResult(result, exit_code, document, path, leaked)

@@ -1,0 +1,1 @@
+"""State on disk: what recovery reads, and who owns a run."""

@@ -1,0 +1,85 @@
+"""Values of the model as JSON, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from dockersched.epic import Epic
+from dockersched.errors import StateError
+from dockersched.graph.dag import TaskDAG
+from dockersched.model import EpicExecutionOptions, QuotaConfig, RetryPolicy, ScheduledTask
+from dockersched.results import LogSummary, SandboxResult
+from dockersched.states import Reason
+
+
+def dump_epic(epic: Epic) -> str:
+    """An epic as JSON."""
+    return json.dumps(
+        {
+            "tasks": [_without_silence(asdict(task)) for task in epic.dag],
+            "options": asdict(epic.options),
+            "source": epic.source,
+        },
+        separators=(",", ":"),
+    )
+
+
+def load_epic(text: str) -> Epic:
+    """The epic of a JSON text."""
+    with _decoding():
+        fields = json.loads(text)
+        return Epic(TaskDAG(map(_task, fields["tasks"])), EpicExecutionOptions(**fields["options"]), fields["source"])
+
+
+def dump_result(result: SandboxResult) -> str:
+    """A sandbox's result as JSON."""
+    return json.dumps(asdict(result), default=datetime.isoformat, separators=(",", ":"))
+
+
+def load_result(text: str) -> SandboxResult:
+    """The sandbox's result of a JSON text."""
+    with _decoding():
+        fields = json.loads(text)
+        for name in ("started_at", "finished_at"):
+            fields[name] = datetime.fromisoformat(fields[name]) if fields[name] else None
+        for name in ("quota_requested", "quota_effective"):
+            fields[name] = _quota(fields[name])
+        fields["reason"] = Reason(fields["reason"]) if fields["reason"] else None
+        fields["log"] = LogSummary(**fields["log"]) if fields["log"] else None
+        return SandboxResult(**fields)
+
+
+def load_reason(text: str) -> Reason:
+    """A reason from its name."""
+    with _decoding():
+        return Reason(text)
+
+
+def _task(fields: dict[str, Any]) -> ScheduledTask:
+    return ScheduledTask(**{**fields, "quota": _quota(fields.get("quota")), "retry": RetryPolicy(**fields["retry"])})
+
+
+def _quota(fields: dict[str, Any] | None) -> QuotaConfig | None:
+    return QuotaConfig(**fields) if fields else None
+
+
+def _without_silence(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value not in (None, (), {})} | {
+        "depends_on": fields["depends_on"]
+    }
+
+
+@contextmanager
+def _decoding() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StateError(
+            f"a record in the state database cannot be read ({error!r}): "
+            "move the database away to start anew, or name another directory with --state-dir"
+        ) from error

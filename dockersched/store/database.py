@@ -1,0 +1,228 @@
+"""The state database: runs, their resolved epics, and every attempt with its intents and its terminal record."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dockersched.epic import Epic
+from dockersched.errors import StateError
+from dockersched.results import SandboxResult
+from dockersched.states import Reason
+from dockersched.store import codec, schema
+from dockersched.store.writer import BatchWriter
+
+FILE_NAME = "state.db"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as the database knows it; `state` is None while it is unfinished."""
+
+    run_id: str
+    epic_id: str
+    created_at: str
+    state: str | None
+    exit_code: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One attempt; `result` is None while it has none."""
+
+    task_id: str
+    attempt: int
+    stop_intent: Reason | None
+    result: SandboxResult | None
+
+
+class StateStore:
+    """Reads and writes one state directory's database.
+
+    Intents and records are written by a thread of its own, and awaited; what is read, is read before a run begins.
+
+    Raises:
+        StateError: it cannot be read, or a newer dockersched wrote it.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / FILE_NAME
+        with self._reading() as connection:
+            schema.prepare(connection)
+        self._writer: BatchWriter | None = None
+
+    def create_run(
+        self,
+        run_id: str,
+        epic: Epic,
+        images: Mapping[str, tuple[str, str]],
+        succeeded: Mapping[str, SandboxResult],
+    ) -> None:
+        """Records a run before anything of it exists.
+
+        Args:
+            run_id: of the run.
+            epic: resolved.
+            images: id and digest of each image, by name.
+            succeeded: results that it takes over from an earlier run, by task id.
+        """
+        with self._reading() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(
+                "INSERT INTO runs (run_id, epic_id, epic, created_at) VALUES (?, ?, ?, ?)",
+                (run_id, epic.options.epic_id, codec.dump_epic(epic), _now()),
+            )
+            connection.executemany(
+                "INSERT INTO images VALUES (?, ?, ?, ?)", [(run_id, name, *found) for name, found in images.items()]
+            )
+            connection.executemany(
+                "INSERT INTO attempts (run_id, task_id, attempt, intended_at, result) VALUES (?, ?, 1, ?, ?)",
+                [(run_id, task_id, _now(), codec.dump_result(result)) for task_id, result in succeeded.items()],
+            )
+            connection.execute("COMMIT")
+
+    def finish_run(self, run_id: str, state: str, exit_code: int) -> None:
+        """Records how a run ended."""
+        with self._reading() as connection:
+            connection.execute(
+                "UPDATE runs SET state = ?, exit_code = ?, finished_at = ? WHERE run_id = ?",
+                (state, exit_code, _now(), run_id),
+            )
+
+    def reopen_run(self, run_id: str) -> None:
+        """A run goes on."""
+        with self._reading() as connection:
+            connection.execute("UPDATE runs SET state = NULL, exit_code = NULL WHERE run_id = ?", (run_id,))
+
+    def forget_run(self, run_id: str) -> None:
+        """Removes everything known of a run."""
+        with self._reading() as connection:
+            connection.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
+
+    def runs(self) -> list[RunRow]:
+        """All runs, the newest first."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT run_id, epic_id, created_at, state, exit_code FROM runs ORDER BY created_at DESC, rowid DESC"
+            )
+            return [RunRow(*row) for row in rows]
+
+    def run(self, run_id: str) -> RunRow:
+        """One run.
+
+        Raises:
+            StateError: there is no such run.
+        """
+        for run in self.runs():
+            if run.run_id == run_id:
+                return run
+        raise StateError(f"there is no run {run_id!r} in {self._path.parent}")
+
+    def last_unfinished(self) -> RunRow:
+        """The newest run that is unfinished.
+
+        Raises:
+            StateError: all are finished.
+        """
+        for run in self.runs():
+            if run.state is None:
+                return run
+        raise StateError(f"no run in {self._path.parent} is unfinished")
+
+    def run_dir(self, run_id: str) -> Path:
+        """The folder of a run."""
+        return self._path.parent / "runs" / run_id
+
+    def epic(self, run_id: str) -> Epic:
+        """The resolved epic of a run.
+
+        Raises:
+            StateError: there is no such run.
+        """
+        with self._reading() as connection:
+            row = connection.execute("SELECT epic FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        if row is None:
+            raise StateError(f"there is no run {run_id!r} in {self._path.parent}")
+        return codec.load_epic(row[0])
+
+    def images(self, run_id: str) -> dict[str, tuple[str, str]]:
+        """The images of a run: id and digest by name."""
+        with self._reading() as connection:
+            rows = connection.execute("SELECT image, image_id, digest FROM images WHERE run_id = ?", (run_id,))
+            return {image: (image_id, digest) for image, image_id, digest in rows}
+
+    def attempts(self, run_id: str) -> dict[tuple[str, int], AttemptRow]:
+        """All attempts of a run, by task and number."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT task_id, attempt, stop_intent, result FROM attempts WHERE run_id = ?", (run_id,)
+            )
+            return {
+                (task_id, attempt): AttemptRow(
+                    task_id,
+                    attempt,
+                    codec.load_reason(stop_intent) if stop_intent else None,
+                    codec.load_result(result) if result else None,
+                )
+                for task_id, attempt, stop_intent, result in rows
+            }
+
+    async def intend(self, run_id: str, task_id: str, attempt: int) -> None:
+        """An attempt is about to be made; safe on disk when this returns."""
+        await self._write(
+            "INSERT OR IGNORE INTO attempts (run_id, task_id, attempt, intended_at) VALUES (?, ?, ?, ?)",
+            (run_id, task_id, attempt, _now()),
+        )
+
+    async def intend_stop(self, run_id: str, task_id: str, attempt: int, reason: Reason) -> None:
+        """An attempt is about to be stopped; safe on disk when this returns."""
+        await self._write(
+            "UPDATE attempts SET stop_intent = ? "
+            "WHERE run_id = ? AND task_id = ? AND attempt = ? AND stop_intent IS NULL",
+            (str(reason), run_id, task_id, attempt),
+        )
+
+    async def record(self, run_id: str, task_id: str, attempt: int, result: SandboxResult) -> None:
+        """An attempt's terminal record; safe on disk when this returns. The first one stands.
+
+        Raises:
+            StateError: the attempt has one already, or was never intended.
+        """
+        changed = await self._write(
+            "UPDATE attempts SET result = ? WHERE run_id = ? AND task_id = ? AND attempt = ? AND result IS NULL",
+            (codec.dump_result(result), run_id, task_id, attempt),
+        )
+        if changed != 1:
+            raise StateError(f"attempt {attempt} of task {task_id!r} in run {run_id} cannot get a second record")
+
+    def close(self) -> None:
+        """Writes what is waiting."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    async def _write(self, sql: str, values: tuple[object, ...]) -> int:
+        if self._writer is None:
+            self._writer = BatchWriter(self._path)
+        return await self._writer.write(sql, values)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(self._path, isolation_level=None, timeout=30)) as connection:
+                connection.execute("PRAGMA foreign_keys = ON")
+                connection.execute("PRAGMA synchronous = FULL")
+                yield connection
+        except (sqlite3.Error, UnicodeError) as error:
+            raise StateError(
+                f"the state database {self._path} cannot be used ({error}): "
+                "move it away to start anew, or name another directory with --state-dir"
+            ) from error
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,156 @@
+"""A runner that writes everything down: an intent before each effect, a record after each end.
+
+Because every runner adopts what is there, and this one answers from its records what has ended, going on after a crash
+is running the same epic again under the same run id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+
+from dockersched.errors import StateError
+from dockersched.results import SandboxResult
+from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunOptions, StopJournal
+from dockersched.states import Reason
+from dockersched.store.database import StateStore
+
+
+class Journal(StopJournal):
+    """What is on record of one run's attempts.
+
+    An attempt that was cancelled is not one that the scheduler counts: when the run goes on, the task gets another.
+    So the scheduler's n-th attempt is the n-th on record that was not cancelled.
+
+    Once something could not be written nothing is any more: then nothing starts and nothing is stopped or removed, as
+    it would be without a record, and the run can go on from what is on disk.
+
+    Args:
+        store: the state database.
+        run_id: the run.
+        on_failure: called at the first failure to write.
+
+    Attributes:
+        failure: why nothing is written any more.
+    """
+
+    def __init__(self, store: StateStore, run_id: str, on_failure: Callable[[], None] = lambda: None) -> None:
+        self.failure: StateError | None = None
+        self._on_failure = on_failure
+        self._store = store
+        self._run_id = run_id
+        self._rows = store.attempts(run_id)
+        self._counted: dict[str, list[int]] = {}
+        self._highest: dict[str, int] = {}
+        for (task_id, attempt), row in sorted(self._rows.items()):
+            self._highest[task_id] = attempt
+            if (row.result.reason if row.result else row.stop_intent) is not Reason.CANCELLED:
+                self._counted.setdefault(task_id, []).append(attempt)
+
+    def on_engine(self, options: SandboxRunOptions) -> SandboxRunOptions:
+        """The options with the attempt's number on record and on the engine."""
+        counted = self._counted.get(options.task_id, [])
+        if options.attempt <= len(counted):
+            return replace(options, attempt=counted[options.attempt - 1])
+        return replace(options, attempt=self._highest.get(options.task_id, 0) + options.attempt - len(counted))
+
+    def result(self, options: SandboxRunOptions) -> SandboxResult | None:
+        """The terminal record of an attempt; None when it has none."""
+        row = self._rows.get((options.task_id, options.attempt))
+        return row.result if row else None
+
+    def unfinished(self) -> list[tuple[str, int]]:
+        """Attempts that were intended and have no record: task and number."""
+        return [key for key, row in self._rows.items() if row.result is None]
+
+    def was_cancelled(self, task_id: str, attempt: int) -> bool:
+        """Whether an attempt was being cancelled when the run broke off."""
+        return self._rows[task_id, attempt].stop_intent is Reason.CANCELLED
+
+    def stopped_for(self, options: SandboxRunOptions) -> Reason | None:
+        """Why an earlier process was about to stop this attempt."""
+        row = self._rows.get((options.task_id, options.attempt))
+        return row.stop_intent if row else None
+
+    async def intend(self, options: SandboxRunOptions) -> None:
+        """The attempt is about to be made."""
+        if (options.task_id, options.attempt) not in self._rows:
+            await self._write(lambda: self._store.intend(self._run_id, options.task_id, options.attempt))
+
+    async def stopping(self, options: SandboxRunOptions, reason: Reason) -> None:
+        """The attempt is about to be stopped."""
+        await self._write(lambda: self._store.intend_stop(self._run_id, options.task_id, options.attempt, reason))
+
+    async def record(self, task_id: str, attempt: int, result: SandboxResult) -> None:
+        """The attempt has ended."""
+        await self._write(lambda: self._store.record(self._run_id, task_id, attempt, result))
+
+    async def _write(self, write: Callable[[], Awaitable[None]]) -> None:
+        if self.failure is not None:
+            raise self.failure
+        try:
+            await write()
+        except StateError as error:
+            if self.failure is None:
+                self.failure = error
+                self._on_failure()
+            raise
+
+
+class JournaledRunner(SandboxBackend):
+    """Runs sandboxes in another runner, and keeps the journal."""
+
+    def __init__(self, inner: SandboxBackend, journal: Journal) -> None:
+        self._inner = inner
+        self._journal = journal
+
+    async def run(self, options: SandboxRunOptions) -> SandboxResult:
+        """Runs one sandbox, or answers from the record; the result is safe on disk when this returns."""
+        options = self._journal.on_engine(options)
+        if (known := self._journal.result(options)) is not None:
+            return known
+        await self._journal.intend(options)
+        try:
+            result = await self._inner.run(options)
+        except SandboxCancelled as cancelled:
+            await self._record(options, cancelled.result)
+            raise
+        except asyncio.CancelledError:
+            await self._record(options, SandboxResult(options.sandbox_id, reason=Reason.CANCELLED))
+            raise
+        except Exception as error:
+            failure = f"{type(error).__name__}: {error}"
+            await self._record(options, SandboxResult(options.sandbox_id, reason=Reason.ENGINE_ERROR, detail=failure))
+            raise
+        try:
+            await self._record(options, result)
+        except asyncio.CancelledError:
+            raise SandboxCancelled(result) from None
+        return result
+
+    async def prepare(self, sandboxes: Sequence[SandboxRunOptions]) -> Mapping[str, str]:
+        """Gets the images of the run."""
+        return await self._inner.prepare(sandboxes)
+
+    def discard(self, options: SandboxRunOptions) -> None:
+        """Removes what is left of a sandbox."""
+        if self._journal.failure is None:
+            self._inner.discard(self._journal.on_engine(options))
+
+    async def sweep(self, run_id: str) -> list[str]:
+        """Removes whatever of a run is left."""
+        return await self._inner.sweep(run_id)
+
+    async def aclose(self) -> None:
+        """Lets go of the runner."""
+        await self._inner.aclose()
+
+    async def _record(self, options: SandboxRunOptions, result: SandboxResult) -> None:
+        """Writes the record to its end, even when it is cancelled meanwhile."""
+        writing = asyncio.ensure_future(self._journal.record(options.task_id, options.attempt, result))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await writing
+            raise

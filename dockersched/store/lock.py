@@ -1,0 +1,62 @@
+"""Who owns a run: a kernel lock that ends with its process, however that ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import repeat
+from pathlib import Path
+
+from dockersched.errors import RunOwnedError
+
+# `owner_of` holds the lock for a moment, which must not look like an owner.
+_TRIES = 5
+_PAUSE_S = 0.02
+
+
+@contextmanager
+def own_run(run_dir: Path) -> Iterator[None]:
+    """Owns a run while the block runs.
+
+    Raises:
+        RunOwnedError: another process owns it; it is named.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(run_dir / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        if not any(map(_locked, repeat(descriptor, _TRIES))):
+            raise RunOwnedError(run_dir.name, _pid(descriptor))
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def owner_of(run_dir: Path) -> int | None:
+    """The pid of the process that owns a run; None when none does. 0 when it is not known."""
+    try:
+        descriptor = os.open(run_dir / "owner.lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return None if _locked(descriptor) else _pid(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(_PAUSE_S)
+        return False
+    return True
+
+
+def _pid(descriptor: int) -> int:
+    text = os.pread(descriptor, 32, 0).strip()
+    return int(text) if text.isdigit() else 0

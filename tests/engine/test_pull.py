@@ -1,0 +1,72 @@
+"""Images that come from a registry, pulled by the real engine."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from docker.api import APIClient
+from docker.errors import ImageNotFound
+
+from dockersched import DockerRunner, Reason
+from dockersched.model import PullPolicy
+from tests.support.registry import Registry
+from tests.support.sandboxes import run, sandbox
+
+
+@pytest.fixture(scope="module")
+def busybox(engine: APIClient) -> bytes:
+    """The static busybox of our own base image, which does not care what its file is called."""
+    container = engine.create_container("dockersched/base:latest", ["true"])["Id"]
+    try:
+        chunks, _ = engine.get_archive(container, "/bin/busybox")
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            member = archive.extractfile("busybox")
+            assert member is not None
+            return member.read()
+    finally:
+        engine.remove_container(container)
+
+
+@pytest.fixture
+def registry(engine: APIClient, busybox: bytes) -> Iterator[Registry]:
+    made = Registry("dockersched-tests/pulled", busybox)
+    yield made
+    made.close()
+    with suppress(ImageNotFound):
+        engine.remove_image(made.image, force=True)
+
+
+async def test_a_missing_image_is_pulled_and_its_digest_recorded(registry: Registry) -> None:
+    progress: list[str] = []
+    async with await DockerRunner.connect(progress=progress.append) as runner:
+        result = await run(runner, sandbox("true", image=registry.image))
+    assert result.succeeded
+    assert (result.image, result.image_digest) == (registry.image, registry.digest)
+    assert any("Pulling from" in line for line in progress)
+
+
+@pytest.mark.parametrize(("policy", "asks"), [("missing", False), ("always", True), ("never", False)])
+async def test_the_policy_says_when_to_pull(registry: Registry, policy: PullPolicy, asks: bool) -> None:
+    async def run_with(wanted: PullPolicy) -> int:
+        before = registry.asked
+        async with await DockerRunner.connect() as runner:
+            assert (await run(runner, sandbox("true", image=registry.image, pull_policy=wanted))).succeeded
+        return registry.asked - before
+
+    assert await run_with("missing") > 0
+    assert (await run_with(policy) > 0) == asks
+
+
+@pytest.mark.parametrize("status", [401, 404, 429, 500])
+async def test_a_registry_that_refuses_makes_the_image_unavailable(registry: Registry, status: int) -> None:
+    registry.status = status
+    async with await DockerRunner.connect() as runner:
+        result = await run(runner, sandbox("true", image=registry.image))
+        unavailable = await runner.prepare([sandbox("true", image=registry.image, task_id="a")])
+    assert result.reason is Reason.IMAGE_UNAVAILABLE
+    assert registry.image in result.detail
+    assert list(unavailable) == ["a"]

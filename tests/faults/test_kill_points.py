@@ -1,0 +1,32 @@
+"""dockersched is killed at some of the points at which `make chaos` kills it at all of them."""
+
+from pathlib import Path
+
+import pytest
+from docker.api import APIClient
+
+from dockersched.sandbox.docker.connection import make_client, resolve_endpoint
+from tests.support.kill_points import DIAMOND, UNLUCKY, Plan, Trial, judge_all, spread
+
+
+@pytest.mark.parametrize(("plan", "at_least", "count"), [(DIAMOND, 200, 7), (UNLUCKY, 100, 3)])
+def test_a_killed_run_goes_on_as_if_nothing_had_been(
+    plan: Plan, at_least: int, count: int, engine: APIClient, tmp_path: Path
+) -> None:
+    points = Trial(engine, tmp_path / "points", plan).points()
+    assert len(points) >= at_least
+    verdicts = judge_all(client, tmp_path, [[point] for point in spread(points, count)], plan=plan)
+    assert [verdict for verdict in verdicts if not verdict.is_clean] == []
+    # Which calls share a transaction is chance, so that a point near the end may not come.
+    assert sum(verdict.missed == 0 for verdict in verdicts) >= count - 1
+
+
+def test_a_killed_resumption_goes_on_too(engine: APIClient, tmp_path: Path) -> None:
+    first = "POST containers/*/start #4 after"
+    points = Trial(engine, tmp_path / "points").points_of_resume(first)
+    verdicts = judge_all(client, tmp_path, [[first, point] for point in spread(points, 2)])
+    assert [verdict for verdict in verdicts if not verdict.is_clean] == []
+
+
+def client() -> APIClient:
+    return make_client(resolve_endpoint(), version="1.41", timeout=60)

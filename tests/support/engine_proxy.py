@@ -1,0 +1,207 @@
+"""A proxy between a client and the engine that spoils chosen calls, as networks and daemons do.
+
+Faults are data: the first rule that matches a request's method and path decides. Each connection carries one request.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import urlsplit
+
+from dockersched.sandbox.docker.connection import EngineEndpoint, resolve_endpoint
+from dockersched.sandbox.docker.dial import dial
+
+Action = Literal["refuse", "drop", "hang", "error", "cut", "delay"]
+"""refuse: the request never reaches the engine. drop: it does, its reply is lost. hang: it does, and no reply ever
+comes. error: 500 instead of asking. cut: the reply ends in the middle of its body. delay: it comes late."""
+
+
+@dataclass(slots=True)
+class Fault:
+    """Spoils requests whose `METHOD /path` matches.
+
+    Args:
+        pattern: regular expression, searched in `POST /v1.41/containers/create?name=x`.
+        action: what happens.
+        times: how often; None always.
+        seconds: of a delay.
+    """
+
+    pattern: str
+    action: Action
+    times: int | None = None
+    seconds: float = 1.0
+
+
+@dataclass
+class EngineProxy:
+    """Listens on loopback; `url` is for DOCKER_HOST."""
+
+    faults: Sequence[Fault] = ()
+    tls: ssl.SSLContext | None = None
+    upstream: EngineEndpoint = field(default_factory=resolve_endpoint)
+    requests: list[str] = field(default_factory=list)
+    spoiled: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: set[socket.socket] = set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def close(self) -> None:
+        self._stopping.set()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            for connection in self._open:
+                _shut(connection)
+
+    def _accept(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        try:
+            if self.tls is not None:
+                client = self.tls.wrap_socket(client, server_side=True)
+            with self._tracked(client):
+                self._handle(client)
+        except OSError:
+            client.close()
+
+    @contextmanager
+    def _tracked(self, connection: socket.socket) -> Iterator[None]:
+        with self._lock:
+            self._open.add(connection)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open.discard(connection)
+            _shut(connection)
+            connection.close()
+
+    def _handle(self, client: socket.socket) -> None:
+        head, rest = _read_head(client)
+        if not head:
+            return
+        request = " ".join(head.decode("latin-1").split(" ")[:2])
+        action, seconds = self._decide(request)
+        if action == "refuse":
+            return
+        if action == "error":
+            client.sendall(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 22\r\nConnection: close\r\n\r\n")
+            client.sendall(b'{"message": "spoiled"}')
+            return
+        with dial(self.upstream, 60) as engine:
+            engine.settimeout(None)
+            with self._tracked(engine):
+                engine.sendall(_with_close(head) + rest)
+                if self.tls is None:
+                    threading.Thread(target=_pump, args=(client, engine), daemon=True).start()
+                else:  # one TLS connection is not for two threads at a time
+                    _send_body(client, engine, _content_length(head) - len(rest))
+                self._reply(engine, client, action, seconds)
+
+    def _reply(self, engine: socket.socket, client: socket.socket, action: Action | None, seconds: float) -> None:
+        if action == "delay":
+            self._stopping.wait(seconds)
+        if action in {"drop", "hang"}:
+            engine.recv(65_536)  # the call has had its effect
+            if action == "hang":
+                self._stopping.wait()
+            return
+        if action == "cut":
+            data, body = _read_head(engine)
+            client.sendall(data + body[: max(1, len(body) // 2)])
+            return
+        _pump(engine, client)
+
+    def _decide(self, request: str) -> tuple[Action | None, float]:
+        with self._lock:
+            self.requests.append(request)
+            for fault in self.faults:
+                if re.search(fault.pattern, request) and fault.times != 0:
+                    if fault.times is not None:
+                        fault.times -= 1
+                    self.spoiled.append(request)
+                    return fault.action, fault.seconds
+        return None, 0.0
+
+
+def relay_stdio(host: str) -> None:
+    """What `docker system dial-stdio` does: joins stdin and stdout to the engine at `host`."""
+    import os  # noqa: PLC0415
+    import sys  # noqa: PLC0415
+
+    path = urlsplit(host).path
+    engine = socket.socket(socket.AF_UNIX)
+    engine.connect(path)
+
+    def inwards() -> None:
+        while data := os.read(sys.stdin.fileno(), 65_536):
+            engine.sendall(data)
+        engine.shutdown(socket.SHUT_WR)
+
+    threading.Thread(target=inwards, daemon=True).start()
+    while data := engine.recv(65_536):
+        os.write(sys.stdout.fileno(), data)
+
+
+def _read_head(source: socket.socket) -> tuple[bytes, bytes]:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        chunk = source.recv(65_536)
+        if not chunk:
+            return b"", b""
+        data += chunk
+    head, _, rest = data.partition(b"\r\n\r\n")
+    return head + b"\r\n\r\n", rest
+
+
+def _with_close(head: bytes) -> bytes:
+    lines = [line for line in head.split(b"\r\n")[:-2] if not line.lower().startswith(b"connection:")]
+    return b"\r\n".join([*lines, b"Connection: close", b"", b""])
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError, ValueError):
+        while data := source.recv(65_536):
+            target.sendall(data)
+    with suppress(OSError):
+        socket.socket.shutdown(target, socket.SHUT_WR)
+
+
+def _content_length(head: bytes) -> int:
+    found = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    return int(found[1]) if found else 0
+
+
+def _send_body(source: socket.socket, target: socket.socket, missing: int) -> None:
+    while missing > 0 and (data := source.recv(min(missing, 65_536))):
+        target.sendall(data)
+        missing -= len(data)
+
+
+def _shut(connection: socket.socket) -> None:
+    # Of a TLS connection only the socket below: another thread may be using what TLS adds.
+    with suppress(OSError):
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)

@@ -1,0 +1,473 @@
+"""The scheduler's own requirement, line by line: [1_PRD-REQ-PERF-003]."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import pytest
+from pytest_mock import MockerFixture
+
+import dockersched
+from dockersched import (
+    EpicCancelledError,
+    EpicControl,
+    EpicError,
+    EpicExecutionOptions,
+    EpicState,
+    EpicTimeoutError,
+    ParallelTaskScheduler,
+    PermanentRunnerError,
+    Reason,
+    RetryPolicy,
+    SandboxResult,
+    SandboxRunner,
+    SandboxRunOptions,
+    ScheduledTask,
+    TaskDAG,
+    TaskExecutionError,
+    TaskState,
+    TransientRunnerError,
+)
+from dockersched.events import EpicFinished, EpicStarted, Event, TaskFinished, TaskRetrying, TaskStarted
+from dockersched.sandbox.fake import FakeRunner, Script
+
+
+def task(task_id: str, *depends_on: str) -> ScheduledTask:
+    return ScheduledTask(id=task_id, depends_on=depends_on, command="true")
+
+
+class RecordingRunner:
+    """The least that an embedder writes; runs `body` and keeps what was asked for and what was alive."""
+
+    def __init__(self, body: Callable[[SandboxRunOptions], int] = lambda _: 0, steps: int = 3) -> None:
+        self.body = body
+        self.steps = steps
+        self.alive = 0
+        self.peak = 0
+        self.log: list[tuple[str, str]] = []
+
+    async def run(self, options: SandboxRunOptions) -> SandboxResult:
+        self.log.append(("start", options.task_id))
+        self.alive += 1
+        self.peak = max(self.peak, self.alive)
+        for _ in range(self.steps):  # lets others run in between
+            await asyncio.sleep(0)
+        self.alive -= 1
+        self.log.append(("end", options.task_id))
+        return SandboxResult(sandbox_id=options.sandbox_id, exit_code=self.body(options))
+
+
+# [1_PRD-REQ-PERF-003]
+def test_identifies_independent_tasks_from_dag() -> None:
+    dag = TaskDAG([task("T1"), task("T2"), task("T3", "T1")])
+    assert [ready.id for ready in ParallelTaskScheduler.get_ready_tasks(dag, [])] == ["T1", "T2"]
+
+
+# [1_PRD-REQ-PERF-003]
+async def test_schedules_ready_tasks_into_sandboxes_concurrently(mocker: MockerFixture) -> None:
+    in_flight: set[str] = set()
+    together: list[set[str]] = []
+
+    async def ten_milliseconds(options: SandboxRunOptions) -> SandboxResult:
+        in_flight.add(options.task_id)
+        await asyncio.sleep(0.01)
+        together.append(set(in_flight))
+        in_flight.discard(options.task_id)
+        return SandboxResult(sandbox_id=options.sandbox_id, exit_code=0)
+
+    runner = mocker.create_autospec(SandboxRunner, instance=True)
+    runner.run.side_effect = ten_milliseconds
+    options = EpicExecutionOptions(max_parallel=3)
+    await ParallelTaskScheduler(runner).execute_epic([task("T1"), task("T2"), task("T3")], options)
+    assert together[0] == {"T1", "T2", "T3"}
+    assert runner.run.await_count == 3
+
+
+# [1_PRD-REQ-PERF-003]
+async def test_respects_max_parallel_limit() -> None:
+    runner = RecordingRunner()
+    tasks = [task(f"T{number}") for number in range(5)]
+    await ParallelTaskScheduler(runner).execute_epic(tasks, EpicExecutionOptions(max_parallel=2))
+    assert runner.peak == 2
+    assert len(runner.log) == 10
+
+
+# [1_PRD-REQ-PERF-003]
+async def test_dependent_task_runs_only_after_dependency_completes() -> None:
+    runner = RecordingRunner()
+    await ParallelTaskScheduler(runner).execute_epic([task("T1"), task("T2", "T1")])
+    assert runner.log == [("start", "T1"), ("end", "T1"), ("start", "T2"), ("end", "T2")]
+
+
+# [1_PRD-REQ-PERF-003]
+async def test_propagates_task_failure_and_cancels_dependents() -> None:
+    runner = RecordingRunner(lambda options: 1 if options.task_id == "T1" else 0)
+    with pytest.raises(TaskExecutionError, match="T1") as caught:
+        await ParallelTaskScheduler(runner).execute_epic([task("T1"), task("T2", "T1")])
+    assert ("start", "T2") not in runner.log
+    assert caught.value.failed_task_ids == ["T1", "T2"]
+    assert caught.value.root_cause_ids == ["T1"]
+
+
+@pytest.mark.parametrize(
+    ("completed", "ready"),
+    [
+        ([], ["a", "b"]),
+        (["a"], ["b", "c"]),
+        (["a", "b"], ["c", "d"]),
+        (("b", "a", "c"), ["d"]),
+        ({"a", "b", "c", "d"}, []),
+        (iter(["a", "unheard-of"]), ["b", "c"]),
+    ],
+)
+def test_ready_tasks_for_every_kind_of_completed_ids(completed: Sequence[str], ready: list[str]) -> None:
+    tasks = [task("a"), task("b"), task("c", "a"), task("d", "a", "b")]
+    assert [found.id for found in ParallelTaskScheduler.get_ready_tasks(iter(tasks), completed)] == ready
+
+
+def test_ready_tasks_has_no_side_effect() -> None:
+    completed = {"a"}
+    dag = TaskDAG([task("a"), task("b", "a")])
+    first = ParallelTaskScheduler.get_ready_tasks(dag, completed)
+    assert ParallelTaskScheduler.get_ready_tasks(dag, completed) == first == [dag["b"]]
+    assert completed == {"a"}
+
+
+def test_max_parallel_defaults_to_four() -> None:
+    assert EpicExecutionOptions().max_parallel == 4
+
+
+def test_exports_are_all_there() -> None:
+    for name in dockersched.__all__:
+        assert getattr(dockersched, name) is not None, name
+
+
+async def test_sandbox_options_carry_the_task() -> None:
+    seen: list[SandboxRunOptions] = []
+    runner = FakeRunner(on_start=seen.append)
+    wanted = ScheduledTask("a.b", [], "cc", ["-c"], image="gcc", environment={"A": "1"}, timeout_s=5)
+    await ParallelTaskScheduler(runner).execute_epic([wanted], EpicExecutionOptions(epic_id="e", run_id="r"))
+    (options,) = seen
+    assert (options.epic_id, options.run_id, options.task_id, options.attempt) == ("e", "r", "a.b", 1)
+    assert (options.command, options.args, options.image, options.timeout_s) == ("cc", ("-c",), "gcc", 5)
+    assert options.environment == {"A": "1"}
+
+
+async def test_result_of_a_success_is_in_declaration_order() -> None:
+    tasks = [task("last", "first"), task("other"), task("first")]
+    result = await ParallelTaskScheduler(RecordingRunner()).execute_epic(tasks)
+    assert list(result.tasks) == ["last", "other", "first"]
+    assert result.state is EpicState.SUCCEEDED
+    assert result.exit_code == 0
+    assert all(found.state is TaskState.SUCCEEDED and found.attempts == 1 for found in result.tasks.values())
+
+
+async def test_an_empty_epic_succeeds() -> None:
+    result = await ParallelTaskScheduler(RecordingRunner()).execute_epic([])
+    assert (result.succeeded, dict(result.tasks)) == (True, {})
+
+
+async def test_an_independent_branch_goes_on() -> None:
+    runner = FakeRunner({"bad": Script(exit_code=3)})
+    tasks = [task("bad"), task("never", "bad"), task("never2", "never"), task("good"), task("better", "good")]
+    with pytest.raises(TaskExecutionError) as caught:
+        await ParallelTaskScheduler(runner).execute_epic(tasks)
+    result = caught.value.result
+    assert {name: found.state.value for name, found in result.tasks.items()} == {
+        "bad": "failed",
+        "never": "upstream_failed",
+        "never2": "upstream_failed",
+        "good": "succeeded",
+        "better": "succeeded",
+    }
+    assert (result.tasks["bad"].reason, result.tasks["bad"].exit_code) == (Reason.EXIT_CODE, 3)
+    assert result.tasks["never2"].root_cause == "bad"
+    assert result.exit_code == 1
+    assert not {"never", "never2"} & set(runner.started)
+
+
+async def test_all_dispatched_sandboxes_settle_before_the_error() -> None:
+    runner = FakeRunner({"bad": Script(exit_code=1), "slow": Script(duration_s=0.05)})
+    with pytest.raises(TaskExecutionError):
+        await ParallelTaskScheduler(runner).execute_epic([task("bad"), task("slow")])
+    assert runner.finished == ["bad", "slow"]
+
+
+async def test_a_raising_runner_is_an_engine_error_of_that_task_alone() -> None:
+    runner = FakeRunner({"bad": Script(raises=OSError("no engine"))})
+    with pytest.raises(TaskExecutionError) as caught:
+        await ParallelTaskScheduler(runner).execute_epic([task("bad"), task("good")])
+    bad = caught.value.result.tasks["bad"]
+    assert (bad.reason, bad.detail) == (Reason.ENGINE_ERROR, "OSError: no engine")
+    assert caught.value.result.tasks["good"].succeeded
+
+
+async def test_a_runner_that_returns_something_else_is_an_engine_error(mocker: MockerFixture) -> None:
+    runner = mocker.create_autospec(SandboxRunner, instance=True)
+    runner.run.return_value = {"exit_code": 0}
+    with pytest.raises(TaskExecutionError) as caught:
+        await ParallelTaskScheduler(runner).execute_epic([task("T1")])
+    assert caught.value.result.tasks["T1"].reason is Reason.ENGINE_ERROR
+
+
+async def test_a_lost_exit_code_is_never_a_success() -> None:
+    class Vague:
+        async def run(self, options: SandboxRunOptions) -> SandboxResult:
+            return SandboxResult(options.sandbox_id)
+
+    with pytest.raises(TaskExecutionError):
+        await ParallelTaskScheduler(Vague()).execute_epic([task("T1")])
+
+
+async def test_fail_fast_stops_what_runs_and_starts_nothing_more() -> None:
+    runner = FakeRunner({"bad": Script(exit_code=1, duration_s=0.01), "long": Script(duration_s=None)})
+    tasks = [task("bad"), task("long"), task("waiting", "long"), task("below", "bad")]
+    with pytest.raises(TaskExecutionError) as caught:
+        await ParallelTaskScheduler(runner).execute_epic(tasks, EpicExecutionOptions(fail_fast=True))
+    found = caught.value.result.tasks
+    assert [entry.state.value for entry in found.values()] == ["failed", "cancelled", "cancelled", "upstream_failed"]
+    assert found["long"].reason is Reason.FAIL_FAST
+    assert caught.value.failed_task_ids == ["bad", "below"]
+    assert caught.value.result.state is EpicState.FAILED
+    assert runner.alive == set()
+
+
+async def test_epic_timeout_stops_running_sandboxes_and_cancels_the_rest() -> None:
+    runner = FakeRunner({"long": Script(duration_s=None, stop_s=0.01)})
+    tasks = [task("quick"), task("long"), task("waiting", "long")]
+    with pytest.raises(EpicTimeoutError, match="timed out") as caught:
+        await ParallelTaskScheduler(runner).execute_epic(tasks, EpicExecutionOptions(timeout_s=0.05))
+    result = caught.value.result
+    assert [entry.state.value for entry in result.tasks.values()] == ["succeeded", "cancelled", "cancelled"]
+    assert result.tasks["waiting"].reason is Reason.EPIC_TIMED_OUT
+    assert result.exit_code == 4
+    assert runner.finished == ["quick", "long"]
+
+
+async def test_an_epic_that_ends_in_time_is_not_timed_out() -> None:
+    result = await ParallelTaskScheduler(FakeRunner()).execute_epic([task("a")], EpicExecutionOptions(timeout_s=60))
+    assert result.succeeded
+
+
+async def test_control_cancels_the_epic() -> None:
+    control = EpicControl()
+    runner = FakeRunner({"long": Script(duration_s=None)}, on_start=lambda _: control.cancel())
+    with pytest.raises(EpicCancelledError) as caught:
+        await ParallelTaskScheduler(runner).execute_epic([task("long"), task("below", "long")], control=control)
+    assert [entry.state.value for entry in caught.value.result.tasks.values()] == ["cancelled", "cancelled"]
+    assert runner.alive == set()
+
+
+async def test_control_that_cancelled_before_the_start_starts_nothing() -> None:
+    control = EpicControl()
+    control.cancel()
+    control.cancel()
+    runner = FakeRunner()
+    with pytest.raises(EpicCancelledError):
+        await ParallelTaskScheduler(runner).execute_epic([task("a")], control=control)
+    assert runner.started == []
+
+
+async def test_a_sandbox_that_ends_well_just_before_it_is_stopped_has_succeeded() -> None:
+    control = EpicControl()
+
+    class Stubborn:
+        async def run(self, options: SandboxRunOptions) -> SandboxResult:
+            control.cancel()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise dockersched.SandboxCancelled(SandboxResult(options.sandbox_id, exit_code=0)) from None
+            raise AssertionError
+
+    with pytest.raises(EpicCancelledError) as caught:
+        await ParallelTaskScheduler(Stubborn()).execute_epic([task("a"), task("b", "a")], control=control)
+    assert [entry.state.value for entry in caught.value.result.tasks.values()] == ["succeeded", "cancelled"]
+
+
+async def test_a_sandbox_that_fails_just_before_it_is_stopped_is_a_root_cause() -> None:
+    class Late:
+        async def run(self, options: SandboxRunOptions) -> SandboxResult:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise dockersched.SandboxCancelled(SandboxResult(options.sandbox_id, exit_code=9)) from None
+            raise AssertionError
+
+    with pytest.raises(EpicTimeoutError) as caught:
+        await ParallelTaskScheduler(Late()).execute_epic([task("a")], EpicExecutionOptions(timeout_s=0.01))
+    assert caught.value.root_cause_ids == ["a"]
+
+
+def test_something_that_cannot_run_is_no_runner() -> None:
+    with pytest.raises(TypeError, match="has none"):
+        ParallelTaskScheduler(object())  # type: ignore[arg-type]
+
+
+async def test_cancelling_the_call_stops_all_sandboxes_and_waits_for_them() -> None:
+    started = asyncio.Event()
+    scripts = {"a": Script(duration_s=None, stop_s=0.01), "b": Script(duration_s=None)}
+    runner = FakeRunner(scripts, on_start=lambda options: started.set() if options.task_id == "b" else None)
+    call = asyncio.create_task(ParallelTaskScheduler(runner).execute_epic([task("a"), task("b"), task("c", "a")]))
+    await started.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert sorted(runner.finished) == ["a", "b"]
+    assert runner.alive == set()
+
+
+async def test_an_observer_that_fails_stops_all_sandboxes() -> None:
+    def observer(event: Event) -> None:
+        if isinstance(event, TaskFinished):
+            raise OSError("disk full")
+
+    runner = FakeRunner({"long": Script(duration_s=None)})
+    with pytest.raises(OSError, match="disk full"):
+        await ParallelTaskScheduler(runner, observers=[observer]).execute_epic([task("a"), task("long")])
+    assert runner.alive == set()
+
+
+async def test_observers_see_every_step_in_order() -> None:
+    events: list[Event] = []
+    await ParallelTaskScheduler(FakeRunner(), observers=[events.append]).execute_epic([task("a"), task("b", "a")])
+    assert [type(event) for event in events] == [
+        EpicStarted, TaskStarted, TaskFinished, TaskStarted, TaskFinished, EpicFinished,
+    ]  # fmt: skip
+
+
+async def test_every_settled_sandbox_is_discarded_once_its_result_was_observed() -> None:
+    runner = FakeRunner({"bad": Script(exit_code=1)})
+    observed: list[str] = []
+
+    def observer(event: Event) -> None:
+        if isinstance(event, TaskFinished):
+            assert event.result.task_id not in runner.discarded
+            observed.append(event.result.task_id)
+
+    with pytest.raises(TaskExecutionError):
+        await ParallelTaskScheduler(runner, observers=[observer]).execute_epic([task("a"), task("bad")])
+    assert runner.discarded == observed == ["a", "bad"]
+
+
+async def test_one_scheduler_runs_two_epics_at_the_same_time() -> None:
+    scheduler = ParallelTaskScheduler(RecordingRunner())
+    first, second = await asyncio.gather(
+        scheduler.execute_epic([task("a")], EpicExecutionOptions(epic_id="one")),
+        scheduler.execute_epic([task("a")], EpicExecutionOptions(epic_id="two")),
+    )
+    assert (first.epic_id, second.epic_id) == ("one", "two")
+    assert first.run_id != second.run_id
+
+
+class FlakyRunner:
+    """Ends a task as its script says, one entry for each attempt."""
+
+    def __init__(self, **scripts: list[SandboxResult | Exception]) -> None:
+        self.scripts = scripts
+        self.attempts: list[tuple[str, int]] = []
+        self.alive: set[str] = set()
+
+    async def run(self, options: SandboxRunOptions) -> SandboxResult:
+        self.attempts.append((options.task_id, options.attempt))
+        await asyncio.sleep(0)
+        script = self.scripts.get(options.task_id)
+        outcome = script.pop(0) if script else SandboxResult(options.sandbox_id, exit_code=0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+INTERRUPTED = SandboxResult("s", reason=Reason.INTERRUPTED)
+SOON = RetryPolicy(limit=2, initial_s=0.01, exit_codes=[75])
+
+
+def patient(task_id: str, *depends_on: str, policy: RetryPolicy = SOON) -> ScheduledTask:
+    return ScheduledTask(task_id, depends_on, "true", retry=policy)
+
+
+async def test_an_interrupted_attempt_is_tried_again() -> None:
+    events: list[Event] = []
+    runner = FlakyRunner(a=[INTERRUPTED, TransientRunnerError("no answer")])
+    tasks = [patient("a"), task("b", "a")]
+    result = await ParallelTaskScheduler(runner, observers=[events.append]).execute_epic(tasks)
+    assert runner.attempts == [("a", 1), ("a", 2), ("a", 3), ("b", 1)]
+    assert result.tasks["a"].attempts == 3
+    assert [event.attempt for event in events if isinstance(event, TaskRetrying)] == [1, 2]
+
+
+async def test_retries_come_to_an_end() -> None:
+    runner = FlakyRunner(a=[INTERRUPTED] * 5)
+    with pytest.raises(TaskExecutionError) as caught:
+        await ParallelTaskScheduler(runner).execute_epic([patient("a"), task("b", "a")])
+    assert runner.attempts == [("a", 1), ("a", 2), ("a", 3)]
+    assert caught.value.result.tasks["a"].reason is Reason.INTERRUPTED
+    assert caught.value.failed_task_ids == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "attempts"),
+    [
+        (SandboxResult("s", exit_code=1), 1),
+        (SandboxResult("s", exit_code=75), 2),
+        (SandboxResult("s", exit_code=137, reason=Reason.OOM_KILLED), 1),
+        (PermanentRunnerError("never"), 1),
+        (RuntimeError("a mistake in the runner"), 1),
+    ],
+)
+async def test_only_what_the_policy_names_is_tried_again(outcome: SandboxResult | Exception, attempts: int) -> None:
+    runner = FlakyRunner(a=[outcome])
+    with suppress(TaskExecutionError):
+        await ParallelTaskScheduler(runner).execute_epic([patient("a")])
+    assert len(runner.attempts) == attempts
+
+
+async def test_a_task_that_waits_for_its_retry_holds_no_slot() -> None:
+    runner = FlakyRunner(a=[INTERRUPTED])
+    tasks = [patient("a", policy=RetryPolicy(initial_s=0.05, jitter=False)), task("b"), task("c", "b")]
+    await ParallelTaskScheduler(runner).execute_epic(tasks, EpicExecutionOptions(max_parallel=1))
+    assert runner.attempts == [("a", 1), ("b", 1), ("c", 1), ("a", 2)]
+
+
+async def test_a_task_that_waits_for_its_retry_can_be_cancelled() -> None:
+    control = EpicControl()
+
+    def cancel_soon(event: Event) -> None:
+        if isinstance(event, TaskRetrying):
+            asyncio.get_running_loop().call_later(0.02, control.cancel)
+
+    runner = FlakyRunner(a=[INTERRUPTED])
+    slow = FakeRunner({"long": Script(duration_s=0.1, stop_s=0.1)})
+
+    class Both:
+        async def run(self, options: SandboxRunOptions) -> SandboxResult:
+            return await (slow if options.task_id == "long" else runner).run(options)
+
+    tasks = [patient("a", policy=RetryPolicy(initial_s=0.05, jitter=False)), task("long")]
+    with pytest.raises(EpicCancelledError) as caught:
+        await ParallelTaskScheduler(Both(), observers=[cancel_soon]).execute_epic(tasks, control=control)
+    assert runner.attempts == [("a", 1)]
+    cancelled = caught.value.result.tasks["a"]
+    assert (cancelled.state, cancelled.attempts, cancelled.sandbox) == (TaskState.CANCELLED, 1, INTERRUPTED)
+
+
+async def test_a_broken_graph_starts_nothing() -> None:
+    runner = FakeRunner()
+    with pytest.raises(EpicError, match="cycle"):
+        await ParallelTaskScheduler(runner).execute_epic([task("a", "b"), task("b", "a")])
+    assert runner.started == []
+
+
+async def test_a_chain_of_many_thousands_needs_no_recursion() -> None:
+    runner = FakeRunner({"0": Script(exit_code=1)})
+    chain = [task("0"), *(task(str(number), str(number - 1)) for number in range(1, 20_000))]
+    with pytest.raises(TaskExecutionError) as caught:
+        await ParallelTaskScheduler(runner).execute_epic(chain)
+    assert len(caught.value.failed_task_ids) == 20_000
+    assert runner.started == ["0"]
+
+
+async def test_error_message_names_a_few_root_causes_of_many() -> None:
+    runner = FakeRunner({str(number): Script(exit_code=1) for number in range(12)})
+    with pytest.raises(TaskExecutionError, match="and 2 more failed"):
+        await ParallelTaskScheduler(runner).execute_epic([task(str(number)) for number in range(12)])

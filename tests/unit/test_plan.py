@@ -1,0 +1,179 @@
+"""The plan against a plain model of what a graph's states must be."""
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from dockersched import ParallelTaskScheduler, ScheduledTask, StateError, TaskDAG, TaskState
+from dockersched.graph.plan import Plan
+from dockersched.graph.transitions import FINAL_STATES, TRANSITIONS
+
+Edges = list[set[int]]
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Edges:
+    """For each task, by index, the tasks it depends on, by index; acyclic, in a shuffled declaration order."""
+    size = draw(st.integers(1, 12))
+    order = draw(st.permutations(range(size)))
+    edges: Edges = [set() for _ in range(size)]
+    for position, index in enumerate(order):
+        if position:
+            edges[index] = set(draw(st.lists(st.sampled_from(order[:position]), max_size=4)))
+    return edges
+
+
+def dag_of(edges: Edges) -> TaskDAG:
+    return TaskDAG(
+        ScheduledTask(f"t{index}", [f"t{dependency}" for dependency in sorted(edges[index])], "true")
+        for index in range(len(edges))
+    )
+
+
+class PlanMachine(RuleBasedStateMachine):
+    """Drives a plan as a scheduler may, and keeps the states by the simplest code that is right."""
+
+    @initialize(edges=graphs())
+    def build(self, edges: Edges) -> None:
+        self.edges = edges
+        self.dag = dag_of(edges)
+        self.plan = Plan(self.dag)
+        self.states = ["pending"] * len(edges)
+        self.refresh()
+
+    def refresh(self) -> None:
+        for index, dependencies in enumerate(self.edges):
+            if self.states[index] == "pending" and all(self.states[d] == "succeeded" for d in dependencies):
+                self.states[index] = "ready"
+
+    def doom(self, failed: int, state: str) -> list[int]:
+        doomed = {failed}
+        moved = []
+        grew = True
+        while grew:
+            grew = False
+            for index, dependencies in enumerate(self.edges):
+                if index not in doomed and dependencies & doomed:
+                    doomed.add(index)
+                    grew = True
+                    if self.states[index] == "pending":
+                        self.states[index] = state
+                        moved.append(index)
+        return sorted(moved)
+
+    def among(self, *states: str) -> list[int]:
+        return [index for index, state in enumerate(self.states) if state in states]
+
+    @precondition(lambda self: self.plan.has_ready)
+    @rule()
+    def start(self) -> None:
+        index = self.plan.start_next()
+        assert self.states[index] == "ready"
+        self.states[index] = "running"
+
+    @precondition(lambda self: self.among("running", "stopping"))
+    @rule(data=st.data(), kind=st.sampled_from(["succeed", "fail", "cancel"]))
+    def end(self, data: st.DataObject, kind: str) -> None:
+        index = data.draw(st.sampled_from(self.among("running", "stopping")))
+        if kind == "succeed":
+            self.plan.succeed(index)
+            self.states[index] = "succeeded"
+            self.refresh()
+        elif kind == "fail":
+            moved = self.plan.fail(index)
+            self.states[index] = "failed"
+            assert moved == self.doom(index, "upstream_failed")
+        else:
+            moved = self.plan.cancel(index)
+            self.states[index] = "cancelled"
+            assert moved == self.doom(index, "cancelled")
+
+    @precondition(lambda self: self.among("running"))
+    @rule(data=st.data())
+    def retry(self, data: st.DataObject) -> None:
+        index = data.draw(st.sampled_from(self.among("running")))
+        self.plan.retry(index)
+        self.states[index] = "retrying"
+
+    @rule(data=st.data())
+    def requeue(self, data: st.DataObject) -> None:
+        index = data.draw(st.integers(0, len(self.states) - 1))
+        was_retrying = self.states[index] == "retrying"
+        assert self.plan.requeue(index) == was_retrying
+        if was_retrying:
+            self.states[index] = "ready"
+
+    @precondition(lambda self: self.among("running"))
+    @rule(data=st.data())
+    def stop(self, data: st.DataObject) -> None:
+        index = data.draw(st.sampled_from(self.among("running")))
+        self.plan.stop(index)
+        self.states[index] = "stopping"
+
+    @precondition(lambda self: self.among("pending", "ready"))
+    @rule(data=st.data())
+    def reject(self, data: st.DataObject) -> None:
+        index = data.draw(st.sampled_from(self.among("pending", "ready")))
+        moved = self.plan.reject(index)
+        self.states[index] = "failed"
+        assert moved == self.doom(index, "upstream_failed")
+
+    @rule()
+    def cancel_waiting(self) -> None:
+        waiting = self.among("pending", "ready", "retrying")
+        assert self.plan.cancel_waiting() == waiting
+        for index in waiting:
+            self.states[index] = "cancelled"
+
+    @invariant()
+    def agrees(self) -> None:
+        self.plan.check()
+        assert [str(self.plan.state(index)) for index in range(len(self.states))] == self.states
+        assert self.plan.has_ready == bool(self.among("ready"))
+        completed = {f"t{index}" for index in self.among("succeeded")}
+        ready = [found.id for found in ParallelTaskScheduler.get_ready_tasks(self.dag, completed)]
+        started = self.among("running", "stopping", "retrying", "failed", "cancelled")
+        assert [f"t{index}" for index in self.among("ready")] == [
+            task_id for task_id in ready if int(task_id[1:]) not in started
+        ]
+
+
+PlanMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestPlan = PlanMachine.TestCase
+
+
+def test_tasks_released_together_start_in_declaration_order() -> None:
+    plan = Plan(dag_of([set(), {0}, {0}, set()]))
+    assert [plan.start_next(), plan.start_next()] == [0, 3]
+    plan.succeed(0)
+    assert [plan.start_next(), plan.start_next()] == [1, 2]
+
+
+def test_an_illegal_transition_tells_the_history() -> None:
+    plan = Plan(dag_of([set()]))
+    plan.start_next()
+    plan.succeed(0)
+    with pytest.raises(StateError, match="'t0' cannot become failed after pending -> ready -> running -> succeeded"):
+        plan.fail(0)
+
+
+def test_check_finds_a_miscount() -> None:
+    plan = Plan(dag_of([set(), {0}]))
+    plan.unfinished = 1
+    with pytest.raises(StateError, match="miscounted"):
+        plan.check()
+
+
+def test_every_state_has_its_transitions() -> None:
+    assert set(TRANSITIONS) == set(TaskState)
+    assert {str(state) for state in FINAL_STATES} == {
+        "succeeded", "failed", "upstream_failed", "skipped", "cancelled",
+    }  # fmt: skip
+
+
+def test_a_dependency_named_twice_counts_once() -> None:
+    dag = TaskDAG([ScheduledTask("a", [], "true"), ScheduledTask("b", ["a", "a"], "true")])
+    plan = Plan(dag)
+    plan.succeed(plan.start_next())
+    assert plan.start_next() == 1

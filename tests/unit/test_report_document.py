@@ -1,0 +1,197 @@
+"""`result.json` and its schema."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+
+from dockersched.model import QuotaConfig
+from dockersched.report.document import result_document, result_schema, to_json, write_json_atomically
+from dockersched.results import EpicResult, LogSummary, SandboxResult, TaskResult
+from dockersched.states import EpicState, Reason, TaskState
+
+START = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
+TASK_KEYS = {
+    "state", "reason", "detail", "root_cause", "exit_code", "started_at", "finished_at", "duration_s", "attempts",
+    "image", "image_digest", "quota", "log", "log_bytes", "log_truncated", "log_complete",
+}  # fmt: skip
+EPIC_KEYS = {
+    "schema_version", "epic", "run", "state", "exit_code", "started_at", "finished_at", "duration_s", "root_causes",
+    "tasks",
+}  # fmt: skip
+
+
+def ran(task_id: str = "lint", reason: Reason | None = None, exit_code: int | None = 0) -> TaskResult:
+    sandbox = SandboxResult(
+        f"quick.{task_id}",
+        exit_code,
+        reason,
+        started_at=START,
+        finished_at=START + timedelta(seconds=1.5),
+        image="dockersched/base",
+        image_digest="sha256:abc",
+        quota_requested=QuotaConfig(0.5, "64m", 32),
+        quota_effective=QuotaConfig(0.5, "64m", 32),
+        log=LogSummary("logs/lint.log", 17, truncated=True, complete=False),
+    )
+    state = TaskState.SUCCEEDED if sandbox.succeeded else TaskState.FAILED
+    return TaskResult(task_id, state, sandbox.reason, "a detail", attempts=1, sandbox=sandbox)
+
+
+def never_ran(task_id: str = "deploy") -> TaskResult:
+    return TaskResult(task_id, TaskState.UPSTREAM_FAILED, Reason.UPSTREAM_FAILED, "'test' failed", "test")
+
+
+def epic(*tasks: TaskResult, state: EpicState = EpicState.FAILED) -> EpicResult:
+    by_id = {task.task_id: task for task in tasks}
+    return EpicResult("quick", "run-1", state, by_id, START, START + timedelta(seconds=3.25))
+
+
+def task_of(document: dict[str, object], task_id: str) -> dict[str, object]:
+    tasks = document["tasks"]
+    assert isinstance(tasks, dict)
+    task: dict[str, object] = tasks[task_id]
+    return task
+
+
+def test_document_tells_of_the_epic() -> None:
+    document = result_document(epic(ran(), ran("test", exit_code=3), never_ran()))
+
+    assert set(document) == EPIC_KEYS
+    assert document | {"tasks": None} == {
+        "schema_version": 1,
+        "epic": "quick",
+        "run": "run-1",
+        "state": "failed",
+        "exit_code": 1,
+        "started_at": "2026-01-31T12:00:00.000000Z",
+        "finished_at": "2026-01-31T12:00:03.250000Z",
+        "duration_s": 3.25,
+        "root_causes": ["test"],
+        "tasks": None,
+    }
+
+
+def test_document_tells_of_a_task_that_ran() -> None:
+    task = task_of(result_document(epic(ran("test", Reason.OOM_KILLED, 137))), "test")
+
+    limits = {"cpus": 0.5, "memory": 64 * 2**20, "pids": 32}
+    assert task == {
+        "state": "failed",
+        "reason": "oom_killed",
+        "detail": "a detail",
+        "root_cause": None,
+        "exit_code": 137,
+        "started_at": "2026-01-31T12:00:00.000000Z",
+        "finished_at": "2026-01-31T12:00:01.500000Z",
+        "duration_s": 1.5,
+        "attempts": 1,
+        "image": "dockersched/base",
+        "image_digest": "sha256:abc",
+        "quota": {"requested": limits, "effective": limits},
+        "log": "logs/lint.log",
+        "log_bytes": 17,
+        "log_truncated": True,
+        "log_complete": False,
+    }
+
+
+def test_document_has_every_key_of_a_task_that_never_ran() -> None:
+    task = task_of(result_document(epic(never_ran())), "deploy")
+
+    unknown = {"cpus": None, "memory": None, "pids": None}
+    assert set(task) == TASK_KEYS
+    assert task["quota"] == {"requested": unknown, "effective": unknown}
+    assert {key for key, value in task.items() if value is None} == TASK_KEYS - {
+        "state", "reason", "detail", "root_cause", "attempts", "quota",
+    }  # fmt: skip
+
+
+def test_document_takes_the_exit_code_of_the_program() -> None:
+    assert result_document(epic(state=EpicState.CANCELLED), exit_code=143)["exit_code"] == 143
+
+
+def test_document_keeps_declaration_order() -> None:
+    tasks = result_document(epic(ran("b"), ran("a"), ran("c")))["tasks"]
+
+    assert isinstance(tasks, dict)
+    assert list(tasks) == ["b", "a", "c"]
+
+
+def test_document_gives_times_in_utc_whatever_their_zone() -> None:
+    east = datetime(2026, 1, 31, 14, 0, tzinfo=timezone(timedelta(hours=2)))
+    result = EpicResult("quick", "run", EpicState.SUCCEEDED, {}, east, east)
+
+    assert result_document(result)["started_at"] == "2026-01-31T12:00:00.000000Z"
+
+
+@pytest.mark.parametrize("reason", [None, *Reason])
+def test_documents_are_valid_by_the_schema(reason: Reason | None) -> None:
+    document = result_document(epic(ran(reason=reason), ran("lost", exit_code=None), never_ran()))
+
+    Draft202012Validator(result_schema()).validate(json.loads(to_json(document)))
+
+
+@pytest.mark.parametrize("state", EpicState)
+def test_documents_of_every_epic_state_are_valid(state: EpicState) -> None:
+    Draft202012Validator(result_schema()).validate(json.loads(to_json(result_document(epic(state=state)))))
+
+
+def test_schema_is_a_schema_and_describes_every_key() -> None:
+    schema = result_schema()
+    Draft202012Validator.check_schema(schema)
+    properties = schema["properties"]
+
+    assert isinstance(properties, dict)
+    task = properties["tasks"]["additionalProperties"]
+    assert set(properties) == EPIC_KEYS
+    assert set(task["properties"]) == TASK_KEYS
+    assert all(value["description"] for value in [*properties.values(), *task["properties"].values()])
+    assert set(task["properties"]["reason"]["enum"]) == {None, *map(str, Reason)}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("state", "running"), ("reason", "bad luck"), ("started_at", "2026-01-31T12:00:00Z"), ("attempts", -1)],
+)
+def test_schema_refuses_what_a_document_never_holds(key: str, value: object) -> None:
+    document = result_document(epic(ran()))
+    task_of(document, "lint")[key] = value
+
+    with pytest.raises(ValidationError):
+        Draft202012Validator(result_schema()).validate(document)
+
+
+def test_json_is_ascii_and_survives_any_id() -> None:
+    hostile = "a\x1b[2J\u202e\ud800é"
+    text = to_json(result_document(epic(ran(hostile))))
+
+    assert text.isascii()
+    assert "\x1b" not in text
+    assert hostile in json.loads(text)["tasks"]
+
+
+def test_writing_replaces_the_file_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text("old")
+
+    write_json_atomically(path, {"state": "succeeded"})
+
+    assert json.loads(path.read_text()) == {"state": "succeeded"}
+    assert os.listdir(tmp_path) == ["result.json"]  # noqa: PTH208 - names alone
+
+
+def test_failed_writing_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text("old")
+
+    with pytest.raises(TypeError):
+        write_json_atomically(path, {"state": object()})
+
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["result.json"]

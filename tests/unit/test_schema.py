@@ -1,0 +1,238 @@
+"""The JSON Schema, the loader, the examples and the documentation agree with each other."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from dockersched import units
+from dockersched.epicfile import epic_schema, load, load_text
+from dockersched.epicfile.spec import BackoffSpec, Defaults, EpicFile, QuotaSpec, RetrySpec, TaskSpec
+from dockersched.errors import EpicError
+from dockersched.model import RETRY_CAUSES, RetryPolicy
+from dockersched.sandbox.docker.defaults import SandboxDefaults
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "epic-file.md"
+EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+SCHEMA = Draft202012Validator(epic_schema())
+
+
+class CoreLoader(yaml.SafeLoader):
+    """For the key `on`, which is a boolean to YAML 1.1 alone."""
+
+
+CoreLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not (tag.endswith(":bool") and first not in "tTfF")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def parsed(text: str) -> Any:
+    return yaml.load(text, Loader=CoreLoader)  # noqa: S506 - a SafeLoader with fewer booleans
+
+
+def schema_accepts(data: object) -> bool:
+    return SCHEMA.is_valid(data)
+
+
+def loader_accepts(text: str) -> bool:
+    try:
+        load_text(text, "e.yaml")
+    except EpicError:
+        return False
+    return True
+
+
+def blocks(fence: str) -> list[str]:
+    return re.findall(rf"^```{fence}\n(.*?)^```$", REFERENCE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def test_the_schema_is_a_schema() -> None:
+    Draft202012Validator.check_schema(epic_schema())
+
+
+def test_the_file_for_editors_is_the_schema() -> None:
+    """To write it anew: dockersched schema > docs/epic.schema.json."""
+    assert json.loads((ROOT / "docs" / "epic.schema.json").read_text("utf-8")) == epic_schema()
+
+
+def nodes(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from nodes(child)
+
+
+def test_every_key_is_described_and_none_takes_null() -> None:
+    for node in nodes(epic_schema()):
+        for name, schema in node.get("properties", {}).items():
+            assert schema["description"].endswith("."), name
+            assert {"type": "null"} not in schema.get("anyOf", []), name
+            assert "title" not in schema
+
+
+def test_the_schema_tells_the_runners_defaults() -> None:
+    told = {name: schema.get("default") for name, schema in epic_schema()["$defs"]["TaskSpec"]["properties"].items()}
+    quota = {name: schema["default"] for name, schema in epic_schema()["$defs"]["QuotaSpec"]["properties"].items()}
+    runner = SandboxDefaults()
+
+    assert (told["image"], told["user"], told["network"], told["pull_policy"]) == (
+        runner.image,
+        runner.user,
+        runner.network,
+        runner.pull_policy,
+    )
+    assert units.parse_duration(told["timeout"]) == runner.timeout_s
+    assert units.parse_duration(told["stop_grace_period"]) == runner.stop_grace_s
+    assert (quota["cpus"], units.parse_bytes(quota["memory"]), quota["pids"]) == (
+        runner.quota.cpus,
+        runner.quota.memory_bytes,
+        runner.quota.pids,
+    )
+
+
+def test_the_schema_tells_the_defaults_of_retries() -> None:
+    definitions = epic_schema()["$defs"]
+    retry, backoff = definitions["RetrySpec"]["properties"], definitions["BackoffSpec"]["properties"]
+
+    assert RetryPolicy() == RetryPolicy(
+        limit=retry["limit"]["default"],
+        on=retry["on"]["default"],
+        initial_s=units.parse_duration(backoff["initial"]["default"]),
+        factor=backoff["factor"]["default"],
+        max_s=units.parse_duration(backoff["max"]["default"]),
+        jitter=backoff["jitter"]["default"],
+    )
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_examples_load_and_satisfy_the_schema(example: Path) -> None:
+    text = example.read_text("utf-8")
+
+    assert text.startswith("# yaml-language-server: $schema=../docs/epic.schema.json\n")
+    assert load(str(example)).options.epic_id == example.stem
+    assert not [error.message for error in SCHEMA.iter_errors(parsed(text))]
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_epics_of_the_reference_load_and_satisfy_the_schema(text: str) -> None:
+    load_text(text, "epic-file.md")
+
+    assert not [error.message for error in SCHEMA.iter_errors(parsed(text))]
+
+
+def test_the_mistakes_of_the_reference_are_what_the_loader_says() -> None:
+    (text,), printed = blocks("yaml invalid"), blocks("text")[0]
+
+    with pytest.raises(EpicError) as caught:
+        load_text(text, "release.yaml")
+
+    assert str(caught.value) == printed.rstrip("\n")
+    assert not schema_accepts(parsed(text))
+
+
+def test_the_reference_has_a_row_for_every_key() -> None:
+    rows = set(re.findall(r"^\| `([^`]+)` \|", REFERENCE.read_text("utf-8"), re.MULTILINE))
+    keys = {field.alias or name for model in (EpicFile, TaskSpec) for name, field in model.model_fields.items()}
+
+    inner = {f"quota.{name}" for name in QuotaSpec.model_fields}
+    inner |= {f"retry.{name}" for name in RetrySpec.model_fields}
+    inner |= {f"retry.backoff.{name}" for name in BackoffSpec.model_fields}
+
+    assert rows == keys | inner | {"x-…"}
+    assert set(Defaults.model_fields) == set(TaskSpec.model_fields) - {"command", "args", "run", "depends_on"}
+
+
+def test_the_reference_explains_every_cause_of_a_retry() -> None:
+    (retries,) = re.findall(r"^## Retries\n(.*?)^## ", REFERENCE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+    rows = re.findall(r"^- (`.*?): ", retries, re.MULTILINE)
+
+    assert set(re.findall(r"`(\w+)", " ".join(rows))) == set(RETRY_CAUSES)
+
+
+VALUES: list[Any] = [
+    None, True, 0, 1, -1, 1.5, 6291456, 10**30, "", "x", "a b", "/x", "512m", "5q", " 1g ", "1h30m", "1h 30m", "90",
+    "0.5", "none", "always", "bridge", "1000:1000", "é", [], ["a"], ["a", "a"], [1], [None], [["a"]], {}, {"a": "b"},
+    {"A": 1}, {"A": None}, {"A=": "b"}, {"cpus": 1}, {"cpus": 0}, {"cpus": 10**9}, {"memory": 10**30}, {"memory": 1},
+    {"pids": 10**30}, {"pids": "3"}, {"cpus": "0.5", "memory": "1g", "pids": 3},
+]  # fmt: skip
+LIMITS: list[Any] = [0, 2, 2.0, 100, 101, -1, 1.5, "2", True, None]
+CAUSES: list[Any] = [
+    [], "infra", {"exit_code": 75}, None, [None], ["rain"], [75], ["infra", "infra"], list(RETRY_CAUSES), [["infra"]],
+    ["infra", {"exit_code": [75]}, {"exit_code": 3}], [{"exit_code": 75}, {"exit_code": 75}], [{"infra": True}], [{}],
+    [{"exit_code": 75, "x": 1}],
+]  # fmt: skip
+EXIT_CODES: list[Any] = [1, 255, 0, 256, 75.0, 7.5, "75", None, True, [], [1, 2], [1, 1], [0], [[1]], {}]
+BACKOFFS: list[Any] = [
+    {}, 1, None, {"initial": "1s", "factor": 1, "max": 30, "jitter": False}, {"initial": "x"}, {"initial": 0},
+    {"max": 0}, {"max": None}, {"jitter": 1}, {"delay": 1}, {"factor": 0.5}, {"factor": 1.5}, {"factor": 100},
+    {"factor": 101}, {"factor": "2"}, {"factor": None},
+]  # fmt: skip
+RETRIES = [
+    *({"limit": limit} for limit in LIMITS),
+    *({"on": on} for on in CAUSES),
+    *({"on": [{"exit_code": code}]} for code in EXIT_CODES),
+    *({"backoff": backoff} for backoff in BACKOFFS),
+    {"limit": 1, "on": ["infra"], "backoff": {}},
+    {"infra": 2},
+]
+TASK_KEYS = [*TaskSpec.model_fields, "unknown"]
+TASK_VALUES = st.sampled_from(VALUES) | st.sampled_from(RETRIES)
+TASKS = st.dictionaries(st.sampled_from(TASK_KEYS), TASK_VALUES, max_size=3)
+EPICS = st.fixed_dictionaries(
+    {"epic": st.sampled_from(["e", "a b", "", 5]), "tasks": st.just({"a": {"run": "x"}})},
+    optional={
+        "defaults": st.dictionaries(st.sampled_from(TASK_KEYS), TASK_VALUES, max_size=2),
+        "max_parallel": st.sampled_from(VALUES),
+        "fail_fast": st.sampled_from(VALUES),
+        "timeout": st.sampled_from(VALUES),
+        "x-any": st.sampled_from(VALUES),
+        "$schema": st.sampled_from(VALUES),
+        "unknown": st.sampled_from(VALUES),
+    },
+)
+
+
+@settings(max_examples=400, deadline=None)
+@example({"epic": "e", "tasks": {"a": {"run": "x"}}, "$schema": 0})
+@given(
+    st.one_of(
+        EPICS,
+        TASKS.map(lambda task: {"epic": "e", "tasks": {"t": task, "a": {"run": "x"}}}),
+        TASKS.map(lambda task: {"epic": "e", "tasks": {"t": {"run": "x"} | task, "a": {"run": "x"}}}),
+    )
+)
+def test_what_the_loader_accepts_the_schema_accepts(data: dict[str, Any]) -> None:
+    assert not loader_accepts(json.dumps(data)) or schema_accepts(data)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [*((key, value) for key in TaskSpec.model_fields for value in VALUES), *(("retry", value) for value in RETRIES)],
+    ids=repr,
+)
+def test_a_single_value_is_judged_alike(key: str, value: object) -> None:
+    task = {key: value} if key in {"run", "command"} else {"command": "x", key: value}
+    data = {"epic": "e", "tasks": {"t": task, "a": {"run": "x"}, "1": {"run": "x"}, "b": {"run": "x"}}}
+
+    assert (loader_accepts(json.dumps(data)), key, value) == (schema_accepts(data), key, value)
+
+
+@pytest.mark.parametrize("pattern", [units.SIZE_PATTERN, units.DURATION_PATTERN])
+@given(data=st.data())
+def test_the_patterns_of_units_match_what_the_units_read(pattern: str, data: st.DataObject) -> None:
+    written = data.draw(st.from_regex(re.compile(pattern), fullmatch=True))
+    read = units.parse_bytes if pattern == units.SIZE_PATTERN else units.parse_duration
+
+    assert read(written) >= 0

@@ -1,0 +1,472 @@
+"""State on disk: written before it counts, once, and never half understood."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dockersched.cli import main
+from dockersched.epic import Epic
+from dockersched.epic_run import sandbox_options
+from dockersched.errors import EngineUnavailableError, RunOwnedError, StateError
+from dockersched.events import EpicStarted
+from dockersched.graph.dag import TaskDAG
+from dockersched.model import RETRY_CAUSES, EpicExecutionOptions, QuotaConfig, RetryPolicy, ScheduledTask
+from dockersched.report.event_log import EventLog
+from dockersched.results import LogSummary, SandboxResult
+from dockersched.sandbox.base import SandboxCancelled, SandboxRunOptions
+from dockersched.sandbox.fake import FakeRunner, Script
+from dockersched.states import Reason
+from dockersched.store import codec, schema
+from dockersched.store.database import FILE_NAME, StateStore
+from dockersched.store.journal import Journal, JournaledRunner
+from dockersched.store.lock import own_run, owner_of
+from dockersched.store.requests import CancelRequests
+from dockersched.store.writer import BatchWriter
+from tests.support.truncation import cut_everywhere
+
+RUN = "20260131-000000-abcdef"
+TASK = ScheduledTask("a", [], "true")
+EPIC = Epic(TaskDAG([TASK, ScheduledTask("b", ["a"], "true")]), EpicExecutionOptions(epic_id="e", run_id=RUN), "epic")
+GOOD = SandboxResult("e.a", 0)
+CANCELLED = SandboxResult("e.a", 137, Reason.CANCELLED)
+IMAGES = {"dockersched/base": ("sha256:1", "sha256:2")}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[StateStore]:
+    made = StateStore(tmp_path)
+    made.create_run(RUN, EPIC, IMAGES, {})
+    yield made
+    made.close()
+
+
+def options(attempt: int = 1) -> SandboxRunOptions:
+    return sandbox_options(TASK, "e", RUN, attempt)
+
+
+# The database
+
+
+def test_what_is_written_is_read(store: StateStore) -> None:
+    (run,) = store.runs()
+    assert (run.run_id, run.epic_id, run.state, run.exit_code) == (RUN, "e", None, None)
+    assert store.epic(RUN).dag.tasks == EPIC.dag.tasks
+    assert store.images(RUN) == IMAGES
+    assert store.last_unfinished() == store.run(RUN)
+    store.finish_run(RUN, "succeeded", 0)
+    assert store.run(RUN).state == "succeeded"
+    with pytest.raises(StateError, match="unfinished"):
+        store.last_unfinished()
+    store.reopen_run(RUN)
+    assert store.run(RUN).state is None
+
+
+@pytest.mark.parametrize("read", [StateStore.run, StateStore.epic])
+def test_a_run_that_is_not_there_is_named(store: StateStore, read: Callable[[StateStore, str], object]) -> None:
+    with pytest.raises(StateError, match="no run 'other'"):
+        read(store, "other")
+
+
+async def test_a_record_is_written_exactly_once(store: StateStore) -> None:
+    await store.intend(RUN, "a", 1)
+    await store.intend(RUN, "a", 1)  # going on intends again
+    await store.record(RUN, "a", 1, GOOD)
+    with pytest.raises(StateError, match="second record"):
+        await store.record(RUN, "a", 1, CANCELLED)
+    with pytest.raises(StateError):
+        await store.record(RUN, "a", 2, GOOD)  # never intended
+    assert [row.result for row in store.attempts(RUN).values()] == [GOOD]
+
+
+async def test_the_first_reason_to_stop_stands(store: StateStore) -> None:
+    await store.intend(RUN, "a", 1)
+    await store.intend_stop(RUN, "a", 1, Reason.TIMED_OUT)
+    await store.intend_stop(RUN, "a", 1, Reason.CANCELLED)
+    assert store.attempts(RUN)["a", 1].stop_intent is Reason.TIMED_OUT
+
+
+async def test_forgetting_a_run_forgets_all_of_it(store: StateStore, tmp_path: Path) -> None:
+    await store.intend(RUN, "a", 1)
+    store.forget_run(RUN)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        counts = [
+            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+            for table in ("runs", "images", "attempts")
+        ]
+    assert counts == [0, 0, 0]
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    StateStore(tmp_path)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        connection.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+    with pytest.raises(StateError, match="newer dockersched"):
+        StateStore(tmp_path)
+    assert main(["resume", "--state-dir", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"schema version {schema.VERSION + 1}" in line
+
+
+_OPEN = "import sys; from pathlib import Path; from dockersched.store.database import StateStore as S; S(Path('.'))"
+
+
+def test_many_processes_may_be_the_first(tmp_path: Path) -> None:
+    processes = [
+        subprocess.Popen([sys.executable, "-c", _OPEN], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        for _ in range(6)
+    ]
+    assert [process.communicate(timeout=60)[1] for process in processes] == [""] * 6
+
+
+def test_each_truncation_loads_or_is_one_named_error(tmp_path: Path) -> None:
+    assert set(cut_everywhere(tmp_path, step=1499)) == {"loaded", "refused"}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"tasks": []}', '{"reason": "unheard of"}'])
+def test_a_record_that_is_not_one_is_a_named_error(text: str) -> None:
+    for load in (codec.load_epic, codec.load_result, codec.load_reason):
+        with pytest.raises(StateError):
+            load(text)
+
+
+# The writer
+
+
+async def test_what_waits_for_the_disk_shares_a_transaction(store: StateStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+
+    class Slow(sqlite3.Connection):
+        def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
+            if sql.startswith("BEGIN"):
+                begun.append(sql)
+                time.sleep(0.1)
+            return super().execute(sql, *args)
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *args, **named: connect(*args, **named, factory=Slow))
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(store.intend(RUN, "a", number) for number in range(1, 101)))
+    assert len(store.attempts(RUN)) == 100
+    assert len(begun) <= 4
+
+
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """No file can grow beyond a size, as on a disk without room."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_a_full_disk_is_told_to_all_who_wait_and_passes(store: StateStore, tmp_path: Path) -> None:
+    await store.intend(RUN, "a", 1)
+    with full_disk((tmp_path / f"{FILE_NAME}-wal").stat().st_size):
+        async with asyncio.timeout(10):
+            writes = [store.record(RUN, "a", 1, GOOD), store.intend(RUN, "a", 2), store.intend(RUN, "b", 1)]
+            found = await asyncio.gather(*writes, return_exceptions=True)
+        assert [type(error) for error in found] == [StateError] * 3, found
+        with pytest.raises(StateError, match="--state-dir"):
+            store.finish_run(RUN, "succeeded", 0)
+    assert list(store.attempts(RUN)) == [("a", 1)]
+    await store.record(RUN, "a", 1, GOOD)
+    assert store.attempts(RUN)["a", 1].result == GOOD
+
+
+async def test_a_database_that_cannot_be_opened_hangs_nobody(tmp_path: Path) -> None:
+    writer = BatchWriter(tmp_path / "missing" / FILE_NAME)
+    async with asyncio.timeout(5):
+        for _ in range(2):
+            with pytest.raises(StateError, match="cannot be written"):
+                await writer.write("SELECT 1", ())
+    writer.close()
+
+
+async def test_a_value_that_cannot_be_stored_hangs_nobody(store: StateStore) -> None:
+    async with asyncio.timeout(5):
+        with pytest.raises(StateError):
+            await store.intend(RUN, "\udc80", 1)
+        await store.intend(RUN, "a", 1)
+
+
+def test_an_event_loop_that_is_gone_does_not_stop_the_writer(store: StateStore) -> None:
+    async def leave() -> None:
+        writing = asyncio.ensure_future(store.intend(RUN, "a", 1))
+        await asyncio.sleep(0)
+        writing.cancel()
+
+    asyncio.run(leave())
+    asyncio.run(store.intend(RUN, "a", 2))
+    assert ("a", 2) in store.attempts(RUN)
+
+
+# The journal
+
+
+async def test_the_intent_is_on_disk_before_the_sandbox_starts(store: StateStore) -> None:
+    seen = []
+    fake = FakeRunner(on_start=lambda _: seen.append(dict(store.attempts(RUN))))
+    result = await JournaledRunner(fake, Journal(store, RUN)).run(options())
+    (before,) = seen
+    assert before["a", 1].result is None
+    assert store.attempts(RUN)["a", 1].result == result
+
+
+async def test_a_recorded_attempt_is_answered_and_not_run(store: StateStore) -> None:
+    await store.intend(RUN, "a", 1)
+    await store.record(RUN, "a", 1, GOOD)
+    fake = FakeRunner()
+    assert await JournaledRunner(fake, Journal(store, RUN)).run(options()) == GOOD
+    assert fake.started == []
+
+
+async def test_an_attempt_without_a_record_is_run_under_its_number(store: StateStore) -> None:
+    await store.intend(RUN, "a", 1)
+    fake = FakeRunner()
+    journal = Journal(store, RUN)
+    assert journal.unfinished() == [("a", 1)]
+    await JournaledRunner(fake, journal).run(options())
+    assert list(store.attempts(RUN)) == [("a", 1)]
+
+
+async def test_a_cancelled_attempt_does_not_count_when_the_run_goes_on(store: StateStore) -> None:
+    failed = SandboxResult("e.a", 75)
+    for number, result in ((1, failed), (2, CANCELLED), (3, failed)):
+        await store.intend(RUN, "a", number)
+        await store.record(RUN, "a", number, result)
+    await store.intend(RUN, "a", 4)
+    await store.intend_stop(RUN, "a", 4, Reason.CANCELLED)
+    journal = Journal(store, RUN)
+    assert journal.was_cancelled("a", 4)
+    assert [journal.on_engine(options(number)).attempt for number in (1, 2, 3, 4)] == [1, 3, 5, 6]
+
+
+async def test_an_attempt_that_ended_before_its_stop_counts(store: StateStore) -> None:
+    await store.intend(RUN, "a", 1)
+    await store.intend_stop(RUN, "a", 1, Reason.CANCELLED)
+    await store.record(RUN, "a", 1, GOOD)
+    assert Journal(store, RUN).on_engine(options()).attempt == 1
+
+
+async def test_a_cancelled_sandbox_is_recorded(store: StateStore) -> None:
+    runner = JournaledRunner(FakeRunner({"a": Script(duration_s=None)}), Journal(store, RUN))
+    running = asyncio.create_task(runner.run(options()))
+    await asyncio.sleep(0.1)
+    running.cancel()
+    with pytest.raises(SandboxCancelled):
+        await running
+    recorded = store.attempts(RUN)["a", 1].result
+    assert recorded
+    assert recorded.reason is Reason.CANCELLED
+
+
+async def test_a_failure_of_the_machinery_is_recorded(store: StateStore) -> None:
+    runner = JournaledRunner(FakeRunner({"a": Script(raises=EngineUnavailableError("gone"))}), Journal(store, RUN))
+    with pytest.raises(EngineUnavailableError):
+        await runner.run(options())
+    recorded = store.attempts(RUN)["a", 1].result
+    assert recorded
+    assert (recorded.reason, "gone" in recorded.detail) == (Reason.ENGINE_ERROR, True)
+
+
+async def test_once_nothing_can_be_written_nothing_starts_stops_or_goes(store: StateStore, tmp_path: Path) -> None:
+    failures = []
+    journal = Journal(store, RUN, on_failure=lambda: failures.append("once"))
+    fake = FakeRunner({"a": Script(duration_s=0.2)})
+    runner = JournaledRunner(fake, journal)
+    running = asyncio.create_task(runner.run(options()))
+    await asyncio.sleep(0.1)
+    with full_disk((tmp_path / f"{FILE_NAME}-wal").stat().st_size), pytest.raises(StateError):
+        await running
+    with pytest.raises(StateError):  # though the disk has room again
+        await runner.run(options(2))
+    with pytest.raises(StateError):
+        await journal.stopping(options(), Reason.TIMED_OUT)
+    runner.discard(options())
+    assert (fake.started, fake.discarded, failures) == (["a"], [], ["once"])
+    assert isinstance(journal.failure, StateError)
+
+
+# The codec
+
+_texts = st.text(min_size=1, max_size=20).filter(lambda text: "\0" not in text)
+_plain = st.text(max_size=20).filter(lambda text: "\0" not in text)
+_some_seconds = st.floats(0.001, 1e6)
+_quotas = st.builds(
+    QuotaConfig,
+    cpus=st.none() | st.floats(0.01, 64),
+    memory=st.none() | st.integers(6 * 2**20, 2**40),
+    pids=st.none() | st.integers(1, 2**20),
+)
+_policies = st.builds(
+    RetryPolicy,
+    limit=st.integers(0, 9),
+    on=st.lists(st.sampled_from(RETRY_CAUSES), unique=True),
+    exit_codes=st.lists(st.integers(1, 255), unique=True),
+    initial_s=_some_seconds.filter(lambda value: value <= 1),
+    factor=st.floats(1, 10),
+    max_s=st.floats(1, 1e6),
+    jitter=st.booleans(),
+)
+_networks: st.SearchStrategy[Literal["none", "bridge"]] = st.sampled_from(["none", "bridge"])
+_names = st.text(st.characters(blacklist_characters="=\0", blacklist_categories=["Cs"]), min_size=1, max_size=9)
+
+
+@st.composite
+def _tasks(draw: st.DrawFn) -> list[ScheduledTask]:
+    made: list[ScheduledTask] = []
+    for task_id in draw(st.lists(_texts, min_size=1, max_size=4, unique=True)):
+        earlier = [task.id for task in made]
+        made.append(
+            ScheduledTask(
+                task_id,
+                draw(st.lists(st.sampled_from(earlier), unique=True)) if earlier else [],
+                draw(_texts),
+                draw(st.lists(_plain, max_size=3)),
+                draw(st.none() | _quotas),
+                draw(st.none() | _texts),
+                draw(st.dictionaries(_names, _plain, max_size=2)),
+                draw(st.none() | _plain.map("/{}".format)),
+                draw(st.none() | _texts),
+                draw(st.none() | _networks),
+                draw(st.none() | _some_seconds),
+                draw(st.none() | _some_seconds),
+                draw(st.none() | st.sampled_from(["missing", "always", "never"])),
+                draw(_policies),
+            )
+        )
+    return made
+
+
+_options = st.builds(
+    EpicExecutionOptions,
+    max_parallel=st.integers(1, 99),
+    timeout_s=st.none() | _some_seconds,
+    fail_fast=st.booleans(),
+    epic_id=_texts,
+    run_id=st.none() | _texts,
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(_tasks(), _options, st.none() | _plain)
+def test_an_epic_survives_its_json(tasks: list[ScheduledTask], chosen: EpicExecutionOptions, source: Any) -> None:
+    epic = Epic(TaskDAG(tasks), chosen, source)
+    found = codec.load_epic(codec.dump_epic(epic))
+    assert (list(found.dag), found.options, found.source) == (list(epic.dag), epic.options, epic.source)
+
+
+_moments = st.none() | st.datetimes(timezones=st.just(UTC))
+_results = st.builds(
+    SandboxResult,
+    sandbox_id=_plain,
+    exit_code=st.none() | st.integers(0, 255),
+    reason=st.none() | st.sampled_from(Reason),
+    detail=st.text(max_size=50),
+    started_at=_moments,
+    finished_at=_moments,
+    image=st.none() | _plain,
+    image_digest=st.none() | _plain,
+    quota_requested=st.none() | _quotas,
+    quota_effective=st.none() | _quotas,
+    log=st.none() | st.builds(LogSummary, _plain, st.integers(0), st.booleans(), st.booleans()),
+    oom_event=st.booleans(),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(_results)
+def test_a_result_survives_its_json(result: SandboxResult) -> None:
+    assert codec.load_result(codec.dump_result(result)) == result
+
+
+# Ownership
+
+
+def _own_and_wait(folder: str, ready: Any, go: Any) -> None:
+    with own_run(Path(folder)):
+        ready.set()
+        go.wait(30)
+
+
+def test_a_run_has_one_owner_until_its_process_ends(tmp_path: Path) -> None:
+    assert owner_of(tmp_path / "none") is None
+    context = multiprocessing.get_context("spawn")
+    ready, go = context.Event(), context.Event()
+    process = context.Process(target=_own_and_wait, args=(str(tmp_path), ready, go))
+    process.start()
+    assert ready.wait(30)
+    assert owner_of(tmp_path) == process.pid
+    began = time.monotonic()
+    with pytest.raises(RunOwnedError, match=f"process {process.pid}") as refused, own_run(tmp_path):
+        pass
+    assert (refused.value.pid, time.monotonic() - began < 0.5) == (process.pid, True)
+    process.kill()  # a lock of the kernel: nothing that a dead process leaves keeps others out
+    process.join(30)
+    assert owner_of(tmp_path) is None
+    with own_run(tmp_path):
+        assert owner_of(tmp_path) == os.getpid()
+    assert owner_of(tmp_path) is None
+
+
+def test_looking_for_the_owner_does_not_look_like_one(tmp_path: Path) -> None:
+    """Whoever looks holds the lock for a moment."""
+    with own_run(tmp_path):
+        pass
+    looking = "from pathlib import Path; from dockersched.store.lock import owner_of\nwhile True: owner_of(Path())"
+    process = subprocess.Popen([sys.executable, "-c", looking], cwd=tmp_path)
+    try:
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            with own_run(tmp_path):
+                pass
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_requests_come_once_and_in_words(tmp_path: Path) -> None:
+    requests = CancelRequests(tmp_path)
+    assert requests.take() == []
+    requests.put(["a", "b"])
+    requests.put([])
+    assert sorted(requests.take(), key=str) == [None, ["a", "b"]]
+    assert requests.take() == []
+
+
+# The event log
+
+
+def test_a_torn_line_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    for _ in range(2):
+        log = EventLog(path)
+        log.observe(EpicStarted(datetime.now(UTC), "e", RUN, ("a",)))
+        log.close()
+    whole = path.read_bytes()
+    (first, second) = whole.splitlines(keepends=True)
+    for cut in range(len(second)):
+        path.write_bytes(first + second[:cut])
+        EventLog(path).close()
+        assert path.read_bytes() == first
+    path.write_bytes(whole)
+    EventLog(path).close()
+    assert path.read_bytes() == whole
