@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Any
 
 from dockersched import ids
 from dockersched.errors import EpicCancelledError, EpicTimeoutError, TaskExecutionError, TransientRunnerError
@@ -20,6 +22,9 @@ from dockersched.results import EpicResult, SandboxResult, TaskResult
 from dockersched.sandbox.base import SandboxCancelled, SandboxRunOptions
 from dockersched.states import EpicState, Reason, TaskState
 
+_TASK_FIELDS = {field.name for field in fields(ScheduledTask)}
+_SHARED_FIELDS = tuple(field.name for field in fields(SandboxRunOptions) if field.name in _TASK_FIELDS)
+_shared_values = attrgetter(*_SHARED_FIELDS)
 _STOP_DETAILS = {
     Reason.EPIC_TIMED_OUT: "the epic reached its timeout",
     Reason.CANCELLED: "the epic was cancelled",
@@ -206,24 +211,15 @@ class EpicRun:
 
 
 def sandbox_options(task: ScheduledTask, epic_id: str, run_id: str, attempt: int = 1) -> SandboxRunOptions:
-    """What a runner is asked to run for one attempt of a task."""
+    """What a runner is asked to run for one attempt of a task: whatever is called the same goes over as it is."""
+    shared: dict[str, Any] = dict(zip(_SHARED_FIELDS, _shared_values(task), strict=True))
     return SandboxRunOptions(
         sandbox_id=ids.sandbox_id(epic_id, task.id),
-        command=task.command,
-        args=task.args,
         epic_id=epic_id,
         run_id=run_id,
         task_id=task.id,
         attempt=attempt,
-        quota=task.quota,
-        image=task.image,
-        environment=task.environment,
-        working_dir=task.working_dir,
-        user=task.user,
-        network=task.network,
-        timeout_s=task.timeout_s,
-        stop_grace_s=task.stop_grace_s,
-        pull_policy=task.pull_policy,
+        **shared,
     )
 
 

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from dockersched.epic import Epic
 from dockersched.epicfile import values
 from dockersched.epicfile.findings import Finding
-from dockersched.epicfile.spec import BackoffSpec, Defaults, EpicFile, ExitCodesSpec, QuotaSpec, RetrySpec, TaskSpec
+from dockersched.epicfile.retry_spec import BackoffSpec, ExitCodesSpec, RetrySpec
+from dockersched.epicfile.spec import Defaults, EpicFile, QuotaSpec, TaskSpec
 from dockersched.epicfile.wording import to_findings
 from dockersched.errors import EpicError, Problem
 from dockersched.graph.dag import TaskDAG

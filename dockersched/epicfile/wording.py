@@ -8,16 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from dockersched.epicfile.findings import Finding, Path
-from dockersched.epicfile.spec import (
-    UNKNOWN_CAUSE,
-    BackoffSpec,
-    Defaults,
-    EpicFile,
-    ExitCodesSpec,
-    QuotaSpec,
-    RetrySpec,
-    TaskSpec,
-)
+from dockersched.epicfile.retry_spec import UNKNOWN_CAUSE, BackoffSpec, ExitCodesSpec, RetrySpec
+from dockersched.epicfile.spec import Defaults, EpicFile, QuotaSpec, TaskSpec
 from dockersched.epicfile.values import NO_VALUE, Number, shown
 from dockersched.graph.problems import MAX_SUGGESTIONS, suggestion
 from dockersched.model import RETRY_CAUSES

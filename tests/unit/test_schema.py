@@ -16,7 +16,8 @@ from jsonschema import Draft202012Validator
 
 from dockersched import units
 from dockersched.epicfile import epic_schema, load, load_text
-from dockersched.epicfile.spec import BackoffSpec, Defaults, EpicFile, QuotaSpec, RetrySpec, TaskSpec
+from dockersched.epicfile.retry_spec import BackoffSpec, RetrySpec
+from dockersched.epicfile.spec import Defaults, EpicFile, QuotaSpec, TaskSpec
 from dockersched.errors import EpicError
 from dockersched.model import RETRY_CAUSES, RetryPolicy
 from dockersched.sandbox.docker.defaults import SandboxDefaults

@@ -1,0 +1,21 @@
+"""What callers hand in: tasks, their limits, and the options of an epic.
+
+Plain frozen dataclasses, checked when built: a hundred thousand of them cost little, and importing them costs nothing.
+"""
+
+from dockersched.model.options import EpicExecutionOptions
+from dockersched.model.quota import MIN_CPUS, MIN_MEMORY_BYTES, QuotaConfig
+from dockersched.model.retry import RETRY_CAUSES, RetryPolicy
+from dockersched.model.task import Network, PullPolicy, ScheduledTask
+
+__all__ = [
+    "MIN_CPUS",
+    "MIN_MEMORY_BYTES",
+    "RETRY_CAUSES",
+    "EpicExecutionOptions",
+    "Network",
+    "PullPolicy",
+    "QuotaConfig",
+    "RetryPolicy",
+    "ScheduledTask",
+]

@@ -1,0 +1,50 @@
+"""Checks that the model's classes share: each raises when a value cannot be right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TypeGuard
+
+
+def text(name: str, value: object) -> None:
+    """Refuses what is no text, an empty one, and one with a NUL."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} must be a text that is not empty, not {value!r}")
+    if "\0" in value:
+        raise ValueError(f"{name} must not contain a NUL character")
+
+
+def texts(name: str, values: object) -> tuple[str, ...]:
+    """The values as a tuple; refuses what is no list of texts."""
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise TypeError(f"{name} must be a list of texts, not {values!r}")
+    for value in values:
+        if not isinstance(value, str):
+            raise TypeError(f"{name} must be a list of texts, but holds {value!r}")
+        if "\0" in value:
+            raise ValueError(f"{name} must not contain a NUL character")
+    return tuple(values)
+
+
+def seconds(name: str, value: object) -> None:
+    """Refuses what is no number above 0; None passes."""
+    if value is not None and not (is_number(value) and 0 < value < math.inf):
+        raise ValueError(f"{name} must be a number of seconds above 0, not {value!r}")
+
+
+def count(name: str, value: object) -> None:
+    """Refuses what is no whole number of at least 1."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is an int or a float; a bool is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Refuses what is not among the choices; None passes."""
+    if value is not None and value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")

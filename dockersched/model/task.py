@@ -1,0 +1,90 @@
+"""One node of an epic's graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from dockersched.model.checks import choice, seconds, text, texts
+from dockersched.model.quota import QuotaConfig
+from dockersched.model.retry import RetryPolicy
+
+Network = Literal["none", "bridge"]
+PullPolicy = Literal["missing", "always", "never"]
+
+_DEFAULT_RETRY = RetryPolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledTask:
+    """One node of an epic's graph: a command, and what must be done before it.
+
+    Args:
+        id: unique within the epic.
+        depends_on: ids of the tasks that must have succeeded before this one starts.
+        command: the program, looked up in the image's PATH; never passed through a shell.
+        args: its arguments.
+        quota: limits; what is left out takes the runner's default.
+        image: the image to run in; None is the runner's default.
+        environment: variables given to the program.
+        working_dir: directory the program starts in, absolute.
+        user: `uid`, `uid:gid` or a name the image knows.
+        network: `none` (the default) or `bridge`.
+        timeout_s: seconds until the sandbox is stopped; None is the runner's default.
+        stop_grace_s: seconds between the polite stop and the kill; None is the runner's default.
+        pull_policy: when to pull the image: `missing` (the default), `always` or `never`.
+        retry: when to try again; by default up to twice, and only what was not the task's own doing.
+
+    Raises:
+        ValueError, TypeError: a field that cannot be right whatever the engine.
+    """
+
+    id: str
+    depends_on: Sequence[str]
+    command: str
+    args: Sequence[str] = ()
+    quota: QuotaConfig | None = None
+    image: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, hash=False)
+    working_dir: str | None = None
+    user: str | None = None
+    network: Network | None = None
+    timeout_s: float | None = None
+    stop_grace_s: float | None = None
+    pull_policy: PullPolicy | None = None
+    retry: RetryPolicy = _DEFAULT_RETRY
+
+    def __post_init__(self) -> None:
+        """Checks the fields and freezes the sequences."""
+        text("id", self.id)
+        text("command", self.command)
+        object.__setattr__(self, "depends_on", texts("depends_on", self.depends_on))
+        object.__setattr__(self, "args", texts("args", self.args))
+        if self.environment:
+            object.__setattr__(self, "environment", _environment(self.environment))
+        if self.image is not None:
+            text("image", self.image)
+        if self.user is not None:
+            text("user", self.user)
+        if self.quota is not None and not isinstance(self.quota, QuotaConfig):
+            raise TypeError(f"quota must be a QuotaConfig, not {self.quota!r}")
+        if not isinstance(self.retry, RetryPolicy):
+            raise TypeError(f"retry must be a RetryPolicy, not {self.retry!r}")
+        if self.working_dir is not None:
+            text("working_dir", self.working_dir)
+            if not self.working_dir.startswith("/"):
+                raise ValueError(f"working_dir must be an absolute path, not {self.working_dir!r}")
+        choice("network", self.network, get_args(Network))
+        choice("pull_policy", self.pull_policy, get_args(PullPolicy))
+        seconds("timeout_s", self.timeout_s)
+        seconds("stop_grace_s", self.stop_grace_s)
+
+
+def _environment(environment: Mapping[Any, Any]) -> dict[str, str]:
+    for name, value in environment.items():
+        if not isinstance(name, str) or not name or "=" in name or "\0" in name:
+            raise ValueError(f"environment holds {name!r}, which cannot be the name of a variable")
+        if not isinstance(value, str) or "\0" in value:
+            raise ValueError(f"environment[{name!r}] must be a text without NUL characters, not {value!r}")
+    return dict(environment)
