@@ -20,14 +20,17 @@ _CHECKSUM = slice(148, 156)
 _OCTAL_DIGITS = frozenset(b"01234567")
 
 
-def header(name: bytes, kind: bytes, *, mode: int, size: int = 0, link: bytes = b"") -> bytes:
-    """The header blocks of one entry, owned by 0:0; `owned_by` gives it to someone else."""
+def header(
+    name: bytes, kind: bytes, *, mode: int, size: int = 0, link: bytes = b"", uid: int = 0, gid: int = 0
+) -> bytes:
+    """The header blocks of one entry."""
     blocks = b""
     if len(link) > _NAME_BYTES:
         blocks += _long(link, _LONG_LINK)
     if len(name) > _NAME_BYTES:
         blocks += _long(name, _LONG_NAME)
-    return blocks + _block(name[:_NAME_BYTES], kind, mode, size, link[:_NAME_BYTES])
+    last = _block(name[:_NAME_BYTES], kind, mode, size, link[:_NAME_BYTES])
+    return blocks + (owned_by(last, uid, gid) if uid or gid else last)
 
 
 def owned_by(block: bytes, uid: int, gid: int) -> bytes:
