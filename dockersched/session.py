@@ -142,7 +142,11 @@ class Session:
                 self._store.close()
             ended = self._save(result, leaked)
             causes = tuple(result.root_cause_ids)
-            _tell(observers, RunDone(datetime.now(UTC), self._run_id, result.state, ended.exit_code, causes))
+            done = RunDone(datetime.now(UTC), self._run_id, result.state, ended.exit_code, causes)
+            # In the file first: a run that the database calls finished is not gone on with, so its end must be told.
+            events.observe(done)
+            self._store.finish_run(self._run_id, str(result.state), ended.exit_code)
+            _tell(self._settings.observers, done)
             return ended
         finally:
             events.close()
@@ -266,7 +270,6 @@ class Session:
         document = result_document(result, exit_code=exit_code)
         path = self.run_dir / "result.json"
         write_json_atomically(path, document)
-        self._store.finish_run(self._run_id, str(result.state), exit_code)
         return SessionResult(result, exit_code, document, path, leaked)
 
 
