@@ -19,6 +19,7 @@ from dockersched.sandbox.docker import batches
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connect import Engine
 from dockersched.sandbox.docker.outcome import Ending
+from dockersched.sandbox.docker.room import RoomGate
 from dockersched.sandbox.docker.streams import open_stream, payloads
 from dockersched.sandbox.docker.watcher import ExitWatcher
 from dockersched.states import Reason
@@ -50,6 +51,7 @@ class Container:
         body: Mapping[str, Any],
         engine: Engine,
         watcher: ExitWatcher,
+        room: RoomGate,
         log_path: Path | None,
         log_bytes: int,
         on_output: OnOutput | None,
@@ -60,6 +62,7 @@ class Container:
         self._body = body
         self._engine = engine
         self._watcher = watcher
+        self._room = room
         self._log_path = log_path
         self._log_bytes = log_bytes
         self._on_output = on_output
@@ -80,7 +83,8 @@ class Container:
         quota = self._options.quota
         assert quota is not None  # noqa: S101 - the runner fills in defaults
         launch = partial(batches.launch, name=self.name, body=self._body, requested=quota)
-        launched = await self._patiently(lambda: self._engine.pool.start(launch))
+        start = partial(self._while_away, lambda: self._engine.pool.start(launch))
+        launched = await self._room.passing(start)
         result = self._known = replace(self._known, quota_effective=launched.effective)
         self._watcher.started(self.name)
         self._stopped_for = self._journal.stopped_for(self._options)
@@ -228,12 +232,20 @@ class Container:
         began = time.monotonic()
         while True:
             try:
-                return await submit()
-            except EngineUnavailableError:
-                if time.monotonic() - began > _OUTAGE_LIMIT_S:
-                    raise
+                return await self._while_away(submit)
             except EngineFullError as error:
                 log.warning("engine.full", name=self.name, error=str(error))
                 if time.monotonic() - began > _FULL_LIMIT_S:
+                    raise
+            await asyncio.sleep(_PATIENCE_S)
+
+    async def _while_away(self, submit: Callable[[], Awaitable[T]]) -> T:
+        """Repeats a batch until the engine is back, within bounds."""
+        began = time.monotonic()
+        while True:
+            try:
+                return await submit()
+            except EngineUnavailableError:
+                if time.monotonic() - began > _OUTAGE_LIMIT_S:
                     raise
             await asyncio.sleep(_PATIENCE_S)

@@ -38,6 +38,7 @@ class ImageResolver:
         self._progress = progress
         self._pinned: dict[str, ResolvedImage] = {}
         self._resolutions: dict[tuple[str, PullPolicy], asyncio.Task[ResolvedImage]] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
 
     async def resolve(self, reference: str, policy: PullPolicy) -> ResolvedImage:
         """The image of this name.
@@ -50,10 +51,14 @@ class ImageResolver:
             return self._pinned[reference]
         key = (reference, policy)
         if key not in self._resolutions:
-            batch = partial(_obtain, reference=reference, policy=policy, progress=self._progress)
-            self._resolutions[key] = asyncio.create_task(self._pool.call(batch))
+            self._resolutions[key] = asyncio.create_task(self._obtain_in_turn(reference, policy))
         # One caller that is cancelled must not take the image from the others.
         return await asyncio.shield(self._resolutions[key])
+
+    async def _obtain_in_turn(self, reference: str, policy: PullPolicy) -> ResolvedImage:
+        """Of one image there is one pull at a time, whatever the policies of those who ask."""
+        async with self._turns.setdefault(reference, asyncio.Lock()):
+            return await self._pool.call(partial(_obtain, reference=reference, policy=policy, progress=self._progress))
 
     def pin(self, images: Mapping[str, tuple[str, str]]) -> None:
         """Takes images as resolved already: id and digest, by name."""

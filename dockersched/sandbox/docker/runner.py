@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from dockersched.sandbox.docker.connect import CALL_TIMEOUT_S, Engine, connect
 from dockersched.sandbox.docker.container import Container, OnOutput
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.sandbox.docker.images import ImageResolver, Progress
+from dockersched.sandbox.docker.room import RoomGate
 from dockersched.sandbox.docker.watcher import ExitWatcher
 from dockersched.states import Reason
 
@@ -34,7 +35,7 @@ class DockerRunner(SandboxBackend):
         logs_dir: folder for `<task>.log` files; None keeps no logs.
         defaults: what a sandbox gets when its options are silent.
         on_output: called on the event loop with a task's id and output while it runs; display only.
-        progress: called, from a thread, with a line about an image that is built or pulled.
+        progress: called, from any thread, with a line about an image that is built or pulled, or about a full disk.
         journal: told why a sandbox is stopped, before it is.
     """
 
@@ -52,7 +53,9 @@ class DockerRunner(SandboxBackend):
         self._logs_dir = logs_dir
         self._defaults = defaults or SandboxDefaults()
         self._on_output = on_output
-        self.images = ImageResolver(engine.pool, progress or (lambda _line: None))
+        say = progress or (lambda _line: None)
+        self.images = ImageResolver(engine.pool, say)
+        self._room = RoomGate(say)
         self.journal = journal or StopJournal()
         self._watchers: dict[str, ExitWatcher] = {}
         self._background: set[asyncio.Task[None]] = set()
@@ -114,6 +117,7 @@ class DockerRunner(SandboxBackend):
             body=translate.create_body(options, image_id=image.image_id, log_bytes=self._defaults.log_bytes),
             engine=self.engine,
             watcher=watcher,
+            room=self._room,
             log_path=self._log_path(options),
             log_bytes=self._defaults.log_bytes,
             on_output=self._on_output,
@@ -133,6 +137,10 @@ class DockerRunner(SandboxBackend):
             raise SandboxCancelled(await container.end(Reason.CANCELLED)) from None
         finally:
             watcher.unwatch(container.name)
+
+    def holds(self, resumed: Callable[[], None]) -> bool:
+        """Whether the engine's disk is full, so that nothing more should be started for now."""
+        return self._room.holds(resumed)
 
     def discard(self, options: SandboxRunOptions) -> None:
         """Removes the sandbox's container, in the background."""
