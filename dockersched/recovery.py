@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,7 @@ from dockersched.report.document import result_document, write_json_atomically
 from dockersched.results import EpicResult, SandboxResult
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connect import Engine, connect
+from dockersched.sandbox.docker.ownership import ours_by_run
 from dockersched.sandbox.docker.translate import LABEL_PREFIX, LABEL_RUN
 from dockersched.states import Reason
 from dockersched.store.database import StateStore
@@ -165,20 +166,7 @@ def _without_owner(run_dir: Path, *, dry_run: bool) -> Iterator[bool]:
 
 async def _ours(engine: Engine, label: str) -> dict[str, list[str]]:
     """The names of the containers with a label that dockersched made, by run."""
-    names: dict[str, list[str]] = {}
-    for container in await engine.pool.call(lambda calls: calls.list_run(label)):
-        labels = container.get("Labels") or {}
-        name, run_id = _name(labels), labels.get(LABEL_RUN, "")
-        if f"/{name}" in (container.get("Names") or ()):
-            names.setdefault(run_id, []).append(name)
-    return names
-
-
-def _name(labels: Mapping[str, str]) -> str:
-    epic_id, run_id, task_id, attempt = (
-        labels.get(f"{LABEL_PREFIX}.{key}", "") for key in ("epic", "run", "task", "attempt")
-    )
-    return ids.container_name(epic_id, run_id, task_id, int(attempt)) if attempt.isdecimal() else ""
+    return ours_by_run(await engine.pool.call(lambda calls: calls.list_run(label)))
 
 
 async def _remove_all(engine: Engine, names: Iterable[str]) -> list[str]:

@@ -20,6 +20,7 @@ from dockersched.sandbox.docker.connect import CALL_TIMEOUT_S, Engine, connect
 from dockersched.sandbox.docker.container import Container, OnOutput
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.sandbox.docker.images import ImageResolver, Progress
+from dockersched.sandbox.docker.ownership import ours_by_run
 from dockersched.sandbox.docker.room import RoomGate
 from dockersched.sandbox.docker.watcher import ExitWatcher
 from dockersched.states import Reason
@@ -155,10 +156,10 @@ class DockerRunner(SandboxBackend):
         )
 
     async def sweep(self, run_id: str) -> list[str]:
-        """Removes every container of a run, side by side; returns the names of those that could not be removed."""
+        """Removes every container of a run that is ours, side by side; returns the names of those that stay."""
         await self._settle_background()
         found = await self.engine.pool.call(lambda calls: calls.list_run(f"{translate.LABEL_RUN}={run_id}"))
-        names = [str(container["Names"][0]).lstrip("/") for container in found if container.get("Names")]
+        names = ours_by_run(found).get(run_id, [])
         removals = (self.engine.pool.call(partial(EngineCalls.remove, container=name)) for name in names)
         outcomes = await asyncio.gather(*removals, return_exceptions=True)
         return [name for name, outcome in zip(names, outcomes, strict=True) if isinstance(outcome, BaseException)]
