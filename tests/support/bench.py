@@ -176,6 +176,6 @@ def look_alikes(bench: Bench, run_id: str) -> list[str]:
             f"{PREFIX}.attempt": "1",
             f"{PREFIX}.sandbox": ids.sandbox_id(bench.epic_id, "long"),
         }
-        config = {"Image": "dockersched/base", "Cmd": ["true"], "Labels": labels}
+        config = {"Image": "dockersched/base", "Cmd": ["sleep", "60"], "Labels": labels}
         made.append(str(bench.engine.create_container_from_config(config, name)["Id"]))
     return made

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from dockersched.errors import EngineFullError
 from dockersched.log import Logger
+from dockersched.sandbox.docker.health import EngineHealth
 
 T = TypeVar("T")
 
@@ -26,10 +27,12 @@ class RoomGate:
 
     Args:
         say: told, in a line, when it closes and when it opens.
+        health: told when there was room.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], health: EngineHealth) -> None:
         self._say = say
+        self._health = health
         self._open = asyncio.Event()
         self._open.set()
         self._waiting: list[Callable[[], None]] = []
@@ -51,7 +54,7 @@ class RoomGate:
         while True:
             await self._open.wait()
             try:
-                return await start()
+                return await self._start(start)
             except EngineFullError as error:
                 if not self._open.is_set():  # another one tries already
                     continue
@@ -65,13 +68,19 @@ class RoomGate:
         while True:
             await asyncio.sleep(_PAUSE_S)
             try:
-                result = await start()
+                result = await self._start(start)
             except EngineFullError:
                 if time.monotonic() > deadline:
                     raise
             else:
                 self._say("the engine has room again: the run goes on")
                 return result
+
+    async def _start(self, start: Callable[[], Awaitable[T]]) -> T:
+        begun_at = self._health.now()
+        result = await start()
+        self._health.had_room(begun_at)
+        return result
 
     def _close(self, error: EngineFullError) -> None:
         self._open.clear()

@@ -56,7 +56,7 @@ class DockerRunner(SandboxBackend):
         self._on_output = on_output
         say = progress or (lambda _line: None)
         self.images = ImageResolver(engine.pool, say)
-        self._room = RoomGate(say)
+        self._room = RoomGate(say, engine.health)
         self.journal = journal or StopJournal()
         self._watchers: dict[str, ExitWatcher] = {}
         self._background: set[asyncio.Task[None]] = set()
