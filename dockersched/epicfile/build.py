@@ -170,5 +170,6 @@ def _task(
         timeout_s=spec.timeout or shared.timeout,
         stop_grace_s=spec.stop_grace_period or shared.stop_grace_period,
         pull_policy=spec.pull_policy or shared.pull_policy,
+        runtime=spec.runtime or shared.runtime,
         retry=_retry(spec.retry, shared_retry),
     )

@@ -68,6 +68,9 @@ class Defaults(Keys):
     pull_policy: Annotated[PullPolicy | None, Given] = key(
         "When to pull the image; images named dockersched/… are built, never pulled.", default="missing"
     )
+    runtime: Annotated[Name | None, Given] = key(
+        "The engine's OCI runtime to run in, such as runsc (gVisor); the engine's default when left out.", "runsc"
+    )
     retry: Annotated[RetrySpec | None, BeforeValidator(map_of_retry), Given] = key(
         "When a task that failed is tried again, in a new container.", {"limit": 3, "on": ["infra", "timed_out"]}
     )

@@ -35,6 +35,7 @@ class ScheduledTask:
         stop_grace_s: seconds between the polite stop and the kill; None is the runner's default.
         pull_policy: when to pull the image: `missing` (the default), `always` or `never`.
         retry: when to try again; by default up to twice, and only what was not the task's own doing.
+        runtime: the engine's OCI runtime to run in, such as `runsc`; None is the engine's default.
 
     Raises:
         ValueError, TypeError: a field that cannot be right whatever the engine.
@@ -54,6 +55,7 @@ class ScheduledTask:
     stop_grace_s: float | None = None
     pull_policy: PullPolicy | None = None
     retry: RetryPolicy = _DEFAULT_RETRY
+    runtime: str | None = None
 
     def __post_init__(self) -> None:
         """Checks the fields and freezes the sequences."""
@@ -67,6 +69,8 @@ class ScheduledTask:
             text("image", self.image)
         if self.user is not None:
             text("user", self.user)
+        if self.runtime is not None:
+            text("runtime", self.runtime)
         if self.quota is not None and not isinstance(self.quota, QuotaConfig):
             raise TypeError(f"quota must be a QuotaConfig, not {self.quota!r}")
         if not isinstance(self.retry, RetryPolicy):

@@ -40,6 +40,7 @@ class SandboxRunOptions:
     timeout_s: float | None = None
     stop_grace_s: float | None = None
     pull_policy: PullPolicy | None = None
+    runtime: str | None = None
 
 
 class SandboxCancelled(asyncio.CancelledError):

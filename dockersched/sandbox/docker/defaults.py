@@ -20,6 +20,7 @@ class SandboxDefaults:
         network: `none` shows the sandbox only its loopback.
         user: uid and gid of the process.
         pull_policy: when to pull an image.
+        runtime: the engine's OCI runtime; None is the engine's own default.
         log_bytes: size of the log files that the engine keeps of a sandbox's output, the last written, and at most
             a quarter more; each entry (a line, or 16 KiB) takes some 30 bytes beside its own.
     """
@@ -31,6 +32,7 @@ class SandboxDefaults:
     network: Network = "none"
     user: str = "65534:65534"
     pull_policy: PullPolicy = "missing"
+    runtime: str | None = None
     log_bytes: int = 16 * 2**20
 
     def fill(self, options: SandboxRunOptions) -> SandboxRunOptions:
@@ -44,4 +46,5 @@ class SandboxDefaults:
             network=options.network or self.network,
             user=options.user or self.user,
             pull_policy=options.pull_policy or self.pull_policy,
+            runtime=options.runtime or self.runtime,
         )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from dockersched import ids
-from dockersched.errors import ImageUnavailableError, RunnerError
+from dockersched.errors import ImageUnavailableError, Problem, RunnerError
 from dockersched.log import Logger
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunOptions, StopJournal
@@ -20,6 +20,7 @@ from dockersched.sandbox.docker.connect import CALL_TIMEOUT_S, Engine, connect
 from dockersched.sandbox.docker.container import Container, OnOutput
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.sandbox.docker.images import ImageResolver, Progress
+from dockersched.sandbox.docker.refusals import find_refusals, refusals
 from dockersched.sandbox.docker.watcher import ExitWatcher
 from dockersched.states import Reason
 
@@ -76,6 +77,10 @@ class DockerRunner(SandboxBackend):
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
+    def find_refusals(self, sandboxes: Iterable[SandboxRunOptions]) -> list[Problem]:
+        """What sandboxes ask for that the engine cannot give; `run` would refuse each of them as `rejected`."""
+        return find_refusals(sandboxes, self.engine.features, self._defaults)
+
     async def prepare(self, sandboxes: Sequence[SandboxRunOptions]) -> Mapping[str, str]:
         """Resolves all images of the sandboxes, once each and side by side.
 
@@ -100,6 +105,8 @@ class DockerRunner(SandboxBackend):
         """Runs one sandbox to its end, as the contract in `dockersched.SandboxRunner` says."""
         options = self._defaults.fill(options)
         result = SandboxResult(options.sandbox_id, image=options.image, quota_requested=options.quota, exit_code=0)
+        if problem := next(refusals(options, self.engine.features), None):
+            return replace(result, exit_code=None, reason=Reason.REJECTED, detail=problem.message)
         try:
             image = await self.images.resolve(str(options.image), options.pull_policy or "missing")
         except ImageUnavailableError as error:

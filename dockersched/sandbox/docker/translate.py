@@ -61,9 +61,11 @@ def create_body(options: SandboxRunOptions, *, image_id: str, log_bytes: int) ->
 def _host_config(options: SandboxRunOptions, log_bytes: int) -> dict[str, Any]:
     quota = options.quota or QuotaConfig()
     memory = quota.memory_bytes or 0
+    runtime = {} if options.runtime is None else {"Runtime": options.runtime}
     # A tmpfs is charged to the sandbox's memory; half of it leaves room for the process that fills it.
     tmpfs = f"rw,exec,nosuid,nodev,mode=1777,size={memory // 2},nr_inodes={_MAX_INODES}"
     return {
+        **runtime,
         "NanoCpus": quota.nano_cpus,
         "Memory": memory,
         "MemorySwap": memory,
