@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from dockersched import QuotaConfig, SandboxRunOptions
-from dockersched.sandbox.docker import translate
+from dockersched.sandbox.docker import seccomp, translate
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -17,7 +17,23 @@ def body_of(options: SandboxRunOptions) -> dict[str, object]:
 
 def test_default_sandbox_equals_the_golden_file() -> None:
     options = SandboxRunOptions("e.t", "true", epic_id="e", run_id="r", task_id="t")
-    assert body_of(options) == json.loads((GOLDEN / "create_default.json").read_text())
+    golden = (GOLDEN / "create_default.json").read_text()
+    assert body_of(options) == json.loads(golden, object_hook=_with_seccomp)
+
+
+def _with_seccomp(found: dict[str, object]) -> dict[str, object]:
+    """Puts the profile, which has a golden file of its own, where the golden file of the body names it."""
+    options = found.get("SecurityOpt")
+    if isinstance(options, list):
+        found["SecurityOpt"] = [
+            seccomp.security_option() if option == "seccomp={seccomp.json}" else option for option in options
+        ]
+    return found
+
+
+def test_the_seccomp_profile_equals_its_golden_file() -> None:
+    profile = seccomp.security_option().removeprefix("seccomp=")
+    assert json.loads(profile) == json.loads((GOLDEN / "seccomp.json").read_text())
 
 
 def test_every_option_reaches_the_engine() -> None:

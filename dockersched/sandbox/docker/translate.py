@@ -10,6 +10,7 @@ from typing import Any
 
 from dockersched.model import QuotaConfig
 from dockersched.sandbox.base import SandboxRunOptions
+from dockersched.sandbox.docker import seccomp
 
 LABEL_PREFIX = "io.dockersched"
 LABEL_RUN = f"{LABEL_PREFIX}.run"
@@ -73,7 +74,7 @@ def _host_config(options: SandboxRunOptions, log_bytes: int) -> dict[str, Any]:
         "Init": True,
         "NetworkMode": options.network,
         "CapDrop": ["ALL"],
-        "SecurityOpt": ["no-new-privileges"],
+        "SecurityOpt": ["no-new-privileges", seccomp.security_option()],
         "ReadonlyRootfs": True,
         "Tmpfs": {"/tmp": tmpfs, HOME: tmpfs},  # noqa: S108 - a path in the sandbox
         "LogConfig": {
