@@ -49,8 +49,8 @@ class Neighbour:
     end_s: float
 
     def during(self, span: Span) -> list[float]:
-        """How long the rounds took that overlap a span, or come next where it lies between two."""
-        following = min((begin for begin, _ in self.rounds if begin >= span[1]), default=span[1])
+        """How long the rounds took that overlap a span, and the one that follows it."""
+        following = min(begin for begin, _ in self.rounds if begin >= span[1])
         return [end - begin for begin, end in self.rounds if begin <= following and end > span[0]]
 
 

@@ -1,4 +1,4 @@
-"""An honest task: the same piece of work in rounds, each timed, until it is told (SIGUSR1) that it is the last."""
+"""An honest task: the same piece of work in rounds, each timed, until it is told (SIGUSR1) to end after one more."""
 
 import json
 import signal
@@ -32,7 +32,9 @@ def work() -> None:
 def main() -> None:
     signal.signal(signal.SIGUSR1, finish)
     rounds = []
-    while not told:
+    last = False
+    while not last:
+        last = told
         started = time.time()
         work()
         rounds.append((started, time.time()))
