@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,13 @@ from dockersched.results import SandboxResult
 
 QUOTA = QuotaConfig(cpus=0.5, memory="64m", pids=32)
 TIMEOUT_S = 60.0
+GVISOR_PIDS = 128
+"""Under gVisor the threads of its kernel count as the sandbox's: with 32 it does not even start."""
 
 Answers = Mapping[str, str]
 """For each thing that is tried, a regular expression of the answers that mean that it was in vain."""
+
+NO_ANSWERS: Answers = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,15 @@ class Attack:
 
     def task(self, runtime: str | None, placeholders: Mapping[str, str]) -> ScheduledTask:
         """The attack as a task of an epic; arguments that are placeholders are replaced."""
-        fields = {"id": self.name, "quota": QUOTA, "timeout_s": TIMEOUT_S, "stop_grace_s": 0.5, **self.changes}
+        fields: dict[str, Any] = {
+            "id": self.name,
+            "quota": QUOTA,
+            "timeout_s": TIMEOUT_S,
+            "stop_grace_s": 0.5,
+            **self.changes,
+        }
+        if runtime:
+            fields["quota"] = replace(fields["quota"], pids=GVISOR_PIDS)
         command, *args = (placeholders.get(argument, argument) for argument in self.command)
         return ScheduledTask(depends_on=[], command=command, args=args, image=self.image, runtime=runtime, **fields)
 

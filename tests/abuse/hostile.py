@@ -84,7 +84,7 @@ ATTACKS = (
                 "packet socket": "EPERM",
                 "crypto socket": "EPERM|EAFNOSUPPORT",
                 "resolve a name": "unknown",
-                "make an interface": "EPERM|EOPNOTSUPP",
+                "make an interface": "EPERM|EACCES",
             }
         ),
     ),

@@ -18,7 +18,7 @@ from dockersched.errors import TaskExecutionError
 from dockersched.results import EpicResult, SandboxResult, TaskResult
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker.defaults import SandboxDefaults
-from tests.abuse.attack import Aftermath, Attack
+from tests.abuse.attack import GVISOR_PIDS, Aftermath, Attack
 from tests.abuse.payload import python
 from tests.abuse.payloads.neighbour import ROUNDS_BEFORE
 
@@ -130,7 +130,7 @@ async def _run(scheduler: ParallelTaskScheduler, tasks: Sequence[ScheduledTask],
 
 def _neighbour(runtime: str | None) -> ScheduledTask:
     command, *args = python("neighbour")
-    quota = QuotaConfig(cpus=0.5, memory="64m", pids=32)
+    quota = QuotaConfig(cpus=0.5, memory="64m", pids=GVISOR_PIDS if runtime else 32)
     return ScheduledTask(
         NEIGHBOUR, [], command, args, quota, "dockersched/python", timeout_s=_NEIGHBOUR_LIMIT_S, runtime=runtime
     )

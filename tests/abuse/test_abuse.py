@@ -95,7 +95,8 @@ def test_attack(kind: str, attack: Attack, besiege: Besiege) -> None:
     reason = seen.result.reason
     allowed = expected.reason if isinstance(expected.reason, tuple) else (expected.reason,)
     assert reason in allowed, f"{reason}: {seen.result.detail}\n{seen.log[-2000:].decode('utf-8', 'replace')}"
-    assert surprises(expected.answers, seen.log, complete=reason in {None, Reason.TIMED_OUT}) == []
+    wrong = surprises(expected.answers, seen.log, complete=reason in {None, Reason.TIMED_OUT})
+    assert not wrong, "\n".join(wrong)
     assert seen.result.oom_event or not expected.oom_event
     assert not seen.container or not seen.container["State"]["Running"]
     if attack.afterwards:

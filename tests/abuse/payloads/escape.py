@@ -108,6 +108,8 @@ def _answer(path: Path) -> str:
 def devices() -> None:
     tell("mknod of a disk", lambda: os.mknod("/tmp/disk", stat.S_IFBLK | 0o666, os.makedev(8, 0)))
     tell("mknod of memory", lambda: os.mknod("/tmp/mem", stat.S_IFCHR | 0o666, os.makedev(1, 1)))
+    for path in ("/tmp/disk", "/tmp/mem"):
+        tell(f"read {path}", read(path))
     for name in DEVICES:
         tell(f"open /dev/{name}", opened(f"/dev/{name}", os.O_RDWR))
     found = sorted(
