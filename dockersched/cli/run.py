@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dockersched.cli.running import add_display, add_state_dir, open_state_dir, show_session
+from dockersched.cli.running import add_display, add_mounts, add_state_dir, open_state_dir, show_session
 
 if TYPE_CHECKING:
     import argparse
@@ -23,6 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fail-fast", action="store_true", help="stop everything at the first failure")
     parser.add_argument("--new", action="store_true", help="start anew even if the epic's last run is unfinished")
     add_display(parser)
+    add_mounts(parser)
     add_state_dir(parser)
 
 
