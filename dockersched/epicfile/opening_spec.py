@@ -59,8 +59,7 @@ class UlimitsSpec(Keys):
     """Limits of single processes, soft and hard alike, in the units of setrlimit(2): bytes, seconds or a number."""
 
     core: Annotated[Limit | None, Given] = key("Largest core dump, in bytes.", 1048576, default=0)
-    cpu: Annotated[Limit | None, Given] = key("Seconds of CPU time.", 60)
-    data: Annotated[Limit | None, Given] = key("Bytes of the data segment.", 268435456)
+    cpu: Annotated[LimitAboveZero | None, Given] = key("Seconds of CPU time.", 60)
     fsize: Annotated[LimitAboveZero | None, Given] = key("Largest file, in bytes; the same as quota.fsize.", 1048576)
     memlock: Annotated[Limit | None, Given] = key("Bytes of memory that can be locked.", 65536)
     nofile: Annotated[OpenFiles | None, Given] = key("Open files; the same as quota.nofile.", 1024)

@@ -32,8 +32,9 @@ CAPABILITIES = (
 """What can be given to a sandbox: what engines give every container by default, and NET_ADMIN, whose effects end at the
 sandbox's own network. Everything else reaches the kernel or the host."""
 
-ULIMITS = ("core", "cpu", "data", "fsize", "memlock", "nofile", "stack")
-"""The limits of single processes. Others count per user of the host, which sandboxes share, or raise priorities."""
+ULIMITS = ("core", "cpu", "fsize", "memlock", "nofile", "stack")
+"""The limits of single processes. Others count per user of the host, which sandboxes share, raise priorities, or hit the
+runtime itself, which cannot start a container with a small `data` (runc 1.1: "cannot allocate memory")."""
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a path in the sandbox
 MIN_TMPFS_BYTES = 4_096
@@ -109,7 +110,7 @@ def ulimits(limits: object) -> dict[str, int]:
         raise TypeError(f"ulimits must be a map of names to numbers, not {limits!r}")
     for name, limit in limits.items():
         choice("ulimits", name, ULIMITS)
-        minimum = 1 if name == "fsize" else 0
+        minimum = 1 if name in {"cpu", "fsize"} else 0
         if not isinstance(limit, int) or isinstance(limit, bool) or not minimum <= limit <= MAX_ULIMIT:
             raise ValueError(f"ulimits[{name!r}] must be a whole number of at least {minimum}, not {limit!r}")
     if "nofile" in limits:

@@ -49,6 +49,15 @@ async def test_a_missing_image_is_pulled_and_its_digest_recorded(registry: Regis
     assert any("Pulling from" in line for line in progress)
 
 
+async def test_an_image_given_by_its_digest_is_that_one(registry: Registry) -> None:
+    name = registry.image.rpartition(":")[0]
+    async with await DockerRunner.connect() as runner:
+        result = await run(runner, sandbox("true", image=f"{name}@{registry.digest}"))
+        other = await run(runner, sandbox("true", image=f"{name}@sha256:{'0' * 64}"))
+    assert (result.succeeded, result.image_digest) == (True, registry.digest)
+    assert other.reason is Reason.IMAGE_UNAVAILABLE
+
+
 @pytest.mark.parametrize(("policy", "asks"), [("missing", False), ("always", True), ("never", False)])
 async def test_the_policy_says_when_to_pull(registry: Registry, policy: PullPolicy, asks: bool) -> None:
     async def run_with(wanted: PullPolicy) -> int:

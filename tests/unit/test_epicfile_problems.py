@@ -96,7 +96,7 @@ FIRST_PAUSE = "the first pause (initial: '{}') is longer than the longest (max: 
          "3:23: tasks.t.tmpfs.'/a/../b': the path must be an absolute path without '..' and the like, not '/a/../b'"),
         ("run: x, tmpfs: {/a: 0}", "3:27: tasks.t.tmpfs.'/a': must be at least 4k (one page of memory), not 0"),
         ("run: x, ulimits: {nproc: 5}",
-         "3:25: tasks.t.ulimits.nproc: unknown key; known are core, cpu, data, fsize, memlock, nofile, stack"),
+         "3:25: tasks.t.ulimits.nproc: unknown key; known are core, cpu, fsize, memlock, nofile, stack"),
         ("run: x, ulimits: {nofile: 4}", "3:33: tasks.t.ulimits.nofile: must be at least 16, not 4"),
         ("run: x, quota: {nofile: 64}, ulimits: {nofile: 64}",
          "3:3: tasks.t: quota and ulimits both give nofile: keep one of them"),

@@ -105,7 +105,7 @@ def _obtain(calls: EngineCalls, *, reference: str, policy: PullPolicy, progress:
             f"image {reference!r} is not on the engine and its pull policy is {policy!r}; "
             f"load it (docker pull {reference}) or allow the pull"
         )
-    return ResolvedImage(str(found["Id"]), _digest(found), _volumes(found))
+    return ResolvedImage(str(found["Id"]), _digest(reference, found), _volumes(found))
 
 
 def _pull(calls: EngineCalls, reference: str, progress: Progress) -> None:
@@ -117,7 +117,10 @@ def _pull(calls: EngineCalls, reference: str, progress: Progress) -> None:
         ) from refused
 
 
-def _digest(inspected: dict[str, Any]) -> str:
+def _digest(reference: str, inspected: dict[str, Any]) -> str:
+    """The digest that was asked for, else one that a registry knows it by."""
+    if "@" in reference:
+        return reference.rpartition("@")[2]
     digests = inspected.get("RepoDigests") or ()
     return str(digests[0]).rpartition("@")[2] if digests else str(inspected["Id"])
 
