@@ -33,8 +33,8 @@ CAPABILITIES = (
 sandbox's own network. Everything else reaches the kernel or the host."""
 
 ULIMITS = ("core", "cpu", "fsize", "memlock", "nofile", "stack")
-"""The limits of single processes. Others count per user of the host, which sandboxes share, raise priorities, or hit the
-runtime itself, which cannot start a container with a small `data` (runc 1.1: "cannot allocate memory")."""
+"""The limits of single processes. Others count per user of the host, which sandboxes share, raise priorities, or hit
+the runtime itself, which cannot start a container with a small `data` (runc 1.1: "cannot allocate memory")."""
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a path in the sandbox
 MIN_TMPFS_BYTES = 4_096

@@ -63,8 +63,8 @@ def test_classify_exit(exit_code: int, oom: bool, stopped_for: Reason | None, he
         (
             400,
             "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container "
-            "process: error during container init: error setting rlimits for ready process: error setting rlimit type 7: "
-            "operation not permitted: unknown",
+            "process: error during container init: error setting rlimits for ready process: error setting rlimit "
+            "type 7: operation not permitted: unknown",
             Reason.QUOTA_NOT_APPLIED,
         ),
         (
