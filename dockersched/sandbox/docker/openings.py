@@ -11,6 +11,7 @@ from dockersched.sandbox.docker.defaults import ROOT, SandboxDefaults
 from dockersched.sandbox.docker.places import is_bounded
 
 _LOCKED = SandboxDefaults()
+_LOCKED_ULIMITS = _LOCKED.fill(SandboxRunOptions("", "")).ulimits
 
 
 def openings(options: SandboxRunOptions) -> tuple[str, ...]:
@@ -36,8 +37,9 @@ def _openings(options: SandboxRunOptions) -> Iterator[str]:
         yield "disk: unlimited"
     yield from (f"cap_add: {name}" for name in options.cap_add)
     yield from (f"tmpfs: {path} {units.format_bytes(int(size))}" for path, size in options.tmpfs.items())
-    closed = _LOCKED.fill(SandboxRunOptions("", "")).ulimits
-    yield from (f"ulimits: {name} {limit}" for name, limit in options.ulimits.items() if limit > closed.get(name, -1))
+    yield from (
+        f"ulimits: {name} {limit}" for name, limit in options.ulimits.items() if limit > _LOCKED_ULIMITS.get(name, -1)
+    )
     yield from map(_mount, options.mounts)
 
 

@@ -49,7 +49,7 @@ def refusals(
             "add user: 0:0 (root, with these capabilities alone), or remove cap_add"
         )
         yield _problem(options, message, "cap_add")
-    if is_root(options.user, unless_sure=True) and (open_mounts := [m for m in options.mounts if not m.read_only]):
+    if may_be_root(options.user) and (open_mounts := [m for m in options.mounts if not m.read_only]):
         message = (
             f"would let root write to {open_mounts[0].source} of the host, where it could leave programs that give "
             "root to whoever calls them: give user as a number other than 0, or make the mount read_only"
@@ -57,17 +57,15 @@ def refusals(
         yield _problem(options, message, "mounts")
 
 
-def is_root(user: str | None, *, unless_sure: bool = False) -> bool:
-    """Whether a user is root.
-
-    Args:
-        user: `uid`, `uid:gid` or a name.
-        unless_sure: what to say of a name, which each image may give to any number.
-    """
+def is_root(user: str | None) -> bool:
+    """Whether a user, `uid`, `uid:gid` or a name, is root by its number or name."""
     name = str(user).partition(":")[0]
-    if name.isdecimal():
-        return int(name) == 0
-    return name == "root" or unless_sure
+    return int(name) == 0 if name.isdecimal() else name == "root"
+
+
+def may_be_root(user: str | None) -> bool:
+    """Whether a user is root, or a name, which an image may give to any number."""
+    return is_root(user) or not str(user).partition(":")[0].isdecimal()
 
 
 def _disk(options: SandboxRunOptions, features: EngineFeatures, image_volumes: Iterable[str]) -> Iterator[Problem]:

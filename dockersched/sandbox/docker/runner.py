@@ -175,6 +175,7 @@ class DockerRunner(SandboxBackend):
                 reason=refused.reason,
                 detail=refused.detail,
                 quota_effective=refused.effective,
+                openings=(),
             )
         except asyncio.CancelledError:
             raise SandboxCancelled(await container.end(Reason.CANCELLED)) from None
