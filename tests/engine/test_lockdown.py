@@ -148,23 +148,22 @@ async def test_a_disk_quota_that_the_engine_cannot_enforce_is_refused(runner: Do
     assert line.startswith("e.yaml:3:50: task 't' wants a disk quota")
 
 
-async def test_a_volume_of_an_image_is_bounded_and_leaves_nothing(
+async def test_a_volume_of_an_image_is_bounded_and_not_on_the_disk(
     runner: DockerRunner, engine: APIClient, volume_image: str
 ) -> None:
-    def volumes() -> set[str]:
-        return {volume["Name"] for volume in engine.volumes()["Volumes"] or ()}
-
     script = "head -c 40000000 /dev/zero > /data/x 2>/dev/null; wc -c < /data/x; grep -c ' /data tmpfs ' /proc/mounts"
     runner.images.pin({volume_image: (engine.inspect_image(volume_image)["Id"], "as on record")})
-    result, trusted = await at_once(
-        runner,
-        shell(script, image=volume_image, quota=QuotaConfig(0.5, "32m", 16, disk="4m")),
-        shell("grep -c ' /data tmpfs ' /proc/mounts", image=volume_image, profile="trusted", task_id="trusted"),
-    )
-    assert log_of(result).split() == [str(2**20).encode(), b"1"]
-    assert log_of(trusted) == b"0\n"
-    names = {mount["Name"] for mount in engine.containers(all=True) for mount in mount["Mounts"] if "Name" in mount}
-    assert not [name for name in volumes() - names if name == volume_image]
+    bounded = shell(script, image=volume_image, quota=QuotaConfig(0.5, "32m", 16, disk="4m"), run_id="volume")
+    trusted = shell("true", image=volume_image, profile="trusted", task_id="trusted", run_id="volume")
+    results = await asyncio.gather(runner.run(bounded), runner.run(trusted))
+    found = {
+        container["Labels"]["io.dockersched.task"]: [mount["Destination"] for mount in container["Mounts"]]
+        for container in engine.containers(all=True, filters={"label": "io.dockersched.run=volume"})
+    }
+    await runner.sweep("volume")
+    assert log_of(results[0]).split() == [str(2**20).encode(), b"1"]
+    assert results[1].openings == ("profile: trusted", "disk: unlimited")
+    assert found == {"task": [], "trusted": ["/data"]}
 
 
 async def test_a_tag_that_moves_while_an_epic_runs_changes_nothing(

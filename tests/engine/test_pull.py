@@ -58,6 +58,16 @@ async def test_an_image_given_by_its_digest_is_that_one(registry: Registry) -> N
     assert other.reason is Reason.IMAGE_UNAVAILABLE
 
 
+async def test_what_one_task_has_pulled_is_what_all_get(registry: Registry, engine: APIClient) -> None:
+    engine.tag("dockersched/base", registry.image.rpartition(":")[0], "1")
+    policies: list[PullPolicy] = ["missing", "always", "never"]
+    async with await DockerRunner.connect() as runner:
+        wanted = [sandbox("true", image=registry.image, pull_policy=policy, task_id=policy) for policy in policies]
+        assert await runner.prepare(wanted) == {}
+        result = await run(runner, wanted[0])
+    assert (result.succeeded, result.image_digest, registry.asked) == (True, registry.digest, 1)
+
+
 @pytest.mark.parametrize(("policy", "asks"), [("missing", False), ("always", True), ("never", False)])
 async def test_the_policy_says_when_to_pull(registry: Registry, policy: PullPolicy, asks: bool) -> None:
     async def run_with(wanted: PullPolicy) -> int:

@@ -12,6 +12,7 @@ from dockersched.sandbox.docker.refusals import find_refusals
 
 ON_EXT4 = EngineFeatures(2, 2**32, frozenset({"runc"}), storage="overlay2 on extfs")
 ON_XFS = EngineFeatures(2, 2**32, frozenset({"runc"}), storage="overlay2 on xfs", may_limit_disk=True)
+FAR_AWAY = EngineFeatures(2, 2**32, frozenset({"runc"}), is_local=False)
 
 
 def options(**changes: Any) -> SandboxRunOptions:
@@ -56,6 +57,7 @@ def test_what_the_runner_opens_for_all_is_listed_too() -> None:
         ({"profile": "trusted", "quota": QuotaConfig(disk="1g")}, ON_EXT4, ("quota", "disk"), "cannot enforce"),
         ({"quota": QuotaConfig(disk="1m"), "tmpfs": {"/a": 2**20}}, ON_XFS, ("quota", "disk"),
          "has a disk quota of 1 MiB, which is not enough for what it can write to (/tmp 4 KiB, "),
+        ({"mounts": (Mount("/a", "/a"),)}, FAR_AWAY, ("mounts",), "the engine is on another machine"),
         ({"cap_add": ("NET_RAW",)}, ON_EXT4, ("cap_add",), "which have no effect for the user 65534:65534"),
         ({"cap_add": ("NET_RAW",), "user": "web"}, ON_EXT4, ("cap_add",), "no effect for the user web"),
         ({"mounts": (Mount("/a", "/a", read_only=False),), "user": "0"}, ON_EXT4, ("mounts",), "would let root write"),

@@ -14,7 +14,18 @@ from dataclasses import replace
 from dockersched.errors import MountRefusedError
 from dockersched.model import Mount
 
-NEVER = ("/proc", "/sys", "/dev", "/etc", "/boot", "/run", "/var/run", "/var/run/docker.sock")
+NEVER = (
+    "/proc",
+    "/sys",
+    "/dev",
+    "/etc",
+    "/boot",
+    "/run",
+    "/var/run",
+    "/var/run/docker.sock",
+    "/var/lib/docker",
+    "/var/lib/containerd",
+)
 """What would give a sandbox the host: never mounted, nor what is inside, nor what holds it. `/` holds all of it."""
 
 
