@@ -36,8 +36,9 @@ def registry(engine: APIClient, busybox: bytes) -> Iterator[Registry]:
     made = Registry("dockersched-tests/pulled", busybox)
     yield made
     made.close()
-    with suppress(ImageNotFound):
-        engine.remove_image(made.image, force=True)
+    for reference in (made.image, f"{made.image.rpartition(':')[0]}@{made.digest}"):
+        with suppress(ImageNotFound):
+            engine.remove_image(reference, force=True)
 
 
 async def test_a_missing_image_is_pulled_and_its_digest_recorded(registry: Registry) -> None:
