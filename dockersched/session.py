@@ -47,6 +47,7 @@ class SessionSettings:
         state_dir: folder with the state database and `runs/<run>/`.
         observers: see every event.
         on_output: gets tasks' output while they run; display only.
+        allow_mounts: folders below which the sources of mounts may lie.
         progress: gets a line about each image that is built or pulled.
     """
 
@@ -54,6 +55,7 @@ class SessionSettings:
     observers: Sequence[Observer] = ()
     on_output: Callable[[str, bytes], None] | None = None
     progress: Callable[[str], None] | None = None
+    allow_mounts: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,8 @@ class Session:
             logs_dir=self.run_dir / "logs",
             on_output=self._settings.on_output,
             progress=self._settings.progress,
+            allow_mounts=self._settings.allow_mounts,
+            private_dirs=[self._settings.state_dir],
         ) as runner:
             features = runner.engine.features
             problems = check_capacity(self._epic.dag, cpus=features.cpus, memory_bytes=features.memory_bytes)

@@ -141,6 +141,15 @@ _QUOTA: tuple[_Field[QuotaConfig | None], ...] = (
     _Field("cpus", "CPUs.", {"type": ["number", "null"]}, _of_quota(lambda quota: quota.cpus)),
     _Field("memory", "Bytes of memory.", _nullable(_COUNT), _of_quota(lambda quota: quota.memory_bytes)),
     _Field("pids", "Processes and threads.", _nullable(_COUNT), _of_quota(lambda quota: quota.pids)),
+    _Field(
+        "disk",
+        "Bytes that can be written altogether; null when there is no limit.",
+        _nullable(_COUNT),
+        _of_quota(lambda quota: quota.disk_bytes),
+    ),
+    _Field("nofile", "Open files of a process.", _nullable(_COUNT), _of_quota(lambda quota: quota.nofile)),
+    _Field("fsize", "Bytes of the largest file.", _nullable(_COUNT), _of_quota(lambda quota: quota.fsize_bytes)),
+    _Field("log", "Bytes of output that are kept.", _nullable(_COUNT), _of_quota(lambda quota: quota.log_bytes)),
 )
 
 _QUOTAS: tuple[_Field[SandboxResult | None], ...] = (
@@ -206,6 +215,12 @@ _TASK: tuple[_Field[TaskResult], ...] = (
         _of_sandbox(lambda sandbox: sandbox.image_digest),
     ),
     _Field("quota", "Limits of the sandbox.", _object(_QUOTAS), lambda task: _values(_QUOTAS, task.sandbox)),
+    _Field(
+        "openings",
+        "What its sandbox was given beyond what every sandbox gets, each in a few words.",
+        {"type": "array", "items": _TEXT},
+        lambda task: list(task.sandbox.openings) if task.sandbox else [],
+    ),
     _Field("log", "Path of the task's output.", _nullable(_TEXT), _of_log(lambda log: log.path)),
     _Field("log_bytes", "Size of the log.", _nullable(_COUNT), _of_log(lambda log: log.size_bytes)),
     _Field(
@@ -241,6 +256,12 @@ _EPIC: tuple[_Field[EpicResult], ...] = (
         "Ids of the tasks that failed themselves.",
         {"type": "array", "items": _TEXT},
         lambda result: result.root_cause_ids,
+    ),
+    _Field(
+        "openings",
+        "What sandboxes of the run were given beyond what every sandbox gets, each with the ids of the tasks.",
+        _map_of({"type": "array", "items": _TEXT}, "The tasks that had this opening."),
+        lambda result: result.openings,
     ),
     _Field(
         "tasks",

@@ -128,7 +128,7 @@ def test_what_fits_the_engine_is_good(capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.usefixtures("small_engine")
 def test_asks_the_engine_what_it_has() -> None:
-    assert engine_features() == EngineFeatures(2, 2**30, frozenset({"runc"}))
+    assert engine_features() == EngineFeatures(2, 2**30, frozenset({"runc"}), is_local=False)
 
 
 @pytest.mark.usefixtures("small_engine")

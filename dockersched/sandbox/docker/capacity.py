@@ -26,7 +26,7 @@ def engine_features() -> EngineFeatures | None:
 
     client = make_client(endpoint, version=version.api, timeout=ANSWER_TIMEOUT_S)
     try:
-        return EngineFeatures.of(client.info())
+        return EngineFeatures.of(client.info(), is_local=endpoint.socket is not None)
     except (DockerException, RequestException, OSError, KeyError, TypeError, ValueError):
         return None
     finally:

@@ -81,7 +81,7 @@ async def connect(environ: Mapping[str, str] = os.environ, *, call_timeout_s: fl
     info = await asyncio.to_thread(_info, client)
     clock = _Clock(datetime.fromisoformat(str(info["SystemTime"])), time.monotonic())
     health = EngineHealth(clock.now)
-    features = EngineFeatures.of(info)
+    features = EngineFeatures.of(info, is_local=endpoint.socket is not None)
     pool = EnginePool(
         lambda: EngineCalls(client(), closing, health),
         # Measured on two cores: two to four starts at a time are fastest, more only make each one longer.
