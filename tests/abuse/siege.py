@@ -91,7 +91,7 @@ async def lay_siege(
         if task_id == NEIGHBOUR and b"ready" in data:
             ready.set()
 
-    defaults = SandboxDefaults(log_bytes=LOG_BYTES)
+    defaults = SandboxDefaults(quota=QuotaConfig(log=LOG_BYTES))
     run_ids = ids.new_run_id(), ids.new_run_id()
     async with await DockerRunner.connect(logs_dir=logs_dir, defaults=defaults, on_output=on_output) as runner:
         scheduler = ParallelTaskScheduler(_Keeping(runner))
