@@ -39,9 +39,16 @@ def memory() -> None:
 
 
 def shared_memory() -> None:
-    """Mapped by nobody, so that there is no process to blame."""
     with open("/dev/shm/fill", "wb", buffering=0) as file:
         until_refused("MiB", lambda _: file.write(bytes(MIB)), 4096)
+
+
+def all_places() -> None:
+    """More than the memory in all, though no place is over its own size; there is no process to blame."""
+    for place in ("/dev/shm", "/tmp", "/home/sandbox"):
+        with open(f"{place}/fill", "wb", buffering=0) as file:
+            for _ in range(30):
+                file.write(bytes(MIB))
 
 
 def system_v() -> None:
