@@ -13,7 +13,7 @@ COVERED := ParallelTaskScheduler.get_ready_tasks ParallelTaskScheduler.execute_e
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test test-engines chaos check lint images engine engine-next bench clean venv epic-given
+.PHONY: help run test test-engines test-gvisor chaos check lint images engine engine-next bench clean venv epic-given
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,11 @@ chaos: $(DEVELOPMENT) ## Every fault on a real engine, a good half hour: a table
 	@$(BIN)/python -m dockersched.enginesetup --quiet
 	@$(BIN)/dockersched images
 	@$(BIN)/python -m tests.faults.chaos $(ARGS)
+
+test-gvisor: $(DEVELOPMENT) ## The attacks of the abuse suite once more, under gVisor
+	@$(BIN)/python -m dockersched.enginesetup --quiet
+	@$(BIN)/dockersched images
+	@$(BIN)/python -m tools.test_gvisor $(ARGS)
 
 check: lint ## Lint, types, layers and the tests that need no engine
 	@$(BIN)/pytest -q -m "not engine" $(ARGS)

@@ -53,7 +53,6 @@ class Container:
         watcher: ExitWatcher,
         room: RoomGate,
         log_path: Path | None,
-        log_bytes: int,
         on_output: OnOutput | None,
         journal: StopJournal,
     ) -> None:
@@ -64,7 +63,7 @@ class Container:
         self._watcher = watcher
         self._room = room
         self._log_path = log_path
-        self._log_bytes = log_bytes
+        self._log_bytes = (options.quota and options.quota.log_bytes) or 0
         self._on_output = on_output
         self._journal = journal
         self._exited = watcher.watch(name)
@@ -80,9 +79,7 @@ class Container:
             LaunchRefusedError: it could not be started.
             RunnerError: the machinery failed.
         """
-        quota = self._options.quota
-        assert quota is not None  # noqa: S101 - the runner fills in defaults
-        launch = partial(batches.launch, name=self.name, body=self._body, requested=quota)
+        launch = partial(batches.launch, name=self.name, body=self._body)
         start = partial(self._while_away, lambda: self._engine.pool.start(launch))
         launched = await self._room.passing(start)
         result = self._known = replace(self._known, quota_effective=launched.effective)

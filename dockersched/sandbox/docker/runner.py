@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from dockersched import ids
-from dockersched.errors import ImageUnavailableError, RunnerError
+from dockersched.errors import ImageUnavailableError, MountRefusedError, Problem, RunnerError
 from dockersched.log import Logger
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunOptions, StopJournal
@@ -19,8 +20,11 @@ from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connect import CALL_TIMEOUT_S, Engine, connect
 from dockersched.sandbox.docker.container import Container, OnOutput
 from dockersched.sandbox.docker.defaults import SandboxDefaults
-from dockersched.sandbox.docker.images import ImageResolver, Progress
+from dockersched.sandbox.docker.images import ImageResolver, Progress, ResolvedImage
+from dockersched.sandbox.docker.mounts import MountGate
+from dockersched.sandbox.docker.openings import openings
 from dockersched.sandbox.docker.ownership import ours_by_run
+from dockersched.sandbox.docker.refusals import find_refusals, refusals
 from dockersched.sandbox.docker.room import RoomGate
 from dockersched.sandbox.docker.watcher import ExitWatcher
 from dockersched.states import Reason
@@ -38,6 +42,11 @@ class DockerRunner(SandboxBackend):
         on_output: called on the event loop with a task's id and output while it runs; display only.
         progress: called, from any thread, with a line about an image that is built or pulled, or about a full disk.
         journal: told why a sandbox is stopped, before it is.
+        allow_mounts: folders of this machine below which the sources of mounts may lie; without them, none may.
+        private_dirs: folders that no sandbox sees, nor can write to by what holds them.
+
+    Raises:
+        MountRefusedError: what is allowed is no folder.
     """
 
     def __init__(
@@ -49,6 +58,8 @@ class DockerRunner(SandboxBackend):
         on_output: OnOutput | None = None,
         progress: Progress | None = None,
         journal: StopJournal | None = None,
+        allow_mounts: Iterable[str | os.PathLike[str]] = (),
+        private_dirs: Iterable[str | os.PathLike[str]] = (),
     ) -> None:
         self.engine = engine
         self._logs_dir = logs_dir
@@ -58,6 +69,9 @@ class DockerRunner(SandboxBackend):
         self.images = ImageResolver(engine.pool, say)
         self._room = RoomGate(say, engine.health)
         self.journal = journal or StopJournal()
+        socket = engine.endpoint.socket
+        never = [engine.features.data_root, *([socket] if socket else [])]
+        self._gate = MountGate(allow_mounts, never, [os.fspath(path) for path in private_dirs])
         self._watchers: dict[str, ExitWatcher] = {}
         self._background: set[asyncio.Task[None]] = set()
 
@@ -71,14 +85,33 @@ class DockerRunner(SandboxBackend):
 
         Raises:
             EngineUnavailableError: no engine answers there.
+            MountRefusedError: a folder of `allow_mounts` is none.
         """
-        return cls(await connect(call_timeout_s=call_timeout_s), **settings)
+        engine = await connect(call_timeout_s=call_timeout_s)
+        try:
+            return cls(engine, **settings)
+        except BaseException:
+            engine.close()
+            raise
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    def find_refusals(self, sandboxes: Iterable[SandboxRunOptions]) -> list[Problem]:
+        """What sandboxes ask for that the engine cannot give; `run` would refuse each of them as `rejected`."""
+        sandboxes = list(sandboxes)
+        problems = find_refusals(sandboxes, self.engine.features, self._defaults)
+        for options in sandboxes:
+            for position, mount in enumerate(options.mounts):
+                try:
+                    self._gate.admit(mount)
+                except MountRefusedError as refused:
+                    path = ("tasks", options.task_id, "mounts", position, "source")
+                    problems.append(Problem(f"task {options.task_id!r} {refused}", path))
+        return problems
 
     async def prepare(self, sandboxes: Sequence[SandboxRunOptions]) -> Mapping[str, str]:
         """Resolves all images of the sandboxes, once each and side by side.
@@ -89,9 +122,12 @@ class DockerRunner(SandboxBackend):
         by_image: dict[tuple[str, Any], list[str]] = {}
         for options in map(self._defaults.fill, sandboxes):
             by_image.setdefault((str(options.image), options.pull_policy), []).append(options.task_id)
-        outcomes = await asyncio.gather(
-            *(self.images.resolve(image, policy) for image, policy in by_image), return_exceptions=True
-        )
+        # What is pulled whatever is there comes first, since all tasks get what a name was first found to be.
+        by_image = dict(sorted(by_image.items(), key=lambda entry: entry[0][1] != "always"))
+        outcomes: list[ResolvedImage | BaseException] = []
+        for is_always in (True, False):
+            resolutions = [self.images.resolve(*key) for key in by_image if (key[1] == "always") is is_always]
+            outcomes += await asyncio.gather(*resolutions, return_exceptions=True)
         unavailable: dict[str, str] = {}
         for task_ids, outcome in zip(by_image.values(), outcomes, strict=True):
             if isinstance(outcome, ImageUnavailableError):
@@ -103,24 +139,35 @@ class DockerRunner(SandboxBackend):
     async def run(self, options: SandboxRunOptions) -> SandboxResult:
         """Runs one sandbox to its end, as the contract in `dockersched.SandboxRunner` says."""
         options = self._defaults.fill(options)
-        result = SandboxResult(options.sandbox_id, image=options.image, quota_requested=options.quota, exit_code=0)
+        result = SandboxResult(
+            options.sandbox_id,
+            image=options.image,
+            quota_requested=options.quota,
+            exit_code=0,
+        )
         try:
             image = await self.images.resolve(str(options.image), options.pull_policy or "missing")
         except ImageUnavailableError as error:
             return replace(result, exit_code=None, reason=Reason.IMAGE_UNAVAILABLE, detail=str(error))
-        result = replace(result, image_digest=image.digest)
+        if problem := next(refusals(options, self.engine.features, image.volumes), None):
+            return replace(result, exit_code=None, reason=Reason.REJECTED, detail=problem.message)
+        try:
+            options = replace(options, mounts=tuple(map(self._gate.admit, options.mounts)))
+        except MountRefusedError as refused:
+            detail = f"task {options.task_id!r} {refused}"
+            return replace(result, exit_code=None, reason=Reason.REJECTED, detail=detail)
+        result = replace(result, image_digest=image.digest, openings=openings(options))
         watcher = self._watcher(options.run_id)
         await watcher.ready()
         container = Container(
             options,
             known=result,
             name=_name(options),
-            body=translate.create_body(options, image_id=image.image_id, log_bytes=self._defaults.log_bytes),
+            body=translate.create_body(options, image_id=image.image_id, image_volumes=image.volumes),
             engine=self.engine,
             watcher=watcher,
             room=self._room,
             log_path=self._log_path(options),
-            log_bytes=self._defaults.log_bytes,
             on_output=self._on_output,
             journal=self.journal,
         )
@@ -133,6 +180,7 @@ class DockerRunner(SandboxBackend):
                 reason=refused.reason,
                 detail=refused.detail,
                 quota_effective=refused.effective,
+                openings=(),
             )
         except asyncio.CancelledError:
             raise SandboxCancelled(await container.end(Reason.CANCELLED)) from None
