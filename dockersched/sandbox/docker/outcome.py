@@ -29,7 +29,7 @@ _REFUSALS = (
     (re.compile(r'exec format error|exec: ".*(permission denied|is a directory)', re.DOTALL), Reason.NOT_EXECUTABLE),
     (re.compile(r"No such image"), Reason.IMAGE_UNAVAILABLE),
     # Somebody removed it between its creation and its start.
-    (re.compile(r"No such container"), Reason.INTERRUPTED),
+    (re.compile(r"No such container|is marked for removal"), Reason.INTERRUPTED),
 )
 
 
