@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 COLUMNS = ("fault", "tries", "wrong outcomes", "double starts", "orphans", "lost records", "measured")
@@ -17,6 +18,7 @@ class Tally:
         wrong: each outcome that was not the right one, in words.
         double_starts, orphans, lost: containers started twice, containers left over, records that are missing.
         measured: a figure that was measured along the way.
+        counts: what else was counted, by its name.
     """
 
     fault: str
@@ -26,6 +28,7 @@ class Tally:
     orphans: int = 0
     lost: int = 0
     measured: str = ""
+    counts: Counter[str] = field(default_factory=Counter)
 
     @property
     def is_clean(self) -> bool:
@@ -39,7 +42,7 @@ class Tally:
         self.double_starts += other.double_starts
         self.orphans += other.orphans
         self.lost += other.lost
-        self.measured = self.measured or other.measured
+        self.counts += other.counts
 
     def expect(self, what: str, *, holds: bool) -> None:
         """Notes something that must hold as wrong when it does not."""
@@ -50,7 +53,8 @@ class Tally:
     def row(self) -> tuple[str, ...]:
         """The cells of the table's row."""
         counts = (self.tries, len(self.wrong), self.double_starts, self.orphans, self.lost)
-        return (self.fault, *map(str, counts), self.measured or "–")  # noqa: RUF001 - an empty cell of a table
+        measured = self.measured or ", ".join(f"{count} {what}" for what, count in self.counts.items())
+        return (self.fault, *map(str, counts), measured or "–")  # noqa: RUF001 - an empty cell of a table
 
 
 def table(tallies: list[Tally]) -> str:
