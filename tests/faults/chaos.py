@@ -15,7 +15,7 @@ from pathlib import Path
 from dockersched.sandbox.docker.connection import resolve_endpoint
 from dockersched.sandbox.docker.dial import fetch_version
 from tests.support import foreign, full_disk, promised_times
-from tests.support.kill_points import DIAMOND, UNLUCKY, Plan, Trial, Verdict, judge_all
+from tests.support.kill_trials import DIAMOND, UNLUCKY, Plan, Trial, Verdict, judge_all
 from tests.support.lost_replies import lose_start_replies
 from tests.support.many_tasks import run_many
 from tests.support.outages import WAYS, try_outages

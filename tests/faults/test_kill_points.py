@@ -6,7 +6,7 @@ import pytest
 from docker.api import APIClient
 
 from dockersched.sandbox.docker.connection import make_client, resolve_endpoint
-from tests.support.kill_points import DIAMOND, UNLUCKY, Plan, Trial, judge_all, spread
+from tests.support.kill_trials import DIAMOND, UNLUCKY, Plan, Trial, judge_all, spread
 
 
 @pytest.mark.parametrize(("plan", "at_least", "count"), [(DIAMOND, 200, 7), (UNLUCKY, 100, 3)])
