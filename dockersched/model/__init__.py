@@ -7,7 +7,7 @@ from dockersched.model.opening import CAPABILITIES, ULIMITS, Mount, Profile
 from dockersched.model.options import EpicExecutionOptions
 from dockersched.model.quota import MIN_CPUS, MIN_MEMORY_BYTES, QuotaConfig
 from dockersched.model.retry import RETRY_CAUSES, RetryPolicy
-from dockersched.model.task import Network, PullPolicy, ScheduledTask
+from dockersched.model.task import Network, NetworkNamespace, PullPolicy, ScheduledTask
 
 __all__ = [
     "CAPABILITIES",
@@ -18,6 +18,7 @@ __all__ = [
     "EpicExecutionOptions",
     "Mount",
     "Network",
+    "NetworkNamespace",
     "Profile",
     "PullPolicy",
     "QuotaConfig",

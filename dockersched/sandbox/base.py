@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from dockersched.model import Mount, Network, Profile, PullPolicy, QuotaConfig
+from dockersched.model import Mount, Network, NetworkNamespace, Profile, PullPolicy, QuotaConfig
 from dockersched.results import SandboxResult
 from dockersched.states import Reason
 
@@ -41,6 +41,7 @@ class SandboxRunOptions:
     stop_grace_s: float | None = None
     pull_policy: PullPolicy | None = None
     runtime: str | None = None
+    network_namespace: NetworkNamespace | None = None
     profile: Profile | None = None
     read_only: bool | None = None
     cap_add: Sequence[str] = ()
