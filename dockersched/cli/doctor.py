@@ -71,7 +71,7 @@ def _print_json(checks: Sequence[Check], code: int) -> None:
         {"name": check.name, "status": check.status, "found": check.found, "remedy": check.remedy or None}
         for check in checks
     ]
-    print(json.dumps({"status": worst(checks), "exit_code": code, "checks": lines}, indent=2, ensure_ascii=False))
+    print(json.dumps({"status": worst(checks), "exit_code": code, "checks": lines}, indent=2))
 
 
 def _print_text(checks: Sequence[Check]) -> None:
