@@ -203,6 +203,10 @@ class EngineCalls:
         """What the engine says of itself and its host."""
         return self._repeat(self._client.info)
 
+    def version(self) -> dict[str, Any]:
+        """The versions of the engine and of the programs that it uses."""
+        return self._repeat(self._client.version)
+
     def inspect_image(self, image: str) -> dict[str, Any] | None:
         """What the engine knows of an image; None when it has none of that name."""
         return _unless(_NOT_FOUND, lambda: self._repeat(lambda: self._client.inspect_image(image)))
