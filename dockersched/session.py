@@ -64,7 +64,7 @@ class SessionResult:
         exit_code: for the program that ran it; 128 + number after a signal.
         document: what `result.json` says.
         path: of `result.json`.
-        leaked: containers that could not be removed.
+        leaked: what could not be removed from the engine, in words.
     """
 
     result: EpicResult

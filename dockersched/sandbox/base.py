@@ -108,7 +108,7 @@ class SandboxBackend(ABC):
         """The result is on record: what is left of the sandbox may go. Returns at once, works in the background."""
 
     async def sweep(self, run_id: str) -> list[str]:  # noqa: ARG002
-        """Removes whatever of a run is left; returns the names of what could not be removed."""
+        """Removes whatever of a run is left; returns in words what could not be removed."""
         return []
 
     async def aclose(self) -> None:  # noqa: B027 - an optional hook

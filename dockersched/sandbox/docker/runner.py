@@ -14,7 +14,7 @@ from dockersched.errors import ImageUnavailableError, RunnerError
 from dockersched.log import Logger
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunOptions, StopJournal
-from dockersched.sandbox.docker import batches, translate
+from dockersched.sandbox.docker import batches, leftovers, translate
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connect import CALL_TIMEOUT_S, Engine, connect
 from dockersched.sandbox.docker.container import Container, OnOutput
@@ -147,13 +147,10 @@ class DockerRunner(SandboxBackend):
         )
 
     async def sweep(self, run_id: str) -> list[str]:
-        """Removes every container of a run, side by side; returns the names of those that could not be removed."""
+        """Removes every container and volume of a run; returns in words what could not be removed."""
         await self._settle_background()
-        found = await self.engine.pool.call(lambda calls: calls.list_run(f"{translate.LABEL_RUN}={run_id}"))
-        names = [str(container["Names"][0]).lstrip("/") for container in found if container.get("Names")]
-        removals = (self.engine.pool.call(partial(EngineCalls.remove, container=name)) for name in names)
-        outcomes = await asyncio.gather(*removals, return_exceptions=True)
-        return [name for name, outcome in zip(names, outcomes, strict=True) if isinstance(outcome, BaseException)]
+        found = await leftovers.find(self.engine.pool, f"{translate.LABEL_RUN}={run_id}")
+        return await leftovers.remove(self.engine.pool, found.get(run_id, leftovers.Leftovers()))
 
     async def aclose(self) -> None:
         """Waits for removals in the background, then lets go of threads and connections."""
