@@ -10,6 +10,7 @@ from dockersched import ids
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.pool import EnginePool
 from dockersched.sandbox.docker.translate import LABEL_PREFIX, LABEL_RUN
+from dockersched.sandbox.docker.volumes import LABEL_VOLUME
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,4 +70,4 @@ def _agrees(name: str, labels: Mapping[str, str]) -> bool:
     if not attempt.isdecimal():
         return False
     container = ids.container_name(epic_id, run_id, task_id, int(attempt))
-    return name == container or name.startswith(f"{container}-")
+    return name == container or (name.startswith(f"{container}-") and labels.get(LABEL_VOLUME) == name)

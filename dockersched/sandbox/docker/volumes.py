@@ -3,7 +3,8 @@
 The content of such a volume lives only while a container that has it mounted runs. So an idle container, the holder,
 runs from before the volume is filled until the sandbox itself, or whoever wants to read the volume, needs it no more.
 Files go in through the holder by the archive API: the engine need not see our disk, nor the sandbox's image have a
-shell. The volume and its holder have the same name, which begins with that of the sandbox's container, and its labels.
+shell. The volume and its holder have the same name, which begins with that of the sandbox's container, and the same
+labels.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import Any
 from dockersched.errors import EngineRefusedError, PermanentRunnerError, TransientRunnerError
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.outcome import was_started
-from dockersched.sandbox.docker.translate import LABEL_PREFIX, LABEL_RUN
+from dockersched.sandbox.docker.translate import LABEL_PREFIX
 
-LABEL_HOLDS = f"{LABEL_PREFIX}.holds"
-"""On a holder: the name of the volume that it holds."""
+LABEL_VOLUME = f"{LABEL_PREFIX}.volume"
+"""On a volume and its holder: their name, so that no other thing with a sandbox's labels is taken for one."""
 
 _HOLDER_MEMORY_BYTES = 16 * 2**20
 _HOLDER_PIDS = 4
@@ -93,8 +94,8 @@ class HeldVolume:
             RunnerError: the engine does not give it.
         """
         try:
-            calls.create_volume(self.volume.name, self.volume.driver_options, self.labels)
-            found = calls.find_ours(self.volume.name, self._holder_labels)
+            calls.create_volume(self.volume.name, self.volume.driver_options, self._labels)
+            found = calls.find_ours(self.volume.name, self._labels)
             if found is not None and was_started(found["State"]) and not found["State"]["Running"]:
                 calls.remove(str(found["Id"]))
             holder = calls.create_or_find(self.volume.name, self._holder_body())
@@ -119,21 +120,21 @@ class HeldVolume:
         Raises:
             VolumeLostError: it has not.
         """
-        holder = calls.find_ours(self.volume.name, self._holder_labels)
+        holder = calls.find_ours(self.volume.name, self._labels)
         if holder is None or not holder["State"]["Running"]:
             raise VolumeLostError(f"the content of {self.volume.target} was lost: what held it was ended from outside")
 
     def release(self, calls: EngineCalls) -> None:
         """Removes the holder: from now on the sandbox alone keeps the content, until it ends."""
-        calls.remove_ours(self.volume.name, self._holder_labels)
+        calls.remove_ours(self.volume.name, self._labels)
 
     def remove(self, calls: EngineCalls) -> None:
         """Removes the holder and the volume, after the sandbox's container; they may be gone already."""
         remove_held(calls, self.volume.name, self.labels)
 
     @property
-    def _holder_labels(self) -> dict[str, str]:
-        return holder_labels(self.volume.name, self.labels)
+    def _labels(self) -> dict[str, str]:
+        return volume_labels(self.volume.name, self.labels)
 
     def _holder_body(self) -> dict[str, Any]:
         return {
@@ -141,7 +142,7 @@ class HeldVolume:
             "Entrypoint": ["sleep"],
             "Cmd": [_FOREVER_S],
             "User": "65534:65534",
-            "Labels": self._holder_labels,
+            "Labels": self._labels,
             "HostConfig": {
                 "Memory": _HOLDER_MEMORY_BYTES,
                 "MemorySwap": _HOLDER_MEMORY_BYTES,
@@ -157,14 +158,15 @@ class HeldVolume:
         }
 
 
-def holder_labels(volume: str, labels: Mapping[str, str]) -> dict[str, str]:
-    """The labels of a volume's holder."""
-    return {**labels, LABEL_HOLDS: volume}
+def volume_labels(volume: str, labels: Mapping[str, str]) -> dict[str, str]:
+    """The labels of a volume and its holder."""
+    return {**labels, LABEL_VOLUME: volume}
 
 
 def remove_held(calls: EngineCalls, volume: str, labels: Mapping[str, str]) -> None:
     """Removes a volume and its holder, if they have all these labels; another's is not touched."""
-    calls.remove_ours(volume, holder_labels(volume, labels))
-    theirs = calls.list_volumes(f"{LABEL_RUN}={labels[LABEL_RUN]}").get(volume, {})
-    if theirs.items() >= labels.items():
+    ours = volume_labels(volume, labels)
+    calls.remove_ours(volume, ours)
+    theirs = calls.list_volumes(f"{LABEL_VOLUME}={volume}").get(volume, {})
+    if theirs.items() >= ours.items():
         calls.remove_volume(volume)
