@@ -22,6 +22,7 @@ from dockersched.report.document import result_document, write_json_atomically
 from dockersched.report.event_log import EventLog
 from dockersched.results import EpicResult, SandboxResult
 from dockersched.sandbox.docker.runner import DockerRunner
+from dockersched.sandbox.secret_values import SecretValues
 from dockersched.scheduler import ParallelTaskScheduler
 from dockersched.states import EpicState, Reason
 from dockersched.store.database import StateStore
@@ -112,14 +113,19 @@ class Session:
         """Runs the epic; when it returns, no container of the run is left, and the state database says so.
 
         Raises:
-            EpicError: the epic asks for more than the engine has; nothing was started.
+            EpicError: the epic asks for secrets that are not there, or for more than the engine has; nothing was
+                started.
             RunOwnedError: another process runs it.
             RunnerError: no engine, or it failed before the epic could run.
         """
+        secrets = SecretValues()
+        if problems := secrets.problems(self._epic.dag):
+            raise EpicError(problems)
         async with await DockerRunner.connect(
             logs_dir=self.run_dir / "logs",
             on_output=self._settings.on_output,
             progress=self._settings.progress,
+            secrets=secrets,
         ) as runner:
             engine = runner.engine
             if problems := check_capacity(self._epic.dag, cpus=engine.cpus, memory_bytes=engine.memory_bytes):

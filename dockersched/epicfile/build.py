@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,12 +13,13 @@ from dockersched.epic import Epic
 from dockersched.epicfile import values
 from dockersched.epicfile.findings import Finding
 from dockersched.epicfile.retry_spec import BackoffSpec, ExitCodesSpec, RetrySpec
+from dockersched.epicfile.secret_spec import secret_sources
 from dockersched.epicfile.spec import Defaults, EpicFile, QuotaSpec, TaskSpec
 from dockersched.epicfile.wording import to_findings
 from dockersched.errors import EpicError, Problem
 from dockersched.graph.dag import TaskDAG
 from dockersched.graph.problems import find_problems
-from dockersched.model import EpicExecutionOptions, QuotaConfig, RetryPolicy, ScheduledTask
+from dockersched.model import EpicExecutionOptions, QuotaConfig, RetryPolicy, ScheduledTask, SecretSource
 
 SHELL = "sh"
 SHELL_OPTIONS = ("-eu", "-c")
@@ -106,11 +108,13 @@ def _graph_findings(problems: list[Problem] | tuple[Problem, ...]) -> list[Findi
 def _epic(file: EpicFile, name: str) -> tuple[Epic | None, list[Finding]]:
     shared = file.defaults or Defaults()
     shared_quota, shared_retry = _quota(shared.quota), _retry(shared.retry, RetryPolicy())
+    folder = Path(name).parent
     tasks: list[ScheduledTask] = []
     findings: list[Finding] = []
     for task_id, spec in file.tasks.items():
         try:
-            tasks.append(_task(task_id, spec, shared, shared_quota, shared_retry))
+            secrets = secret_sources(shared.secrets, spec.secrets, folder)
+            tasks.append(_task(task_id, spec, shared, shared_quota, shared_retry, secrets))
         except (TypeError, ValueError) as error:  # a rule of the model that the file's models do not have
             findings.append(Finding(str(error), ("tasks", task_id), at_key=True))
     if findings:
@@ -150,7 +154,12 @@ def _retry(spec: RetrySpec | None, default: RetryPolicy) -> RetryPolicy:
 
 
 def _task(
-    task_id: str, spec: TaskSpec, shared: Defaults, shared_quota: QuotaConfig | None, shared_retry: RetryPolicy
+    task_id: str,
+    spec: TaskSpec,
+    shared: Defaults,
+    shared_quota: QuotaConfig | None,
+    shared_retry: RetryPolicy,
+    secrets: Mapping[str, SecretSource],
 ) -> ScheduledTask:
     quota = _quota(spec.quota) or shared_quota
     if spec.quota is not None and quota is not None and shared_quota is not None:
@@ -171,4 +180,5 @@ def _task(
         stop_grace_s=spec.stop_grace_period or shared.stop_grace_period,
         pull_policy=spec.pull_policy or shared.pull_policy,
         retry=_retry(spec.retry, shared_retry),
+        secrets=secrets,
     )

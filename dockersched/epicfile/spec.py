@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from dockersched.epicfile.retry_spec import RetrySpec, map_of_retry
+from dockersched.epicfile.secret_spec import Secrets
 from dockersched.epicfile.types import (
     AbsolutePath,
     Command,
@@ -41,7 +42,7 @@ class QuotaSpec(Keys):
 
 
 class Defaults(Keys):
-    """What tasks share: a task's own key wins; quota, environment and retry merge key by key."""
+    """What tasks share: a task's own key wins; quota, environment, secrets and retry merge key by key."""
 
     image: Annotated[Name | None, Given] = key(
         "The image to run in.", "dockersched/python", "alpine:3.20", default="dockersched/base"
@@ -70,6 +71,9 @@ class Defaults(Keys):
     )
     retry: Annotated[RetrySpec | None, BeforeValidator(map_of_retry), Given] = key(
         "When a task that failed is tried again, in a new container.", {"limit": 3, "on": ["infra", "timed_out"]}
+    )
+    secrets: Annotated[Secrets | None, Given] = key(
+        "Files below /run/secrets that only the task's user can read, by name.", {"API_KEY": {"env": "API_KEY"}}
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from dockersched.epicfile.findings import Finding, Path
 from dockersched.epicfile.retry_spec import UNKNOWN_CAUSE, BackoffSpec, ExitCodesSpec, RetrySpec
+from dockersched.epicfile.secret_spec import SecretSpec
 from dockersched.epicfile.spec import Defaults, EpicFile, QuotaSpec, TaskSpec
 from dockersched.epicfile.values import NO_VALUE, Number, shown
 from dockersched.graph.problems import MAX_SUGGESTIONS, suggestion
@@ -18,6 +19,7 @@ _ELSEWHERE = {
     "cpus": "quota.cpus",
     "delay": "backoff.initial",
     "env": "environment",
+    "environment": "env",
     "factor": "backoff.factor",
     "initial": "backoff.initial",
     "jitter": "backoff.jitter",
@@ -42,6 +44,7 @@ _MODELS: dict[str | int, type[BaseModel]] = {
     "retry": RetrySpec,
     "on": ExitCodesSpec,
     "backoff": BackoffSpec,
+    "secrets": SecretSpec,
 }
 """The models of the maps below a task or the defaults, by their keys."""
 

@@ -6,16 +6,20 @@ Plain frozen dataclasses, checked when built: a hundred thousand of them cost li
 from dockersched.model.options import EpicExecutionOptions
 from dockersched.model.quota import MIN_CPUS, MIN_MEMORY_BYTES, QuotaConfig
 from dockersched.model.retry import RETRY_CAUSES, RetryPolicy
+from dockersched.model.secret import SECRET_NAME_PATTERN, SecretSource, is_secret_name
 from dockersched.model.task import Network, PullPolicy, ScheduledTask
 
 __all__ = [
     "MIN_CPUS",
     "MIN_MEMORY_BYTES",
     "RETRY_CAUSES",
+    "SECRET_NAME_PATTERN",
     "EpicExecutionOptions",
     "Network",
     "PullPolicy",
     "QuotaConfig",
     "RetryPolicy",
     "ScheduledTask",
+    "SecretSource",
+    "is_secret_name",
 ]

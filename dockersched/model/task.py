@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from dockersched.model.checks import choice, seconds, text, texts
 from dockersched.model.quota import QuotaConfig
 from dockersched.model.retry import RetryPolicy
+from dockersched.model.secret import SecretSource, secrets
 
 Network = Literal["none", "bridge"]
 PullPolicy = Literal["missing", "always", "never"]
@@ -35,6 +36,7 @@ class ScheduledTask:
         stop_grace_s: seconds between the polite stop and the kill; None is the runner's default.
         pull_policy: when to pull the image: `missing` (the default), `always` or `never`.
         retry: when to try again; by default up to twice, and only what was not the task's own doing.
+        secrets: files below /run/secrets in the sandbox, by name, and where their content comes from.
 
     Raises:
         ValueError, TypeError: a field that cannot be right whatever the engine.
@@ -54,6 +56,7 @@ class ScheduledTask:
     stop_grace_s: float | None = None
     pull_policy: PullPolicy | None = None
     retry: RetryPolicy = _DEFAULT_RETRY
+    secrets: Mapping[str, SecretSource] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Checks the fields and freezes the sequences."""
@@ -63,6 +66,8 @@ class ScheduledTask:
         object.__setattr__(self, "args", texts("args", self.args))
         if self.environment:
             object.__setattr__(self, "environment", _environment(self.environment))
+        if self.secrets:
+            object.__setattr__(self, "secrets", secrets(self.secrets))
         if self.image is not None:
             text("image", self.image)
         if self.user is not None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from dockersched.model import Network, PullPolicy, QuotaConfig
+from dockersched.model import Network, PullPolicy, QuotaConfig, SecretSource
 from dockersched.results import SandboxResult
 from dockersched.states import Reason
 
@@ -40,6 +40,7 @@ class SandboxRunOptions:
     timeout_s: float | None = None
     stop_grace_s: float | None = None
     pull_policy: PullPolicy | None = None
+    secrets: Mapping[str, SecretSource] = field(default_factory=dict, hash=False)
 
 
 class SandboxCancelled(asyncio.CancelledError):

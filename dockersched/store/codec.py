@@ -12,7 +12,7 @@ from typing import Any
 from dockersched.epic import Epic
 from dockersched.errors import StateError
 from dockersched.graph.dag import TaskDAG
-from dockersched.model import EpicExecutionOptions, QuotaConfig, RetryPolicy, ScheduledTask
+from dockersched.model import EpicExecutionOptions, QuotaConfig, RetryPolicy, ScheduledTask, SecretSource
 from dockersched.results import LogSummary, SandboxResult
 from dockersched.states import Reason
 
@@ -61,7 +61,12 @@ def load_reason(text: str) -> Reason:
 
 
 def _task(fields: dict[str, Any]) -> ScheduledTask:
-    return ScheduledTask(**{**fields, "quota": _quota(fields.get("quota")), "retry": RetryPolicy(**fields["retry"])})
+    rich = {
+        "quota": _quota(fields.get("quota")),
+        "retry": RetryPolicy(**fields["retry"]),
+        "secrets": {name: SecretSource(**source) for name, source in fields.get("secrets", {}).items()},
+    }
+    return ScheduledTask(**{**fields, **rich})
 
 
 def _quota(fields: dict[str, Any] | None) -> QuotaConfig | None:

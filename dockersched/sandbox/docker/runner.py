@@ -12,18 +12,22 @@ from typing import Any, Self
 from dockersched import ids
 from dockersched.errors import ImageUnavailableError, RunnerError
 from dockersched.log import Logger
+from dockersched.model import PullPolicy
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunOptions, StopJournal
 from dockersched.sandbox.docker import batches, leftovers, translate
-from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connect import CALL_TIMEOUT_S, Engine, connect
 from dockersched.sandbox.docker.container import Container, OnOutput
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.sandbox.docker.images import ImageResolver, Progress
+from dockersched.sandbox.docker.secret_files import HOLDER_IMAGE, SecretFiles
 from dockersched.sandbox.docker.watcher import ExitWatcher
+from dockersched.sandbox.secret_values import SecretValues
 from dockersched.states import Reason
 
 log = Logger("runner")
+
+_HOLDER_PULL_POLICY: PullPolicy = "missing"
 
 
 class DockerRunner(SandboxBackend):
@@ -36,6 +40,7 @@ class DockerRunner(SandboxBackend):
         on_output: called on the event loop with a task's id and output while it runs; display only.
         progress: called, from a thread, with a line about an image that is built or pulled.
         journal: told why a sandbox is stopped, before it is.
+        secrets: where the values of secrets are; what is known there by now is taken out of all output.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class DockerRunner(SandboxBackend):
         on_output: OnOutput | None = None,
         progress: Progress | None = None,
         journal: StopJournal | None = None,
+        secrets: SecretValues | None = None,
     ) -> None:
         self.engine = engine
         self._logs_dir = logs_dir
@@ -54,6 +60,7 @@ class DockerRunner(SandboxBackend):
         self._on_output = on_output
         self.images = ImageResolver(engine.pool, progress or (lambda _line: None))
         self.journal = journal or StopJournal()
+        self.secrets = secrets or SecretValues()
         self._watchers: dict[str, ExitWatcher] = {}
         self._background: set[asyncio.Task[None]] = set()
 
@@ -85,6 +92,8 @@ class DockerRunner(SandboxBackend):
         by_image: dict[tuple[str, Any], list[str]] = {}
         for options in map(self._defaults.fill, sandboxes):
             by_image.setdefault((str(options.image), options.pull_policy), []).append(options.task_id)
+            if options.secrets:
+                by_image.setdefault((HOLDER_IMAGE, _HOLDER_PULL_POLICY), []).append(options.task_id)
         outcomes = await asyncio.gather(
             *(self.images.resolve(image, policy) for image, policy in by_image), return_exceptions=True
         )
@@ -102,22 +111,31 @@ class DockerRunner(SandboxBackend):
         result = SandboxResult(options.sandbox_id, image=options.image, quota_requested=options.quota, exit_code=0)
         try:
             image = await self.images.resolve(str(options.image), options.pull_policy or "missing")
+            secrets = await self._secret_files(options) if options.secrets else None
         except ImageUnavailableError as error:
             return replace(result, exit_code=None, reason=Reason.IMAGE_UNAVAILABLE, detail=str(error))
         result = replace(result, image_digest=image.digest)
+        patterns = self.secrets.patterns()
         watcher = self._watcher(options.run_id)
         await watcher.ready()
         container = Container(
             options,
             known=result,
             name=_name(options),
-            body=translate.create_body(options, image_id=image.image_id, log_bytes=self._defaults.log_bytes),
+            body=translate.create_body(
+                options,
+                image_id=image.image_id,
+                log_bytes=self._defaults.log_bytes,
+                mounts=[secrets.mount] if secrets else [],
+            ),
             engine=self.engine,
             watcher=watcher,
             log_path=self._log_path(options),
             log_bytes=self._defaults.log_bytes,
             on_output=self._on_output,
             journal=self.journal,
+            patterns=patterns,
+            secrets=secrets,
         )
         try:
             return await container.run()
@@ -126,7 +144,7 @@ class DockerRunner(SandboxBackend):
                 result,
                 exit_code=None,
                 reason=refused.reason,
-                detail=refused.detail,
+                detail=patterns.redact(refused.detail),
                 quota_effective=refused.effective,
             )
         except asyncio.CancelledError:
@@ -141,9 +159,10 @@ class DockerRunner(SandboxBackend):
         task.add_done_callback(self._background.discard)
 
     async def remove(self, options: SandboxRunOptions) -> None:
-        """Kills and removes the container of an attempt, if there is one."""
+        """Kills and removes the container of an attempt, if there is one, and its secrets."""
+        labels, has_secrets = translate.labels(options), bool(options.secrets)
         await self.engine.pool.call(
-            partial(EngineCalls.remove_ours, name=_name(options), labels=translate.labels(options))
+            partial(batches.remove, name=_name(options), labels=labels, has_secrets=has_secrets)
         )
 
     async def sweep(self, run_id: str) -> list[str]:
@@ -169,6 +188,12 @@ class DockerRunner(SandboxBackend):
                 self.engine.health,
             )
         return self._watchers[run_id]
+
+    async def _secret_files(self, options: SandboxRunOptions) -> SecretFiles:
+        """What an attempt's secrets need; their values are read now if they were not before."""
+        holder = await self.images.resolve(HOLDER_IMAGE, _HOLDER_PULL_POLICY)
+        values = await asyncio.to_thread(self.secrets.values, options.secrets)
+        return SecretFiles(_name(options), translate.labels(options), str(options.user), holder.image_id, values)
 
     def _log_path(self, options: SandboxRunOptions) -> Path | None:
         if self._logs_dir is None:

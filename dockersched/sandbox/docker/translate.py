@@ -5,7 +5,7 @@ Format: https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Containe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dockersched.model import QuotaConfig
@@ -29,13 +29,16 @@ def labels(options: SandboxRunOptions) -> dict[str, str]:
     }
 
 
-def create_body(options: SandboxRunOptions, *, image_id: str, log_bytes: int) -> dict[str, Any]:
+def create_body(
+    options: SandboxRunOptions, *, image_id: str, log_bytes: int, mounts: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
     """The body of "create container" for options in which the defaults are filled in.
 
     Args:
         options: the sandbox.
         image_id: the image's content id, so that a tag that moves meanwhile changes nothing.
         log_bytes: how much of the sandbox's output the engine keeps, at the least.
+        mounts: the sandbox's volumes.
     """
     environment = {"HOME": HOME, **options.environment}
     body: dict[str, Any] = {
@@ -55,6 +58,8 @@ def create_body(options: SandboxRunOptions, *, image_id: str, log_bytes: int) ->
     }
     if options.working_dir is not None:
         body["WorkingDir"] = options.working_dir
+    if mounts:
+        body["HostConfig"]["Mounts"] = list(mounts)
     return body
 
 

@@ -1,0 +1,69 @@
+"""The key `secrets` of an epic file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, ConfigDict, WithJsonSchema, model_validator
+
+from dockersched.epicfile import values
+from dockersched.epicfile.types import Given, Keys, Text, Variable, key, text_schema
+from dockersched.model import SECRET_NAME_PATTERN, SecretSource, is_secret_name
+
+_REMEDY = "write {env: VARIABLE} or {file: path}"
+
+
+class SecretSpec(Keys):
+    """Where the value of a secret comes from when the run starts: one of the two."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["env"]}, {"required": ["file"]}]})
+
+    env: Annotated[Variable | None, Given] = key("A variable of the environment that dockersched runs in.", "API_KEY")
+    file: Annotated[Text | None, Given] = key(
+        "A file; a relative path is relative to the epic file.", "./token.txt", "~/.netrc"
+    )
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if self.env is None and self.file is None:
+            raise ValueError(f"has no source: {_REMEDY}")
+        if self.env is not None and self.file is not None:
+            raise ValueError("env and file exclude each other: keep one of them")
+        return self
+
+    def source(self, folder: Path) -> SecretSource:
+        """The source; a relative path is one below `folder`."""
+        if self.file is None:
+            return SecretSource(env=self.env)
+        return SecretSource(file=os.path.abspath(folder / Path(os.path.expanduser(self.file))))  # noqa: PTH100, PTH111 - no `..` left, and no error without a home
+
+
+def _secret_name(value: object) -> str:
+    name = values.text(value)
+    if not is_secret_name(name):
+        raise ValueError(
+            f"{values.shown(value)} is not the name of a secret: use up to 63 letters, digits, '_', '.' and '-', "
+            "and begin with a letter, digit or '_'"
+        )
+    return name
+
+
+def _map_of_source(value: object) -> object:
+    """Refuses what is no map without showing it: it may be the secret itself."""
+    if value is None or isinstance(value, dict | SecretSpec):
+        return value
+    raise ValueError(f"is not a map: {_REMEDY}; a secret itself does not belong into the file")
+
+
+SecretName = Annotated[str, BeforeValidator(_secret_name), WithJsonSchema(text_schema(SECRET_NAME_PATTERN))]
+Secrets = dict[SecretName, Annotated[SecretSpec, BeforeValidator(_map_of_source), Given]]
+
+
+def secret_sources(
+    shared: Mapping[str, SecretSpec] | None, own: Mapping[str, SecretSpec] | None, folder: Path
+) -> dict[str, SecretSource]:
+    """The secrets of a task: those that tasks share, and its own."""
+    return {name: spec.source(folder) for name, spec in {**(shared or {}), **(own or {})}.items()}
