@@ -109,6 +109,60 @@ class SecretUnavailableError(PermanentRunnerError):
     """The value of a secret cannot be had from its source."""
 
 
+class DataError(DockerschedError):
+    """Files or values that cannot go into a sandbox, or must not come out of one."""
+
+
+class WorkspaceError(DataError):
+    """A directory that cannot be packed; carries every problem found, not only the first.
+
+    Attributes:
+        problems: what is wrong, each with the path in the directory and the remedy.
+    """
+
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
+
+
+class ArchiveError(DataError):
+    """An archive out of a sandbox that cannot be extracted; nothing of it is left on disk."""
+
+
+class ArchiveCutError(ArchiveError):
+    """The archive ends before its end: the connection or the engine broke off."""
+
+
+class ArchiveRefusedError(ArchiveError):
+    """The archive holds what must not come out of a sandbox.
+
+    Attributes:
+        entry: name of the entry, fit for display; empty when it is the archive as a whole.
+        why: what is wrong with it.
+    """
+
+    def __init__(self, entry: str, why: str) -> None:
+        super().__init__(f"{entry or 'the archive'}: {why}")
+        self.entry = entry
+        self.why = why
+
+
+class ValuesError(DataError):
+    """The values that a task wrote cannot be read.
+
+    Attributes:
+        line: where in what it wrote, from 1; 0 for the whole.
+    """
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(f"line {line}: {message}" if line else message)
+        self.line = line
+
+
+class ValueReferenceError(DataError):
+    """A text refers to values of tasks in a way that cannot be followed."""
+
+
 class TaskExecutionError(DockerschedError):
     """At least one task of an epic failed.
 

@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from dockersched.results import EpicResult, SandboxResult, TaskResult
+from dockersched.states import EpicState
+
+
+@dataclass(frozen=True, slots=True)
+class RunLaunched:
+    """A process owns the run; images may still have to be made before the epic begins."""
+
+    at: datetime
+    epic_id: str
+    run_id: str
+    pid: int
+    state_dir: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,5 +69,16 @@ class EpicFinished:
     result: EpicResult
 
 
-Event = EpicStarted | TaskStarted | TaskRetrying | TaskFinished | EpicFinished
+@dataclass(frozen=True, slots=True)
+class RunDone:
+    """The run is over and on record: `result.json` is written, no container is left that could be removed."""
+
+    at: datetime
+    run_id: str
+    state: EpicState
+    exit_code: int
+    root_causes: tuple[str, ...]
+
+
+Event = RunLaunched | EpicStarted | TaskStarted | TaskRetrying | TaskFinished | EpicFinished | RunDone
 Observer = Callable[[Event], None]

@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dockersched import ids
@@ -15,7 +16,7 @@ from dockersched.control import EpicControl
 from dockersched.epic import Epic
 from dockersched.epic_run import EpicRun, sandbox_options
 from dockersched.errors import EpicError, RunnerError, TaskExecutionError
-from dockersched.events import Observer
+from dockersched.events import Event, Observer, RunDone, RunLaunched
 from dockersched.graph.capacity import check_capacity
 from dockersched.log import Logger
 from dockersched.report.document import result_document, write_json_atomically
@@ -136,14 +137,25 @@ class Session:
     async def _run_owned(self, runner: DockerRunner) -> SessionResult:
         events = EventLog(self.run_dir / "events.jsonl")
         observers = (*self._settings.observers, events.observe)
+        epic_id, state_dir = self._options.epic_id, self._settings.state_dir
         try:
-            result = await self._execute(runner, observers)
-            leaked = await self._sweep(runner)
-            await self._record_the_rest()
+            _tell(observers, RunLaunched(datetime.now(UTC), epic_id, self._run_id, os.getpid(), state_dir))
+            try:
+                result = await self._execute(runner, observers)
+                leaked = await self._sweep(runner)
+                await self._record_the_rest()
+            finally:
+                self._store.close()
+            ended = self._save(result, leaked)
+            causes = tuple(result.root_cause_ids)
+            done = RunDone(datetime.now(UTC), self._run_id, result.state, ended.exit_code, causes)
+            # In the file first: a run that the database calls finished is not gone on with, so its end must be told.
+            events.observe(done)
+            self._store.finish_run(self._run_id, str(result.state), ended.exit_code)
+            _tell(self._settings.observers, done)
+            return ended
         finally:
-            self._store.close()
             events.close()
-        return self._save(result, leaked)
 
     async def _execute(self, runner: DockerRunner, observers: Sequence[Observer]) -> EpicResult:
         try:
@@ -264,5 +276,9 @@ class Session:
         document = result_document(result, exit_code=exit_code)
         path = self.run_dir / "result.json"
         write_json_atomically(path, document)
-        self._store.finish_run(self._run_id, str(result.state), exit_code)
         return SessionResult(result, exit_code, document, path, leaked)
+
+
+def _tell(observers: Sequence[Observer], event: Event) -> None:
+    for observer in observers:
+        observer(event)

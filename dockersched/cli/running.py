@@ -29,7 +29,12 @@ def add_state_dir(parser: argparse.ArgumentParser) -> None:
 def add_display(parser: argparse.ArgumentParser) -> None:
     """Declares what is shown of a run."""
     parser.add_argument("--quiet", action="store_true", help="do not show the tasks' output")
-    parser.add_argument("--output", choices=("text", "json"), default="text", help="json prints result.json on stdout")
+    parser.add_argument(
+        "--output",
+        choices=("text", "json", "jsonl"),
+        default="text",
+        help="json prints result.json on stdout, jsonl each event as it happens",
+    )
 
 
 def open_state_dir(args: argparse.Namespace) -> Path:
@@ -59,6 +64,7 @@ def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Ses
 
     from dockersched.report.console import ConsoleReport  # noqa: PLC0415
     from dockersched.report.document import to_json  # noqa: PLC0415
+    from dockersched.report.jsonl import EventStream  # noqa: PLC0415
     from dockersched.session import SessionSettings  # noqa: PLC0415
 
     report = ConsoleReport(
@@ -68,9 +74,10 @@ def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Ses
         summary=args.output == "text",
         environ=os.environ,
     )
+    events = EventStream(sys.stdout) if args.output == "jsonl" else None
     settings = SessionSettings(
         state_dir=open_state_dir(args),
-        observers=(report.observe,),
+        observers=(report.observe, events.observe) if events else (report.observe,),
         on_output=None if args.quiet else report.output,
         progress=report.note,
     )
@@ -78,9 +85,13 @@ def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Ses
         ended = asyncio.run(make(settings).run())
     finally:
         report.close()
+        if events is not None:
+            events.close()
     report.finish(ended.result, result_path=_shown(ended.path))
     if args.output == "json":
         print(to_json(ended.document))
+    if events is not None and events.gone:
+        raise BrokenPipeError
     tell_leaked(ended.leaked)
     return ended.exit_code
 

@@ -1,4 +1,4 @@
-"""`dockersched schema [epic|result]`: the JSON Schemas of what goes in and what comes out."""
+"""`dockersched schema [epic|result|events]`: the JSON Schemas of what goes in and what comes out."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
-HELP = "print the JSON Schema of epic files, or of result.json"
+HELP = "print the JSON Schema of epic files, of result.json, or of events"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument(
-        "document", nargs="?", choices=("epic", "result"), default="epic", help="whose schema (default: epic)"
+        "document", nargs="?", choices=("epic", "result", "events"), default="epic", help="whose schema (default: epic)"
     )
 
 
@@ -25,6 +25,10 @@ def execute(args: argparse.Namespace) -> int:
         from dockersched.report.document import result_schema  # noqa: PLC0415 - keeps `--help` fast
 
         schema = result_schema()
+    elif args.document == "events":
+        from dockersched.report.event_document import event_schema  # noqa: PLC0415 - keeps `--help` fast
+
+        schema = event_schema()
     else:
         from dockersched.epicfile import epic_schema  # noqa: PLC0415 - keeps `--help` fast
 

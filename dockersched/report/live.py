@@ -14,7 +14,16 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dockersched.events import EpicFinished, EpicStarted, Event, TaskFinished, TaskRetrying, TaskStarted
+from dockersched.events import (
+    EpicFinished,
+    EpicStarted,
+    Event,
+    RunDone,
+    RunLaunched,
+    TaskFinished,
+    TaskRetrying,
+    TaskStarted,
+)
 from dockersched.report.text import Paint, one_line
 from dockersched.report.wording import STATE_STYLES, duration_words, reason_words
 from dockersched.states import TaskState
@@ -99,7 +108,7 @@ class LiveView:
                 self._running.pop(task.task_id, None)
                 self._finished += 1
                 (self._failed if task.state is TaskState.FAILED else self._others).append(task)
-            case EpicFinished():
+            case RunLaunched() | EpicFinished() | RunDone():
                 pass
 
     def show(self, lines: list[str]) -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from dockersched.events import EpicFinished, EpicStarted, Event, TaskFinished, TaskRetrying, TaskStarted
+from dockersched.events import (
+    EpicFinished,
+    EpicStarted,
+    Event,
+    RunDone,
+    RunLaunched,
+    TaskFinished,
+    TaskRetrying,
+    TaskStarted,
+)
 from dockersched.report.output import OutputLines
 from dockersched.report.text import Paint, count_of, one_line
 from dockersched.report.wording import STATE_STYLES, duration_words, reason_words
@@ -54,7 +63,7 @@ class Transcript:
                 log = event.result.sandbox.log if event.result.sandbox else None
                 lines = output.end(log.path if log else None) if output else []
                 return lines + self._finished(event.at, event.result)
-            case EpicFinished():
+            case RunLaunched() | EpicFinished() | RunDone():
                 return []
 
     def output(self, task_id: str, data: bytes) -> list[str]:

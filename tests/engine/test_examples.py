@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 from docker.api import APIClient
+from jsonschema import Draft202012Validator
+
+from dockersched.report.event_document import event_schema
 
 ROOT = Path(__file__).parents[2]
 
+EVENT = Draft202012Validator(event_schema())
 SUCCEEDED = ("succeeded", None)
 
 EXPECTED = {
@@ -46,12 +50,26 @@ def test_every_example_has_an_expected_result() -> None:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_example_ends_as_it_promises(name: str, engine: APIClient, tmp_path: Path) -> None:
     exit_code, outcomes = EXPECTED[name]
-    command = [sys.executable, "-m", "dockersched", "run", f"examples/{name}.yaml", "--quiet", "--output", "json"]
+    command = [sys.executable, "-m", "dockersched", "run", f"examples/{name}.yaml", "--quiet", "--output", "jsonl"]
 
     ended = subprocess.run(
         [*command, "--state-dir", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
 
     assert ended.returncode == exit_code, ended.stderr
-    tasks = json.loads(ended.stdout)["tasks"]
+    events = [json.loads(line) for line in ended.stdout.splitlines()]
+    for event in events:
+        EVENT.validate(event)
+    launch, done = events[0], events[-1]
+    assert (launch["type"], done["type"]) == ("launch", "done")
+    assert launch["state_dir"] == str(tmp_path)
+    folder = tmp_path / "runs" / launch["run"]
+    assert (folder / "events.jsonl").read_text() == ended.stdout
+    result = json.loads((folder / "result.json").read_text())
+    assert {key: done[key] for key in ("run", "state", "exit_code", "root_causes")} == {
+        key: result[key] for key in ("run", "state", "exit_code", "root_causes")
+    }
+    finished = [event for event in events if event["type"] == "task_finished"]
+    assert {event["task"]: (event["state"], event["reason"]) for event in finished} == outcomes
+    tasks = result["tasks"]
     assert {task_id: (task["state"], task["reason"]) for task_id, task in tasks.items()} == outcomes

@@ -354,7 +354,7 @@ def _problems_of_documents(folder: Path, plan: Plan) -> list[str]:
     found = (result["state"], result["exit_code"], reasons, attempts)
     if found != (plan.state, plan.exit_code, plan.reasons, plan.attempts):
         problems.append(f"result.json says {found}")
-    if events[-1]["type"] != "epic_finished":
+    if events[-1]["type"] != "done":
         problems.append(f"events.jsonl ends with {events[-1]}")
     return problems
 

@@ -18,11 +18,20 @@ from dockersched import EpicExecutionOptions, TaskExecutionError, __version__, e
 from dockersched.cli import VERBS, cancel, failures, gc
 from dockersched.cli.arguments import Parser, add_log_options
 from dockersched.epicfile import load_text
-from dockersched.events import EpicFinished, EpicStarted, Event, TaskFinished, TaskRetrying, TaskStarted
+from dockersched.events import (
+    EpicFinished,
+    EpicStarted,
+    Event,
+    RunDone,
+    RunLaunched,
+    TaskFinished,
+    TaskRetrying,
+    TaskStarted,
+)
 from dockersched.graph.retry import INFRASTRUCTURE
 from dockersched.model import RetryPolicy
 from dockersched.report.document import result_schema
-from dockersched.report.event_log import event_document
+from dockersched.report.event_document import event_document, event_schema
 from dockersched.sandbox.docker import batches, calls, container, watcher
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.session import _SIGNALS
@@ -173,12 +182,20 @@ def test_every_event_is_explained_with_its_keys() -> None:
     assert set(Event.__args__) == {type(event) for event in _EVENTS}
     documents = [event_document(event) for event in _EVENTS]
     assert [name for name, _ in rows] == [document["type"] for document in documents]
-    of_task = set(event_document(_EVENTS[3])) - {"at", "type", "task"}
+    of_task = set(event_document(_EVENTS[4])) - {"at", "type", "task"}
     schema: Any = result_schema()
     assert of_task == set(schema["properties"]["tasks"]["additionalProperties"]["properties"])
     for (name, text), document in zip(rows, documents, strict=True):
         named = set(re.findall(r"`(\w+)`", text))
         assert named | (of_task if name == "task_finished" else set()) == set(document) - {"at", "type"}
+
+
+def test_the_schema_of_events_has_the_types_that_are_explained() -> None:
+    schema: Any = event_schema()
+    explained = _words(section(ORCHESTRATOR, "events.jsonl"))
+    assert [kind["properties"]["type"]["const"] for kind in schema["oneOf"]] == explained
+    for event, kind in zip(_EVENTS, schema["oneOf"], strict=True):
+        assert event_document(event).keys() == kind["properties"].keys() == set(kind["required"])
 
 
 def test_tables_are_those_of_the_database() -> None:
@@ -304,11 +321,13 @@ def test_the_picture_shows_the_quickstart() -> None:
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _SANDBOX = results.SandboxResult("e.t", exit_code=1)
 _EVENTS: tuple[Event, ...] = (
+    RunLaunched(_EPOCH, "e", "r", 1, Path("/state")),
     EpicStarted(_EPOCH, "e", "r", ("t",)),
     TaskStarted(_EPOCH, "t", "e.t", 1),
     TaskRetrying(_EPOCH, "t", 1, _SANDBOX, 1.0),
     TaskFinished(_EPOCH, results.TaskResult("t", TaskState.FAILED, Reason.EXIT_CODE, sandbox=_SANDBOX)),
     EpicFinished(_EPOCH, results.EpicResult("e", "r", EpicState.FAILED, {}, _EPOCH, _EPOCH)),
+    RunDone(_EPOCH, "r", EpicState.FAILED, 1, ("t",)),
 )
 
 

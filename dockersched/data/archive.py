@@ -1,0 +1,311 @@
+"""Reads an untrusted tar stream, strictly: what it does not know, it refuses.
+
+Only what an engine writes is read: ustar headers with pax records or GNU's long names, regular files and directories.
+Python's `tarfile` is not used: it forgives, follows links, and cannot tell an archive that was cut from a whole one.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from dockersched.data.tarformat import BLOCK, checksum, padding, parse_number
+from dockersched.errors import ArchiveCutError, ArchiveRefusedError
+from dockersched.units import format_bytes
+
+_MAX_NAME_BYTES = 255
+_MAX_PATH_BYTES = 2048
+_MAX_RECORDS_BYTES = 64 * 1024
+_MAX_TAIL_BYTES = 1 << 20
+_ZEROS = bytes(BLOCK)
+_MAGICS = {b"ustar\x0000": True, b"ustar  \0": False}
+"""POSIX and GNU; whether the header has room for the beginning of a long name."""
+
+_REFUSED = {
+    b"1": "is a hard link",
+    b"2": "is a symbolic link",
+    b"3": "is a character device",
+    b"4": "is a block device",
+    b"6": "is a named pipe",
+    b"S": "is a sparse file",
+    b"g": "holds records for all entries after it",
+}
+_EXTENSIONS = {b"x": b"", b"L": b"path", b"K": b"linkpath"}
+"""What comes ahead of the entry that it is for, and the record that GNU's ones stand for."""
+
+_RECORDS = frozenset(("atime", "comment", "ctime", "gid", "gname", "mtime", "path", "size", "uid", "uname"))
+_RECORD_FAMILIES = ("SCHILY.xattr.", "LIBARCHIVE.")
+_SPARSE_RECORDS = ("GNU.sparse.", "SCHILY.realsize", "SUN.holesdata")
+_BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""They change the order in which a name is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractLimits:
+    """How much may come out of a sandbox in one archive.
+
+    Args:
+        max_bytes: content of all files together.
+        max_entries: files and directories.
+        max_depth: directories above a file, and the file.
+    """
+
+    max_bytes: int = 1 << 30
+    max_entries: int = 100_000
+    max_depth: int = 64
+
+    def __post_init__(self) -> None:
+        """Refuses limits that nothing could keep."""
+        for name in ("max_bytes", "max_entries", "max_depth"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file or a directory; its name is fit to be opened, step by step, below a directory.
+
+    Attributes:
+        parts: the steps of its name; none for the top itself.
+        label: its name, fit for display.
+    """
+
+    parts: tuple[str, ...]
+    label: str
+    is_directory: bool
+    mode: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    name: bytes
+    kind: bytes
+    mode: int
+    size: int
+
+
+class ArchiveReader:
+    """Reads a tar stream once, from its beginning.
+
+    Args:
+        chunks: the stream, in pieces of any size.
+        max_bytes: how much content may be in it.
+    """
+
+    def __init__(self, chunks: Iterable[bytes], max_bytes: int) -> None:
+        self._chunks = iter(chunks)
+        self._rest = memoryview(b"")
+        self._max_bytes = max_bytes
+        self._where = ""
+        self._bytes = 0
+        self._unread = 0
+
+    def members(self) -> Iterator[Member]:
+        """Every entry; the content of each file must be read before the next one.
+
+        Raises:
+            ArchiveCutError: the stream ends before the archive does.
+            ArchiveRefusedError: something in it must not be extracted.
+        """
+        while (header := self._header()) is not None:
+            records: dict[bytes, bytes] = {}
+            if header.kind in _EXTENSIONS:
+                records = self._extension(header)
+                header = self._header()
+                if header is None or header.kind in _EXTENSIONS:
+                    raise self._refused("holds a long name or records, but no entry that they are for")
+            member = self._member(header, records)
+            self._unread = member.size + padding(member.size)
+            yield member
+            if self._unread:
+                raise AssertionError("content was not read")
+        self._tail()
+
+    def content(self, member: Member) -> Iterator[memoryview]:
+        """The content of the file that was read last, in pieces as they come; exactly its size."""
+        yield from self._pieces(member.size)
+        self._zeros(padding(member.size))
+        self._unread = 0
+
+    def _header(self) -> _Header | None:
+        """The next header; None at the archive's end."""
+        block = self._read(BLOCK)
+        if block == _ZEROS:
+            if self._read(BLOCK) != _ZEROS:
+                raise self._refused("goes on after its end")
+            return None
+        self._where = label_of(block[:100].split(b"\0")[0])
+        try:
+            valid = parse_number(block[148:156]) == checksum(block)
+            size = parse_number(block[124:136])
+            mode = parse_number(block[100:108])
+        except ValueError as error:
+            raise self._refused(f"has {error} in its header") from None
+        if not valid:
+            raise self._refused("has a header that does not match its checksum")
+        has_prefix = _MAGICS.get(block[257:265])
+        if has_prefix is None:
+            raise self._refused("is not in the tar format that engines write")
+        name = self._text(block[:100])
+        prefix = self._text(block[345:500]) if has_prefix else b""
+        return _Header(prefix + b"/" + name if prefix else name, block[156:157], mode, size)
+
+    def _extension(self, header: _Header) -> dict[bytes, bytes]:
+        """What is said of the next entry ahead of its header: pax records, or one of GNU's long names as such."""
+        if header.size > _MAX_RECORDS_BYTES:
+            raise self._refused(f"has a name or records of {format_bytes(header.size)}")
+        self._count_bytes(header.size)
+        data = self._read(header.size)
+        self._zeros(padding(header.size))
+        if header.kind == b"x":
+            return self._records(data)
+        if not data.endswith(b"\0") or b"\0" in data[:-1]:
+            raise self._refused("has a long name with NUL in it, or none at its end")
+        return {_EXTENSIONS[header.kind]: data[:-1]}
+
+    def _records(self, data: bytes) -> dict[bytes, bytes]:
+        records: dict[bytes, bytes] = {}
+        start = 0
+        while start < len(data):
+            length_text, space, _ = data[start : start + 8].partition(b" ")
+            end = start + (int(length_text) if length_text.isdigit() else 0)
+            body = start + len(length_text) + 1
+            key, equals, value = data[body : end - 1].partition(b"=")
+            if not (space and equals and key and body < end <= len(data)) or data[end - 1] != ord("\n"):
+                raise self._refused("has malformed records")
+            if key in records:
+                raise self._refused(f"has two records {label_of(key)}")
+            records[key] = value
+            start = end
+        return records
+
+    def _member(self, header: _Header, records: dict[bytes, bytes]) -> Member:
+        name = records.get(b"path", header.name)
+        self._where = label_of(name)
+        if header.kind in _REFUSED:
+            raise self._refused(_REFUSED[header.kind])
+        if header.kind not in {b"0", b"\0", b"5"}:
+            raise self._refused(f"is of the unknown type {header.kind!r}")
+        for key in records:
+            self._check_record(label_of(key))
+        is_directory = header.kind == b"5"
+        size = self._size(header, records.get(b"size"))
+        if is_directory and size:
+            raise self._refused("is a directory with content")
+        parts = self._parts(name, is_directory=is_directory)
+        self._count_bytes(size)
+        return Member(parts, self._where, is_directory, header.mode, size)
+
+    def _check_record(self, key: str) -> None:
+        if key.startswith(_SPARSE_RECORDS):
+            raise self._refused("is a sparse file")
+        if key == "linkpath":
+            raise self._refused("has the target of a link, but is none")
+        if key not in _RECORDS and not key.startswith(_RECORD_FAMILIES):
+            raise self._refused(f"has a record {key}, which is unknown")
+
+    def _size(self, header: _Header, record: bytes | None) -> int:
+        """The size; a writer that needs the record for it leaves the field empty, or agrees with it."""
+        if record is None:
+            return header.size
+        if not record.isdigit() or len(record) > 19:
+            raise self._refused("has a size that is no number")
+        if header.size not in {0, int(record)}:
+            raise self._refused(f"has two sizes, {header.size} and {int(record)}")
+        return int(record)
+
+    def _count_bytes(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes > self._max_bytes:
+            allowed = format_bytes(self._max_bytes)
+            raise self._refused(f"makes the archive larger than the {allowed} allowed (max_bytes)")
+
+    def _parts(self, name: bytes, *, is_directory: bool) -> tuple[str, ...]:
+        try:
+            text = name.decode("utf-8")
+        except UnicodeDecodeError:
+            raise self._refused("has a name that is not UTF-8") from None
+        if is_directory:
+            text = text.removesuffix("/")
+        if text == "." and is_directory:
+            return ()
+        if not text.isprintable() and not _harmless(text):
+            raise self._refused("has a control character in its name")
+        if len(name) > _MAX_PATH_BYTES:
+            raise self._refused(f"has a name of {len(name)} bytes; {_MAX_PATH_BYTES} are allowed")
+        parts = tuple(text.removeprefix("./").split("/"))
+        for part in parts:
+            problem = _problem_of_part(part, absolute=text.startswith("/"))
+            if problem:
+                raise self._refused(problem)
+        return parts
+
+    def _text(self, field: bytes) -> bytes:
+        text, _, rest = field.partition(b"\0")
+        if any(rest):
+            raise self._refused("has NUL in its name")
+        return text
+
+    def _tail(self) -> None:
+        """What a writer may add to fill its last record: zeros, and not without end."""
+        self._where = ""
+        size = 0
+        while True:
+            if any(self._rest):
+                raise self._refused("goes on after its end")
+            size += len(self._rest)
+            if size > _MAX_TAIL_BYTES:
+                raise self._refused("does not come to an end after its last entry")
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return
+            self._rest = memoryview(chunk)
+
+    def _zeros(self, size: int) -> None:
+        if any(self._read(size)):
+            raise self._refused("has something behind its content, where only zeros may be")
+
+    def _read(self, size: int) -> bytes:
+        return b"".join(self._pieces(size))
+
+    def _pieces(self, size: int) -> Iterator[memoryview]:
+        while size:
+            if not self._rest:
+                chunk = next(self._chunks, None)
+                if chunk is None:
+                    raise ArchiveCutError(f"the archive was cut off{' at ' + self._where if self._where else ''}")
+                self._rest = memoryview(chunk)
+                continue
+            piece = self._rest[:size]
+            self._rest = self._rest[size:]
+            size -= len(piece)
+            yield piece
+
+    def _refused(self, why: str) -> ArchiveRefusedError:
+        return ArchiveRefusedError(self._where, why)
+
+
+def label_of(name: bytes) -> str:
+    """A name for display: no control characters, not too long."""
+    text = name.decode("utf-8", "backslashreplace")
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:120])
+    return f"{shown}…" if len(text) > 120 else shown
+
+
+def _problem_of_part(part: str, *, absolute: bool) -> str | None:
+    if absolute:
+        return "has an absolute name"
+    if part == "..":
+        return "leads out by .."
+    if part in {"", "."}:
+        return "has an empty step in its name"
+    if len(part.encode()) > _MAX_NAME_BYTES:
+        return f"has a step of more than {_MAX_NAME_BYTES} bytes in its name"
+    return None
+
+
+def _harmless(text: str) -> bool:
+    """Whether no character controls a terminal, a line, or the order of display."""
+    return not any(char in _BIDI or unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in text)

@@ -1,0 +1,210 @@
+"""Extracts an archive out of a sandbox: regular files and directories, or nothing at all.
+
+Everything is made in a fresh directory beside the target, each step opened relative to the one above it and never
+through a link, and no file opened that exists. Only a whole, harmless archive gets the target's name. One hostile
+entry refuses the whole: half of what a task made is worth less than a clear refusal.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from dockersched.data.archive import ArchiveReader, ExtractLimits, Member
+from dockersched.data.files import TEMPORARY
+from dockersched.errors import ArchiveRefusedError, StateError
+
+__all__ = ["DEFAULT_LIMITS", "ExtractLimits", "Extracted", "extract_archive"]
+
+DEFAULT_LIMITS = ExtractLimits()
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What was extracted.
+
+    Attributes:
+        entries: files and directories, without the top.
+        size_bytes: content of all files together.
+    """
+
+    entries: int
+    size_bytes: int
+
+
+def extract_archive(
+    chunks: Iterable[bytes], target: Path, *, root: str | None = None, limits: ExtractLimits = DEFAULT_LIMITS
+) -> Extracted:
+    """Extracts a tar stream as the directory `target`; what was there under this name is replaced.
+
+    Of an entry's mode only the permissions stay, without those of others to write; owners and times are not taken
+    over. Whatever `chunks` raises goes through. Blocking.
+
+    Args:
+        chunks: the stream, in pieces of any size.
+        target: the directory to make; the one above it must exist.
+        root: the one name that everything in the archive must be or be below, as engines write it. A directory of
+            this name becomes `target`; a file of this name will be in `target`.
+        limits: how much may be in it.
+
+    Raises:
+        ArchiveCutError: the stream ends before the archive does.
+        ArchiveRefusedError: an entry must not be extracted.
+        StateError: our own disk cannot be written to.
+    """
+    fresh = target.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+    try:
+        with _writing(target):
+            fresh.mkdir(0o700)
+        extracted = _extract_into(fresh, chunks, root, limits)
+        with _writing(target):
+            fresh.chmod(0o755)
+            replace_directory(fresh, target)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return extracted
+
+
+def replace_directory(fresh: Path, target: Path) -> None:
+    """Gives a directory another name, in place of what has that name."""
+    old = fresh.with_name(f"{fresh.name}-old")
+    with suppress(FileNotFoundError):
+        target.rename(old)
+    fresh.rename(target)
+    if old.is_dir() and not old.is_symlink():
+        shutil.rmtree(old)
+    else:
+        old.unlink(missing_ok=True)
+
+
+def _extract_into(top: Path, chunks: Iterable[bytes], root: str | None, limits: ExtractLimits) -> Extracted:
+    tree = _Tree(top, limits)
+    reader = ArchiveReader(chunks, limits.max_bytes)
+    entries = size = 0
+    empty = True
+    try:
+        for member in reader.members():
+            empty = False
+            parts = member.parts if root is None else _below(member, root)
+            if member.is_directory:
+                tree.add_directory(parts, member)
+            else:
+                tree.add_file(parts, member, reader.content(member))
+            entries += bool(parts)
+            size += member.size
+    finally:
+        tree.close()
+    if empty and root is not None:
+        raise ArchiveRefusedError("", f"does not hold {root}")
+    return Extracted(entries, size)
+
+
+def _below(member: Member, root: str) -> tuple[str, ...]:
+    """A member's name without the root, unless the root is a file."""
+    if member.parts[:1] != (root,):
+        raise ArchiveRefusedError(member.label, f"is not below {root}, which was asked for")
+    return member.parts if len(member.parts) == 1 and not member.is_directory else member.parts[1:]
+
+
+class _Tree:
+    """A directory that is being filled; holds open the directories down to where the last entry went."""
+
+    def __init__(self, top: Path, limits: ExtractLimits) -> None:
+        self._top = top
+        self._limits = limits
+        with _writing(top):
+            self._open = [os.open(top, _DIRECTORY)]
+        self._path: list[str] = []
+        self._kinds: dict[tuple[str, ...], str] = {}
+
+    def add_directory(self, parts: tuple[str, ...], member: Member) -> None:
+        """Makes a directory, or takes one for declared that was made for what is in it."""
+        kind = self._kinds.get(parts)
+        if kind in {"directory", "file"}:
+            raise ArchiveRefusedError(member.label, _twice(kind, "directory"))
+        if kind is None and parts:
+            self._check_depth(parts, member)
+            above = self._enter(parts[:-1], member)
+            with _writing(self._top):
+                os.mkdir(parts[-1], member.mode & 0o755 | 0o700, dir_fd=above)
+        self._note(parts, "directory", member)
+
+    def add_file(self, parts: tuple[str, ...], member: Member, content: Iterator[memoryview]) -> None:
+        """Makes a file with its content."""
+        self._check_depth(parts, member)
+        kind = self._kinds.get(parts)
+        if kind is not None:
+            raise ArchiveRefusedError(member.label, _twice(kind, "file"))
+        above = self._enter(parts[:-1], member)
+        self._note(parts, "file", member)
+        with _writing(self._top):
+            descriptor = os.open(parts[-1], _NEW_FILE, member.mode & 0o755 | 0o600, dir_fd=above)
+        try:
+            for piece in content:
+                with _writing(self._top):
+                    _write(descriptor, piece)
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Lets go of the directories."""
+        for descriptor in self._open:
+            os.close(descriptor)
+
+    def _enter(self, parts: tuple[str, ...], member: Member) -> int:
+        """Opens a directory, and makes what is missing on the way."""
+        common = 0
+        while common < min(len(parts), len(self._path)) and parts[common] == self._path[common]:
+            common += 1
+        while len(self._path) > common:
+            self._path.pop()
+            os.close(self._open.pop())
+        for depth in range(common, len(parts)):
+            here = parts[: depth + 1]
+            kind = self._kinds.get(here)
+            if kind == "file":
+                raise ArchiveRefusedError(member.label, "is below a file")
+            if kind is None:
+                self._note(here, "implied", member)
+            with _writing(self._top):
+                if kind is None:
+                    os.mkdir(here[-1], 0o755, dir_fd=self._open[-1])
+                self._open.append(os.open(here[-1], _DIRECTORY, dir_fd=self._open[-1]))
+            self._path.append(here[-1])
+        return self._open[-1]
+
+    def _note(self, parts: tuple[str, ...], kind: str, member: Member) -> None:
+        self._kinds[parts] = kind
+        allowed = self._limits.max_entries
+        if len(self._kinds) - (() in self._kinds) > allowed:
+            raise ArchiveRefusedError(member.label, f"is one more than the {allowed} entries allowed (max_entries)")
+
+    def _check_depth(self, parts: tuple[str, ...], member: Member) -> None:
+        allowed = self._limits.max_depth
+        if len(parts) > allowed:
+            raise ArchiveRefusedError(member.label, f"is deeper than the {allowed} steps allowed (max_depth)")
+
+
+def _twice(kind: str, now: str) -> str:
+    return "is there twice" if kind == now else "is both a file and a directory"
+
+
+def _write(descriptor: int, piece: memoryview) -> None:
+    while piece:
+        piece = piece[os.write(descriptor, piece) :]
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """Around our own file system calls alone: an `OSError` of the stream is not ours to explain."""
+    try:
+        yield
+    except OSError as error:
+        raise StateError(f"{target} cannot be written: {error.strerror}") from error
