@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from dockersched.epicfile.wording import to_findings
 from dockersched.errors import EpicError, Problem
 from dockersched.graph.dag import TaskDAG
 from dockersched.graph.problems import find_problems
-from dockersched.model import EpicExecutionOptions, QuotaConfig, RetryPolicy, ScheduledTask, SecretSource
+from dockersched.model import EpicExecutionOptions, QuotaConfig, RetryPolicy, ScheduledTask
 
 SHELL = "sh"
 SHELL_OPTIONS = ("-eu", "-c")
@@ -107,14 +107,13 @@ def _graph_findings(problems: list[Problem] | tuple[Problem, ...]) -> list[Findi
 
 def _epic(file: EpicFile, name: str) -> tuple[Epic | None, list[Finding]]:
     shared = file.defaults or Defaults()
-    shared_quota, shared_retry = _quota(shared.quota), _retry(shared.retry, RetryPolicy())
+    shared_retry = _retry(shared.retry, RetryPolicy())
     folder = Path(name).parent
     tasks: list[ScheduledTask] = []
     findings: list[Finding] = []
     for task_id, spec in file.tasks.items():
         try:
-            secrets = secret_sources(shared.secrets, spec.secrets, folder)
-            tasks.append(_task(task_id, spec, shared, shared_quota, shared_retry, secrets))
+            tasks.append(_task(task_id, spec, shared, shared_retry, folder))
         except (TypeError, ValueError) as error:  # a rule of the model that the file's models do not have
             findings.append(Finding(str(error), ("tasks", task_id), at_key=True))
     if findings:
@@ -153,14 +152,8 @@ def _retry(spec: RetrySpec | None, default: RetryPolicy) -> RetryPolicy:
     return replace(default, **{name: value for name, value in given.items() if value is not None})
 
 
-def _task(
-    task_id: str,
-    spec: TaskSpec,
-    shared: Defaults,
-    shared_quota: QuotaConfig | None,
-    shared_retry: RetryPolicy,
-    secrets: Mapping[str, SecretSource],
-) -> ScheduledTask:
+def _task(task_id: str, spec: TaskSpec, shared: Defaults, shared_retry: RetryPolicy, folder: Path) -> ScheduledTask:
+    shared_quota = _quota(shared.quota)
     quota = _quota(spec.quota) or shared_quota
     if spec.quota is not None and quota is not None and shared_quota is not None:
         quota = quota.or_default(shared_quota)
@@ -180,5 +173,5 @@ def _task(
         stop_grace_s=spec.stop_grace_period or shared.stop_grace_period,
         pull_policy=spec.pull_policy or shared.pull_policy,
         retry=_retry(spec.retry, shared_retry),
-        secrets=secrets,
+        secrets=secret_sources(shared.secrets, spec.secrets, folder),
     )
