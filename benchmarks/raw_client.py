@@ -71,7 +71,7 @@ class RawClient:
         options = self._defaults.fill(
             SandboxRunOptions(ids.sandbox_id(_EPIC, task), command, args, _EPIC, run_id, task, quota=graph.quota)
         )
-        body = create_body(options, image_id=self._image_id, log_bytes=self._defaults.log_bytes)
+        body = create_body(options, image_id=self._image_id)
         name = ids.container_name(_EPIC, run_id, task, options.attempt)
         return str(engine.call("POST", f"/containers/create?name={name}", body)["Id"])
 

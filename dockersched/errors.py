@@ -109,6 +109,10 @@ class SecretUnavailableError(PermanentRunnerError):
     """The value of a secret cannot be had from its source."""
 
 
+class MountRefusedError(DockerschedError):
+    """Files of the host that a sandbox must not see; the message follows what asks for them."""
+
+
 class DataError(DockerschedError):
     """Files or values that cannot go into a sandbox, or must not come out of one."""
 

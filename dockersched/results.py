@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,6 +40,7 @@ class SandboxResult:
         image, image_digest: what it ran in.
         quota_requested, quota_effective: the limits asked for, and those read back from the engine.
         log: where its output is.
+        openings: what it was given beyond what a sandbox gets by default, such as `network: bridge`.
         oom_event: something in the sandbox was killed for lack of memory, even if the task itself went on.
     """
 
@@ -55,6 +56,7 @@ class SandboxResult:
     quota_effective: QuotaConfig | None = None
     log: LogSummary | None = None
     oom_event: bool = False
+    openings: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Derives the reason where the exit code alone tells it."""
@@ -140,6 +142,15 @@ class EpicResult:
     def root_cause_ids(self) -> list[str]:
         """The tasks that really ran and failed, in declaration order."""
         return [task.task_id for task in self.tasks.values() if task.state is TaskState.FAILED]
+
+    @property
+    def openings(self) -> dict[str, list[str]]:
+        """Every opening that the run used, with the tasks that had it, in declaration order."""
+        used: dict[str, list[str]] = {}
+        for task in self.tasks.values():
+            for opening in task.sandbox.openings if task.sandbox else ():
+                used.setdefault(opening, []).append(task.task_id)
+        return used
 
     @property
     def failed_task_ids(self) -> list[str]:

@@ -22,6 +22,7 @@ from dockersched.log import Logger
 from dockersched.report.document import result_document, write_json_atomically
 from dockersched.report.event_log import EventLog
 from dockersched.results import EpicResult, SandboxResult
+from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker.runner import DockerRunner
 from dockersched.sandbox.secret_values import SecretValues
 from dockersched.scheduler import ParallelTaskScheduler
@@ -48,6 +49,7 @@ class SessionSettings:
         state_dir: folder with the state database and `runs/<run>/`.
         observers: see every event.
         on_output: gets tasks' output while they run; display only.
+        allow_mounts: folders below which the sources of mounts may lie.
         progress: gets a line about each image that is built or pulled.
     """
 
@@ -55,6 +57,7 @@ class SessionSettings:
     observers: Sequence[Observer] = ()
     on_output: Callable[[str, bytes], None] | None = None
     progress: Callable[[str], None] | None = None
+    allow_mounts: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ class Session:
         """Runs the epic; when it returns, no container of the run is left, and the state database says so.
 
         Raises:
-            EpicError: the epic asks for secrets that are not there, or for more than the engine has; nothing was
+            EpicError: the epic asks for secrets that are not there, or for what the engine does not have; nothing was
                 started.
             RunOwnedError: another process runs it.
             RunnerError: no engine, or it failed before the epic could run.
@@ -127,9 +130,12 @@ class Session:
             on_output=self._settings.on_output,
             progress=self._settings.progress,
             secrets=secrets,
+            allow_mounts=self._settings.allow_mounts,
+            private_dirs=[self._settings.state_dir],
         ) as runner:
-            engine = runner.engine
-            if problems := check_capacity(self._epic.dag, cpus=engine.cpus, memory_bytes=engine.memory_bytes):
+            features = runner.engine.features
+            problems = check_capacity(self._epic.dag, cpus=features.cpus, memory_bytes=features.memory_bytes)
+            if problems := problems + runner.find_refusals(self._sandboxes()):
                 raise EpicError(problems)
             with own_run(self.run_dir), self._signals():
                 return await self._run_owned(runner)
@@ -194,9 +200,11 @@ class Session:
             run.stop(Reason.CANCELLED)
         return run.finish()
 
+    def _sandboxes(self) -> list[SandboxRunOptions]:
+        return [sandbox_options(task, self._options.epic_id, self._run_id) for task in self._epic.dag]
+
     async def _prepare(self, runner: DockerRunner) -> Mapping[str, str]:
-        sandboxes = [sandbox_options(task, self._options.epic_id, self._run_id) for task in self._epic.dag]
-        self._preparing = asyncio.ensure_future(runner.prepare(sandboxes))
+        self._preparing = asyncio.ensure_future(runner.prepare(self._sandboxes()))
         try:
             return await self._preparing
         except asyncio.CancelledError:

@@ -10,6 +10,7 @@ from dockersched.errors import (
     DockerschedError,
     EngineUnavailableError,
     EpicError,
+    MountRefusedError,
     RunnerError,
     RunOwnedError,
     StateError,
@@ -58,7 +59,7 @@ def _words(error: BaseException) -> tuple[list[str], int]:
             code = EXIT_ENGINE
         case RunOwnedError():
             code = EXIT_OWNED
-        case StateError():
+        case StateError() | MountRefusedError():
             code = EXIT_USAGE
         case TaskExecutionError():
             code = error.result.exit_code

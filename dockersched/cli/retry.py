@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dockersched.cli.running import add_display, add_state_dir, open_state_dir, show_session
+from dockersched.cli.running import add_display, add_mounts, add_state_dir, open_state_dir, show_session
 
 if TYPE_CHECKING:
     import argparse
@@ -16,6 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument("run", metavar="RUN", help="id of the run")
     add_display(parser)
+    add_mounts(parser)
     add_state_dir(parser)
 
 

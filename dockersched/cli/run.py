@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dockersched.cli.running import add_display, add_state_dir, open_state_dir, show_session
+from dockersched.cli.running import add_display, add_mounts, add_state_dir, open_state_dir, show_session
 
 if TYPE_CHECKING:
     import argparse
@@ -21,8 +21,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-parallel", metavar="N", help="sandboxes side by side (the epic's own number)")
     parser.add_argument("--timeout", metavar="DURATION", help="limit for the whole epic, as 90s or 1h30m")
     parser.add_argument("--fail-fast", action="store_true", help="stop everything at the first failure")
+    parser.add_argument("--locked", action="store_true", help="refuse images that are not given by their digest")
     parser.add_argument("--new", action="store_true", help="start anew even if the epic's last run is unfinished")
     add_display(parser)
+    add_mounts(parser)
     add_state_dir(parser)
 
 
@@ -34,13 +36,25 @@ def execute(args: argparse.Namespace) -> int:
     from dockersched.store.database import StateStore  # noqa: PLC0415
 
     epic = _with_overrides(load(args.epic), args)
+    if args.locked:
+        _refuse_tags(epic, args.epic)
     store = StateStore(open_state_dir(args))
     if not args.new:
         _refuse_to_forget(store, epic.options.epic_id)
     try:
         return show_session(args, lambda settings: Session(epic, settings, store))
-    except EpicError as error:  # of capacity or secrets: the problems know the task, not yet the line
+    except EpicError as error:  # of secrets or the engine: the problems know the task, not yet the line
         raise EpicError(locate(error.problems, args.epic)) from error
+
+
+def _refuse_tags(epic: Epic, source: str) -> None:
+    """What runs must be what was agreed on."""
+    from dockersched.epicfile import locate  # noqa: PLC0415
+    from dockersched.errors import EpicError  # noqa: PLC0415
+    from dockersched.sandbox.docker.pins import find_tags  # noqa: PLC0415
+
+    if problems := find_tags(epic.dag):
+        raise EpicError(locate(problems, source))
 
 
 def _refuse_to_forget(store: StateStore, epic_id: str) -> None:

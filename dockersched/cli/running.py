@@ -37,6 +37,17 @@ def add_display(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_mounts(parser: argparse.ArgumentParser) -> None:
+    """Declares which folders sandboxes may see; it is never taken from a file."""
+    parser.add_argument(
+        "--allow-mount",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="folder below which mounts of the epic may lie (may be given more than once)",
+    )
+
+
 def open_state_dir(args: argparse.Namespace) -> Path:
     """The state directory, made if need be, and kept out of version control.
 
@@ -80,6 +91,7 @@ def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Ses
         observers=(report.observe, events.observe) if events else (report.observe,),
         on_output=None if args.quiet else report.output,
         progress=report.note,
+        allow_mounts=tuple(args.allow_mount),
     )
     try:
         ended = asyncio.run(make(settings).run())

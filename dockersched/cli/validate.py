@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from dockersched.epic import Epic
     from dockersched.errors import Problem
+    from dockersched.sandbox.docker.features import EngineFeatures
 
 HELP = "check epic files and list everything that is wrong with them"
 EXIT_BAD_EPIC = 2
@@ -30,29 +32,38 @@ def execute(args: argparse.Namespace) -> int:
 def _check(source: str) -> bool:
     from dockersched.epicfile import load, locate  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
     from dockersched.errors import EpicError  # noqa: PLC0415
-    from dockersched.graph.capacity import check_capacity  # noqa: PLC0415
 
     try:
         epic = load(source)
     except EpicError as error:
         return _report(error.problems)
-    capacity = _engine_capacity()
-    if capacity:
-        cpus, memory_bytes = capacity
-        problems = check_capacity(epic.dag, cpus=cpus, memory_bytes=memory_bytes)
-        if problems:
-            return _report(locate(problems, source))
+    if problems := _refused_by_engine(epic):
+        return _report(locate(problems, source))
     tasks = f"{len(epic.dag)} task{'' if len(epic.dag) == 1 else 's'}"
     print(f"{_shown(source)}: ok ({tasks})")
     return True
 
 
-@cache
-def _engine_capacity() -> tuple[int, int] | None:
-    """One question to the engine, however many files there are."""
-    from dockersched.sandbox.docker.capacity import engine_capacity  # noqa: PLC0415
+def _refused_by_engine(epic: Epic) -> list[Problem]:
+    """What the epic asks for that the engine does not have, if one answers."""
+    from dockersched.epic_run import sandbox_options  # noqa: PLC0415
+    from dockersched.graph.capacity import check_capacity  # noqa: PLC0415
+    from dockersched.sandbox.docker.defaults import SandboxDefaults  # noqa: PLC0415
+    from dockersched.sandbox.docker.refusals import find_refusals  # noqa: PLC0415
 
-    return engine_capacity()
+    if (features := _engine_features()) is None:
+        return []
+    sandboxes = [sandbox_options(task, epic.options.epic_id, "") for task in epic.dag]
+    problems = check_capacity(epic.dag, cpus=features.cpus, memory_bytes=features.memory_bytes)
+    return problems + find_refusals(sandboxes, features, SandboxDefaults())
+
+
+@cache
+def _engine_features() -> EngineFeatures | None:
+    """One question to the engine, however many files there are."""
+    from dockersched.sandbox.docker.capacity import engine_features  # noqa: PLC0415
+
+    return engine_features()
 
 
 def _report(problems: Sequence[Problem]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,14 +12,17 @@ from pydantic import ValidationError
 from dockersched.epic import Epic
 from dockersched.epicfile import values
 from dockersched.epicfile.findings import Finding
+from dockersched.epicfile.opening_spec import opening_fields
+from dockersched.epicfile.quota_spec import quota_of
 from dockersched.epicfile.retry_spec import BackoffSpec, ExitCodesSpec, RetrySpec
 from dockersched.epicfile.secret_spec import secret_sources
-from dockersched.epicfile.spec import Defaults, EpicFile, QuotaSpec, TaskSpec
+from dockersched.epicfile.source import STDIN, name_of
+from dockersched.epicfile.spec import Defaults, EpicFile, TaskSpec
 from dockersched.epicfile.wording import to_findings
 from dockersched.errors import EpicError, Problem
 from dockersched.graph.dag import TaskDAG
 from dockersched.graph.problems import find_problems
-from dockersched.model import EpicExecutionOptions, QuotaConfig, RetryPolicy, ScheduledTask
+from dockersched.model import EpicExecutionOptions, RetryPolicy, ScheduledTask
 
 SHELL = "sh"
 SHELL_OPTIONS = ("-eu", "-c")
@@ -108,7 +111,7 @@ def _graph_findings(problems: list[Problem] | tuple[Problem, ...]) -> list[Findi
 def _epic(file: EpicFile, name: str) -> tuple[Epic | None, list[Finding]]:
     shared = file.defaults or Defaults()
     shared_retry = _retry(shared.retry, RetryPolicy())
-    folder = Path(name).parent
+    folder = PurePath(name).parent if name != name_of(STDIN) else PurePath()
     tasks: list[ScheduledTask] = []
     findings: list[Finding] = []
     for task_id, spec in file.tasks.items():
@@ -127,10 +130,6 @@ def _epic(file: EpicFile, name: str) -> tuple[Epic | None, list[Finding]]:
 def _options(file: EpicFile) -> EpicExecutionOptions:
     options = EpicExecutionOptions(timeout_s=file.timeout, fail_fast=bool(file.fail_fast), epic_id=file.epic)
     return options if file.max_parallel is None else replace(options, max_parallel=file.max_parallel)
-
-
-def _quota(spec: QuotaSpec | None) -> QuotaConfig | None:
-    return None if spec is None else QuotaConfig(cpus=spec.cpus, memory=spec.memory, pids=spec.pids)
 
 
 def _retry(spec: RetrySpec | None, default: RetryPolicy) -> RetryPolicy:
@@ -152,18 +151,14 @@ def _retry(spec: RetrySpec | None, default: RetryPolicy) -> RetryPolicy:
     return replace(default, **{name: value for name, value in given.items() if value is not None})
 
 
-def _task(task_id: str, spec: TaskSpec, shared: Defaults, shared_retry: RetryPolicy, folder: Path) -> ScheduledTask:
-    shared_quota = _quota(shared.quota)
-    quota = _quota(spec.quota) or shared_quota
-    if spec.quota is not None and quota is not None and shared_quota is not None:
-        quota = quota.or_default(shared_quota)
+def _task(task_id: str, spec: TaskSpec, shared: Defaults, shared_retry: RetryPolicy, folder: PurePath) -> ScheduledTask:
     command, args = (spec.command, spec.args or ()) if spec.run is None else (SHELL, (*SHELL_OPTIONS, spec.run))
     return ScheduledTask(
         id=task_id,
         depends_on=spec.depends_on or (),
         command=command or "",
         args=args,
-        quota=quota,
+        quota=quota_of(spec.quota, shared.quota),
         image=spec.image or shared.image,
         environment={**(shared.environment or {}), **(spec.environment or {})},
         working_dir=spec.working_dir or shared.working_dir,
@@ -174,4 +169,5 @@ def _task(task_id: str, spec: TaskSpec, shared: Defaults, shared_retry: RetryPol
         pull_policy=spec.pull_policy or shared.pull_policy,
         retry=_retry(spec.retry, shared_retry),
         secrets=secret_sources(shared.secrets, spec.secrets, folder),
+        **opening_fields(spec, shared, folder),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import PurePath
 from typing import Annotated, Self
 
 from pydantic import BeforeValidator, ConfigDict, WithJsonSchema, model_validator
@@ -34,11 +34,11 @@ class SecretSpec(Keys):
             raise ValueError("env and file exclude each other: keep one of them")
         return self
 
-    def source(self, folder: Path) -> SecretSource:
+    def source(self, folder: PurePath) -> SecretSource:
         """The source; a relative path is one below `folder`."""
         if self.file is None:
             return SecretSource(env=self.env)
-        return SecretSource(file=os.path.abspath(folder / Path(os.path.expanduser(self.file))))  # noqa: PTH100, PTH111 - no `..` left, and no error without a home
+        return SecretSource(file=os.path.abspath(folder / os.path.expanduser(self.file)))  # noqa: PTH100, PTH111 - no `..` left, and no error without a home
 
 
 def _secret_name(value: object) -> str:
@@ -63,7 +63,7 @@ Secrets = dict[SecretName, Annotated[SecretSpec, BeforeValidator(_map_of_source)
 
 
 def secret_sources(
-    shared: Mapping[str, SecretSpec] | None, own: Mapping[str, SecretSpec] | None, folder: Path
+    shared: Mapping[str, SecretSpec] | None, own: Mapping[str, SecretSpec] | None, folder: PurePath
 ) -> dict[str, SecretSource]:
     """The secrets of a task: those that tasks share, and its own."""
     return {name: spec.source(folder) for name, spec in {**(shared or {}), **(own or {})}.items()}

@@ -6,20 +6,20 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from dockersched.epicfile.opening_spec import OpeningKeys
+from dockersched.epicfile.quota_spec import QuotaSpec
 from dockersched.epicfile.retry_spec import RetrySpec, map_of_retry
 from dockersched.epicfile.secret_spec import Secrets
 from dockersched.epicfile.types import (
     AbsolutePath,
     Command,
     Count,
-    Cpus,
     DependsOn,
     Duration,
     EpicId,
     Given,
     Keys,
     Name,
-    Size,
     Switch,
     TaskKey,
     Text,
@@ -31,17 +31,7 @@ from dockersched.epicfile.types import (
 from dockersched.model import Network, PullPolicy
 
 
-class QuotaSpec(Keys):
-    """What one sandbox may use; each key that is left out takes its default."""
-
-    cpus: Annotated[Cpus | None, Given] = key("CPUs, fractions allowed: 0.5 is half of one core.", 0.5, 2, default=1)
-    memory: Annotated[Size | None, Given] = key(
-        "Memory, at least 6m; no swap is given on top.", "512m", "2g", default="512m"
-    )
-    pids: Annotated[Count | None, Given] = key("Processes and threads together.", 64, default=128)
-
-
-class Defaults(Keys):
+class Defaults(OpeningKeys):
     """What tasks share: a task's own key wins; quota, environment, secrets and retry merge key by key."""
 
     image: Annotated[Name | None, Given] = key(

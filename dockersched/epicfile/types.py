@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from dockersched.epicfile import values
 from dockersched.ids import TASK_ID_PATTERN
-from dockersched.model import MIN_CPUS, MIN_MEMORY_BYTES
+from dockersched.model import MIN_CPUS
 from dockersched.units import DURATION_PATTERN, SIZE_PATTERN
 
 _Item = TypeVar("_Item", bound=Hashable)
@@ -23,6 +23,14 @@ def text_schema(pattern: str = r"[\s\S]+") -> dict[str, Any]:
 def either(*schemas: dict[str, Any]) -> WithJsonSchema:
     """The schema of a value that may be written in several ways."""
     return WithJsonSchema({"anyOf": list(schemas)})
+
+
+def size_schema(minimum: int) -> WithJsonSchema:
+    """The schema of a number of bytes."""
+    return either(
+        {"type": "integer", "minimum": minimum, "maximum": values.MAX_SIZE_BYTES},
+        text_schema(rf"\s*(?:{SIZE_PATTERN})\s*"),
+    )
 
 
 def check_unique(items: Iterable[Hashable]) -> None:
@@ -68,14 +76,6 @@ Cpus = Annotated[
     float,
     BeforeValidator(values.cpus),
     either({"type": "number", "minimum": MIN_CPUS, "maximum": values.MAX_CPUS}, text_schema(values.NUMBER_PATTERN)),
-]
-Size = Annotated[
-    int,
-    BeforeValidator(values.size),
-    either(
-        {"type": "integer", "minimum": MIN_MEMORY_BYTES, "maximum": values.MAX_MEMORY_BYTES},
-        text_schema(rf"\s*(?:{SIZE_PATTERN})\s*"),
-    ),
 ]
 Duration = Annotated[
     float,

@@ -8,11 +8,12 @@ from collections.abc import Callable
 
 from dockersched import units
 from dockersched.ids import TASK_ID_PATTERN
-from dockersched.model import MIN_CPUS, MIN_MEMORY_BYTES
+from dockersched.model import MIN_CPUS
+from dockersched.model.opening import SHARED_MEMORY, check_target
 
 MAX_COUNT = 2**31 - 1
 MAX_UID = 2**32 - 2
-MAX_MEMORY_BYTES = 2**60
+MAX_SIZE_BYTES = 2**60
 """Far above any engine, safely within its 64 bits and the precision of JSON."""
 
 MAX_CPUS = 1_000_000
@@ -132,6 +133,18 @@ def absolute_path(value: object) -> str:
     return path
 
 
+def target(value: object) -> str:
+    """Where something can be put in the sandbox's file system."""
+    path = text(value)
+    check_target("the path", path)
+    return path
+
+
+def tmpfs_target(value: object) -> str:
+    """Where there can be a place in memory."""
+    return SHARED_MEMORY if value == SHARED_MEMORY else target(value)
+
+
 def variable(value: object) -> str:
     """The name of an environment variable."""
     written = word(value)
@@ -196,13 +209,17 @@ def cpus(value: object) -> float:
     return number
 
 
-def size(value: object) -> int:
-    """A number of bytes that an engine accepts as a memory limit."""
-    number = _quantity(value, units.parse_bytes, "size: write it like 512m, 2g or 1048576")
-    if not number.is_integer():
-        raise ValueError(f"{shown(value)} is not a whole number of bytes: write it like 512m, 2g or 1048576")
-    _check_range(value, number, (MIN_MEMORY_BYTES, "6m (the engine's lower limit)"), (MAX_MEMORY_BYTES, "1048576t"))
-    return int(number)
+def size(minimum: int, words: str) -> Callable[[object], int]:
+    """A reader of numbers of bytes, from a minimum that messages call `words`."""
+
+    def read(value: object) -> int:
+        number = _quantity(value, units.parse_bytes, "size: write it like 512m, 2g or 1048576")
+        if not number.is_integer():
+            raise ValueError(f"{shown(value)} is not a whole number of bytes: write it like 512m, 2g or 1048576")
+        _check_range(value, number, (minimum, words), (MAX_SIZE_BYTES, "1048576t"))
+        return int(number)
+
+    return read
 
 
 def duration(value: object) -> float:

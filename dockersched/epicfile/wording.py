@@ -8,9 +8,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from dockersched.epicfile.findings import Finding, Path
+from dockersched.epicfile.opening_spec import MountSpec, UlimitsSpec
+from dockersched.epicfile.quota_spec import QuotaSpec
 from dockersched.epicfile.retry_spec import UNKNOWN_CAUSE, BackoffSpec, ExitCodesSpec, RetrySpec
 from dockersched.epicfile.secret_spec import SecretSpec
-from dockersched.epicfile.spec import Defaults, EpicFile, QuotaSpec, TaskSpec
+from dockersched.epicfile.spec import Defaults, EpicFile, TaskSpec
 from dockersched.epicfile.values import NO_VALUE, Number, shown
 from dockersched.graph.problems import MAX_SUGGESTIONS, suggestion
 from dockersched.model import RETRY_CAUSES
@@ -25,22 +27,43 @@ _ELSEWHERE = {
     "jitter": "backoff.jitter",
     "max": "backoff.max",
     "max_retries": "retry.limit",
+    "disk": "quota.disk",
+    "fsize": "quota.fsize",
     "mem_limit": "quota.memory",
     "memory": "quota.memory",
     "multiplier": "factor",
     "name": "epic",
     "needs": "depends_on",
+    "network_mode": "network",
+    "nofile": "quota.nofile",
     "pids": "quota.pids",
     "pids_limit": "quota.pids",
     "retries": "retry.limit",
     "script": "run",
+    "volumes": "mounts",
     "when": "on",
     "workdir": "working_dir",
 }
 """Names that people bring from Compose, Actions and GitLab."""
 
+_NEVER = {
+    "cap_drop": "a sandbox has no capabilities but those that cap_add gives",
+    "cgroup_parent": "a sandbox is never put into a cgroup of the host's",
+    "device_cgroup_rules": "no sandbox is given devices",
+    "devices": "no sandbox is given devices",
+    "ipc": "no sandbox is given a namespace of the host",
+    "pid": "no sandbox is given a namespace of the host",
+    "privileged": "no sandbox is; single capabilities are given by cap_add",
+    "security_opt": "dockersched's seccomp profile and no-new-privileges always hold",
+    "userns_mode": "no sandbox is given a namespace of the host",
+    "uts": "no sandbox is given a namespace of the host",
+}
+"""What engines can do and no epic can ask for."""
+
 _MODELS: dict[str | int, type[BaseModel]] = {
     "quota": QuotaSpec,
+    "ulimits": UlimitsSpec,
+    "mounts": MountSpec,
     "retry": RetrySpec,
     "on": ExitCodesSpec,
     "backoff": BackoffSpec,
@@ -62,7 +85,7 @@ def to_findings(error: ValidationError) -> Iterator[Finding]:
             unknown += 1
             yield Finding(_unknown_cause(value, suggest=unknown <= MAX_SUGGESTIONS), path)
         elif kind == "missing":
-            yield Finding("is missing: every epic needs it", path)
+            yield Finding(f"is missing: every {'epic' if len(path) == 1 else 'mount'} needs it", path)
         elif path[-1:] == ("[key]",):
             yield Finding(_reworded(kind, value, details), path[:-1], at_key=True)
         else:
@@ -80,6 +103,8 @@ def _unknown_key(path: Path, *, suggest: bool) -> str:
     other = _ELSEWHERE.get(key, "")
     if other.split(".")[0] in known:
         return f"unknown key: it is called {other} here"
+    if model in {Defaults, TaskSpec} and key in _NEVER:
+        return f"cannot be asked for: {_NEVER[key]}"
     near = suggestion(key, known) if suggest else ""
     return f"unknown key{near or '; known are ' + ', '.join(sorted(known))}"
 

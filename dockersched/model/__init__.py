@@ -3,19 +3,25 @@
 Plain frozen dataclasses, checked when built: a hundred thousand of them cost little, and importing them costs nothing.
 """
 
+from dockersched.model.opening import CAPABILITIES, ULIMITS, Mount, Profile
 from dockersched.model.options import EpicExecutionOptions
 from dockersched.model.quota import MIN_CPUS, MIN_MEMORY_BYTES, QuotaConfig
 from dockersched.model.retry import RETRY_CAUSES, RetryPolicy
-from dockersched.model.secret import SECRET_NAME_PATTERN, SecretSource, is_secret_name
+from dockersched.model.secret import SECRET_NAME_PATTERN, SECRETS_DIR, SecretSource, is_secret_name
 from dockersched.model.task import Network, PullPolicy, ScheduledTask
 
 __all__ = [
+    "CAPABILITIES",
     "MIN_CPUS",
     "MIN_MEMORY_BYTES",
     "RETRY_CAUSES",
+    "SECRETS_DIR",
     "SECRET_NAME_PATTERN",
+    "ULIMITS",
     "EpicExecutionOptions",
+    "Mount",
     "Network",
+    "Profile",
     "PullPolicy",
     "QuotaConfig",
     "RetryPolicy",

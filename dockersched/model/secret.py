@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dockersched.model.checks import text
 
 SECRET_NAME_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}"  # noqa: S105 - no password
 """A secret's name is the name of a file in the sandbox."""
+
+SECRETS_DIR = "/run/secrets"
+"""Where the files are."""
 
 _NAME = re.compile(SECRET_NAME_PATTERN)
 
@@ -48,6 +51,16 @@ def secrets(values: object) -> dict[str, SecretSource]:
         if not isinstance(source, SecretSource):  # it may be the value itself, which must not be shown
             raise TypeError(f"secrets[{name!r}] must be a SecretSource, not {type(source).__name__}")
     return dict(values)
+
+
+def check_place(tmpfs: Iterable[str], mounts: Iterable[str]) -> None:
+    """Refuses what else would be where the secrets are; files of the host not above them either."""
+    for path in (*tmpfs, *mounts):
+        if path == SECRETS_DIR or path.startswith(f"{SECRETS_DIR}/"):
+            raise ValueError(f"tmpfs or mounts put something at {path!r}, where the secrets are: choose another path")
+    for path in mounts:
+        if SECRETS_DIR.startswith(f"{path}/"):
+            raise ValueError(f"mounts put files of the host at {path!r}, above the secrets: choose another path")
 
 
 def is_secret_name(name: str) -> bool:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from dockersched.model.checks import choice, seconds, text, texts
+from dockersched.model.opening import Mount, Profile, capabilities, mounts, tmpfs_sizes, ulimits
 from dockersched.model.quota import QuotaConfig
 from dockersched.model.retry import RetryPolicy
-from dockersched.model.secret import SecretSource, secrets
+from dockersched.model.secret import SecretSource, check_place, secrets
 
 Network = Literal["none", "bridge"]
 PullPolicy = Literal["missing", "always", "never"]
@@ -30,13 +31,21 @@ class ScheduledTask:
         image: the image to run in; None is the runner's default.
         environment: variables given to the program.
         working_dir: directory the program starts in, absolute.
-        user: `uid`, `uid:gid` or a name the image knows.
+        user: `uid`, `uid:gid` or a name the image knows; None is nobody, or root for a trusted task.
         network: `none` (the default) or `bridge`.
         timeout_s: seconds until the sandbox is stopped; None is the runner's default.
         stop_grace_s: seconds between the polite stop and the kill; None is the runner's default.
         pull_policy: when to pull the image: `missing` (the default), `always` or `never`.
         retry: when to try again; by default up to twice, and only what was not the task's own doing.
         secrets: files below /run/secrets in the sandbox, by name, and where their content comes from.
+        profile: `locked` (the default), or `trusted`: root, a root file system that can be written, and the
+            capabilities that engines give by default.
+        read_only: whether the root file system is; None follows the profile.
+        cap_add: capabilities to give to root, of `dockersched.model.CAPABILITIES`.
+        tmpfs: sizes of further places in memory, or of those that are there anyway, by path.
+        ulimits: limits of single processes, of `dockersched.model.ULIMITS`.
+        mounts: files and folders of the engine's host.
+        runtime: the engine's OCI runtime to run in, such as `runsc`; None is the engine's default.
 
     Raises:
         ValueError, TypeError: a field that cannot be right whatever the engine.
@@ -57,6 +66,13 @@ class ScheduledTask:
     pull_policy: PullPolicy | None = None
     retry: RetryPolicy = _DEFAULT_RETRY
     secrets: Mapping[str, SecretSource] = field(default_factory=dict, hash=False)
+    runtime: str | None = None
+    profile: Profile | None = None
+    read_only: bool | None = None
+    cap_add: Sequence[str] = ()
+    tmpfs: Mapping[str, int | str] = field(default_factory=dict, hash=False)
+    ulimits: Mapping[str, int] = field(default_factory=dict, hash=False)
+    mounts: Sequence[Mount] = ()
 
     def __post_init__(self) -> None:
         """Checks the fields and freezes the sequences."""
@@ -72,6 +88,8 @@ class ScheduledTask:
             text("image", self.image)
         if self.user is not None:
             text("user", self.user)
+        if self.runtime is not None:
+            text("runtime", self.runtime)
         if self.quota is not None and not isinstance(self.quota, QuotaConfig):
             raise TypeError(f"quota must be a QuotaConfig, not {self.quota!r}")
         if not isinstance(self.retry, RetryPolicy):
@@ -80,10 +98,29 @@ class ScheduledTask:
             text("working_dir", self.working_dir)
             if not self.working_dir.startswith("/"):
                 raise ValueError(f"working_dir must be an absolute path, not {self.working_dir!r}")
+        self._check_openings()
         choice("network", self.network, get_args(Network))
         choice("pull_policy", self.pull_policy, get_args(PullPolicy))
         seconds("timeout_s", self.timeout_s)
         seconds("stop_grace_s", self.stop_grace_s)
+
+    def _check_openings(self) -> None:
+        choice("profile", self.profile, get_args(Profile))
+        if self.read_only is not None and not isinstance(self.read_only, bool):
+            raise TypeError(f"read_only must be True or False, not {self.read_only!r}")
+        if self.cap_add:
+            object.__setattr__(self, "cap_add", capabilities(texts("cap_add", self.cap_add)))
+        if self.tmpfs:
+            object.__setattr__(self, "tmpfs", tmpfs_sizes(self.tmpfs))
+        if self.mounts:
+            object.__setattr__(self, "mounts", mounts(self.mounts, self.tmpfs))
+        if self.secrets:
+            check_place(self.tmpfs, [mount.target for mount in self.mounts])
+        if self.ulimits:
+            object.__setattr__(self, "ulimits", ulimits(self.ulimits))
+            for name in ("nofile", "fsize"):
+                if name in self.ulimits and self.quota is not None and getattr(self.quota, name) is not None:
+                    raise ValueError(f"quota and ulimits both give {name}: keep one of them")
 
 
 def _environment(environment: Mapping[Any, Any]) -> dict[str, str]:

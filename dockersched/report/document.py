@@ -108,6 +108,15 @@ _QUOTA: tuple[Field[QuotaConfig | None], ...] = (
     Field("cpus", "CPUs.", {"type": ["number", "null"]}, _of_quota(lambda quota: quota.cpus)),
     Field("memory", "Bytes of memory.", nullable(COUNT), _of_quota(lambda quota: quota.memory_bytes)),
     Field("pids", "Processes and threads.", nullable(COUNT), _of_quota(lambda quota: quota.pids)),
+    Field(
+        "disk",
+        "Bytes that can be written altogether; null when there is no limit.",
+        nullable(COUNT),
+        _of_quota(lambda quota: quota.disk_bytes),
+    ),
+    Field("nofile", "Open files of a process.", nullable(COUNT), _of_quota(lambda quota: quota.nofile)),
+    Field("fsize", "Bytes of the largest file.", nullable(COUNT), _of_quota(lambda quota: quota.fsize_bytes)),
+    Field("log", "Bytes of output that are kept.", nullable(COUNT), _of_quota(lambda quota: quota.log_bytes)),
 )
 
 _QUOTAS: tuple[Field[SandboxResult | None], ...] = (
@@ -173,6 +182,12 @@ _TASK: tuple[Field[TaskResult], ...] = (
         _of_sandbox(lambda sandbox: sandbox.image_digest),
     ),
     Field("quota", "Limits of the sandbox.", object_schema(_QUOTAS), lambda task: values_of(_QUOTAS, task.sandbox)),
+    Field(
+        "openings",
+        "What its sandbox was given beyond what every sandbox gets, each in a few words.",
+        {"type": "array", "items": TEXT},
+        lambda task: list(task.sandbox.openings) if task.sandbox else [],
+    ),
     Field("log", "Path of the task's output.", nullable(TEXT), _of_log(lambda log: log.path)),
     Field("log_bytes", "Size of the log.", nullable(COUNT), _of_log(lambda log: log.size_bytes)),
     Field(
@@ -208,6 +223,12 @@ _EPIC: tuple[Field[EpicResult], ...] = (
         "Ids of the tasks that failed themselves.",
         {"type": "array", "items": TEXT},
         lambda result: result.root_cause_ids,
+    ),
+    Field(
+        "openings",
+        "What sandboxes of the run were given beyond what every sandbox gets, each with the ids of the tasks.",
+        map_of({"type": "array", "items": TEXT}, "The tasks that had this opening."),
+        lambda result: result.openings,
     ),
     Field(
         "tasks",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _ROWS_PER_STATE = 40
 _CAUSES_MAX = 10
+_OPENINGS_MAX = 20
 _NAMES_MAX = 8
 _ID_MAX = 48
 _TAIL_LINES = 10
@@ -46,6 +47,7 @@ def summary_lines(result: EpicResult, paint: Paint, result_path: str | os.PathLi
         yield ""
         yield f"… and {len(causes) - _CAUSES_MAX:,} more failed tasks"
     yield ""
+    yield from _openings(result, paint)
     yield _last_line(result, paint, result_path)
 
 
@@ -113,6 +115,16 @@ def _root_cause(task: TaskResult, never_started: Sequence[str], paint: Paint) ->
         names = ", ".join(one_line(task_id, _ID_MAX) for task_id in never_started[:_NAMES_MAX])
         more = len(never_started) - _NAMES_MAX
         yield f"  never started because of it: {names}{f' and {more:,} more' if more > 0 else ''}"
+
+
+def _openings(result: EpicResult, paint: Paint) -> Iterator[str]:
+    openings = result.openings
+    for opening, task_ids in list(openings.items())[:_OPENINGS_MAX]:
+        names = ", ".join(one_line(task_id, _ID_MAX) for task_id in task_ids[:_NAMES_MAX])
+        more = len(task_ids) - _NAMES_MAX
+        yield f"{paint('opened', 'yellow')} {one_line(opening)}: {names}{f' and {more:,} more' if more > 0 else ''}"
+    if len(openings) > _OPENINGS_MAX:
+        yield f"… and {len(openings) - _OPENINGS_MAX:,} more openings"
 
 
 def _log(log: LogSummary, paint: Paint) -> Iterator[str]:

@@ -30,7 +30,7 @@ _SENTENCES = {
     Reason.NOT_EXECUTABLE: "its command cannot be executed",
     Reason.BAD_USER: "its user does not exist in the image",
     Reason.BAD_WORKING_DIR: "its working directory cannot be used",
-    Reason.QUOTA_NOT_APPLIED: "the engine did not apply its quota, so it was not run",
+    Reason.QUOTA_NOT_APPLIED: "the engine did not apply all of its limits, so it was not run",
     Reason.REJECTED: "the engine refused to make its sandbox",
     Reason.INTERRUPTED: "its sandbox was lost while it ran",
     Reason.ENGINE_ERROR: "the engine failed, not the task",

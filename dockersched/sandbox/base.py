@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from dockersched.model import Network, PullPolicy, QuotaConfig, SecretSource
+from dockersched.model import Mount, Network, Profile, PullPolicy, QuotaConfig, SecretSource
 from dockersched.results import SandboxResult
 from dockersched.states import Reason
 
@@ -41,6 +41,13 @@ class SandboxRunOptions:
     stop_grace_s: float | None = None
     pull_policy: PullPolicy | None = None
     secrets: Mapping[str, SecretSource] = field(default_factory=dict, hash=False)
+    runtime: str | None = None
+    profile: Profile | None = None
+    read_only: bool | None = None
+    cap_add: Sequence[str] = ()
+    tmpfs: Mapping[str, int | str] = field(default_factory=dict, hash=False)
+    ulimits: Mapping[str, int] = field(default_factory=dict, hash=False)
+    mounts: Sequence[Mount] = ()
 
 
 class SandboxCancelled(asyncio.CancelledError):

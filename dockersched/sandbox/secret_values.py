@@ -28,18 +28,24 @@ class SecretValues:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ
         self._values: dict[SecretSource, bytes] = {}
+        self._patterns = SecretPatterns(())
 
     def problems(self, tasks: Iterable[ScheduledTask]) -> list[Problem]:
-        """Reads all secrets of the tasks; what cannot be had, at `("tasks", id, "secrets", name)`."""
-        problems: list[Problem] = []
+        """Reads all secrets of the tasks.
+
+        Returns:
+            each source that has no value, once, at `("tasks", id, "secrets", name)` of the first task that wants it.
+        """
+        problems: dict[SecretSource, Problem] = {}
         for task in tasks:
             for name, source in task.secrets.items():
-                try:
-                    self.value(name, source)
-                except SecretUnavailableError as error:
-                    message = f"task {task.id!r}: {error}"
-                    problems.append(Problem(message, ("tasks", task.id, "secrets", name)))
-        return problems
+                if source not in problems:
+                    try:
+                        self.value(name, source)
+                    except SecretUnavailableError as error:
+                        path = ("tasks", task.id, "secrets", name)
+                        problems[source] = Problem(f"task {task.id!r}: {error}", path)
+        return list(problems.values())
 
     def values(self, secrets: Mapping[str, SecretSource]) -> dict[str, bytes]:
         """The values of some secrets, by name.
@@ -60,11 +66,12 @@ class SecretValues:
             if 0 < len(value.strip()) < MIN_BYTES:
                 log.warning("secret.too_short_to_redact", name=name, bytes_needed=MIN_BYTES)
             self._values[source] = value
+            self._patterns = SecretPatterns(tuple(self._values.values()))
         return self._values[source]
 
     def patterns(self) -> SecretPatterns:
         """What to take out of output: all values that are known by now."""
-        return SecretPatterns(tuple(self._values.values()))
+        return self._patterns
 
     def _from_environment(self, name: str, variable: str) -> bytes:
         value = self._environ.get(variable)

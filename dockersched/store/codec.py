@@ -12,7 +12,7 @@ from typing import Any
 from dockersched.epic import Epic
 from dockersched.errors import StateError
 from dockersched.graph.dag import TaskDAG
-from dockersched.model import EpicExecutionOptions, QuotaConfig, RetryPolicy, ScheduledTask, SecretSource
+from dockersched.model import EpicExecutionOptions, Mount, QuotaConfig, RetryPolicy, ScheduledTask, SecretSource
 from dockersched.results import LogSummary, SandboxResult
 from dockersched.states import Reason
 
@@ -50,6 +50,7 @@ def load_result(text: str) -> SandboxResult:
         for name in ("quota_requested", "quota_effective"):
             fields[name] = _quota(fields[name])
         fields["reason"] = Reason(fields["reason"]) if fields["reason"] else None
+        fields["openings"] = tuple(fields.get("openings", ()))
         fields["log"] = LogSummary(**fields["log"]) if fields["log"] else None
         return SandboxResult(**fields)
 
@@ -61,12 +62,13 @@ def load_reason(text: str) -> Reason:
 
 
 def _task(fields: dict[str, Any]) -> ScheduledTask:
-    rich = {
+    rebuilt = {
         "quota": _quota(fields.get("quota")),
         "retry": RetryPolicy(**fields["retry"]),
         "secrets": {name: SecretSource(**source) for name, source in fields.get("secrets", {}).items()},
+        "mounts": tuple(Mount(**mount) for mount in fields.get("mounts", ())),
     }
-    return ScheduledTask(**{**fields, **rich})
+    return ScheduledTask(**{**fields, **rebuilt})
 
 
 def _quota(fields: dict[str, Any] | None) -> QuotaConfig | None:

@@ -62,7 +62,10 @@ def test_the_diamond_is_run_in_order(tmp_path: Path) -> None:
     for before, after in [("hello", "primes"), ("primes", "report"), ("network", "report"), ("report", "goodbye")]:
         assert tasks[before]["finished_at"] <= tasks[after]["started_at"]
     for found in tasks.values():
-        assert found["quota"]["effective"] == found["quota"]["requested"] == {"cpus": 0.5, "memory": 2**25, "pids": 32}
+        requested = found["quota"]["requested"]
+        assert requested == requested | {"cpus": 0.5, "memory": 2**25, "pids": 32, "disk": None, "log": 2**24}
+        # What can be written is what the places in memory add up to.
+        assert found["quota"]["effective"] == requested | {"disk": 3 * 2**24}
         assert re.fullmatch(r"sha256:[0-9a-f]{64}", found["image_digest"])
         assert Path(found["log"]).read_bytes()
 

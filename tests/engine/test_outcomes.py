@@ -92,14 +92,15 @@ async def test_cpu_over_the_quota_is_throttled(runner: DockerRunner) -> None:
 
 
 async def test_effective_quota_is_read_back(runner: DockerRunner) -> None:
-    quota = QuotaConfig(cpus=0.25, memory="24m", pids=9)
+    quota = QuotaConfig(cpus=0.25, memory="24m", pids=9, disk="3m", nofile=64, fsize="2m", log="1m")
     result = await run(runner, sandbox("true", quota=quota))
     assert (result.quota_requested, result.quota_effective) == (quota, quota)
 
 
 async def test_a_silent_task_gets_the_defaults(runner: DockerRunner) -> None:
     result = await run(runner, sandbox("true", quota=None))
-    assert result.quota_effective == QuotaConfig(cpus=1.0, memory="512m", pids=128)
+    assert result.quota_effective == QuotaConfig(1.0, "512m", 128, disk="576m", nofile=4096, fsize="1g", log="16m")
+    assert result.openings == ()
 
 
 @pytest.mark.parametrize(("script", "exit_code"), [("sleep 60", 143), ("trap '' TERM; sleep 60 & wait; sleep 60", 137)])

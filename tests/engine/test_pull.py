@@ -36,8 +36,9 @@ def registry(engine: APIClient, busybox: bytes) -> Iterator[Registry]:
     made = Registry("dockersched-tests/pulled", busybox)
     yield made
     made.close()
-    with suppress(ImageNotFound):
-        engine.remove_image(made.image, force=True)
+    for reference in (made.image, f"{made.image.rpartition(':')[0]}@{made.digest}"):
+        with suppress(ImageNotFound):
+            engine.remove_image(reference, force=True)
 
 
 async def test_a_missing_image_is_pulled_and_its_digest_recorded(registry: Registry) -> None:
@@ -47,6 +48,25 @@ async def test_a_missing_image_is_pulled_and_its_digest_recorded(registry: Regis
     assert result.succeeded
     assert (result.image, result.image_digest) == (registry.image, registry.digest)
     assert any("Pulling from" in line for line in progress)
+
+
+async def test_an_image_given_by_its_digest_is_that_one(registry: Registry) -> None:
+    name = registry.image.rpartition(":")[0]
+    async with await DockerRunner.connect() as runner:
+        result = await run(runner, sandbox("true", image=f"{name}@{registry.digest}"))
+        other = await run(runner, sandbox("true", image=f"{name}@sha256:{'0' * 64}"))
+    assert (result.succeeded, result.image_digest) == (True, registry.digest)
+    assert other.reason is Reason.IMAGE_UNAVAILABLE
+
+
+async def test_what_one_task_has_pulled_is_what_all_get(registry: Registry, engine: APIClient) -> None:
+    engine.tag("dockersched/base", registry.image.rpartition(":")[0], "1")
+    policies: list[PullPolicy] = ["missing", "always", "never"]
+    async with await DockerRunner.connect() as runner:
+        wanted = [sandbox("true", image=registry.image, pull_policy=policy, task_id=policy) for policy in policies]
+        assert await runner.prepare(wanted) == {}
+        result = await run(runner, wanted[0])
+    assert (result.succeeded, result.image_digest, registry.asked) == (True, registry.digest, 1)
 
 
 @pytest.mark.parametrize(("policy", "asks"), [("missing", False), ("always", True), ("never", False)])

@@ -59,7 +59,9 @@ async def test_output_is_kept_binary_exact(runner: DockerRunner) -> None:
 async def test_a_flood_of_output_is_bounded_and_said_to_be(engine: APIClient, tmp_path: Path) -> None:
     del engine
     limit = 2**20
-    async with await DockerRunner.connect(logs_dir=tmp_path, defaults=SandboxDefaults(log_bytes=limit)) as runner:
+    async with await DockerRunner.connect(
+        logs_dir=tmp_path, defaults=SandboxDefaults(quota=QuotaConfig(log=limit))
+    ) as runner:
         result = await run(runner, shell("yes | head -c 6000000; echo the end", timeout_s=60))
     assert result.log is not None
     assert result.log.truncated

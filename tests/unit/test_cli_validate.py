@@ -13,7 +13,8 @@ import pytest
 from dockersched.cli import main, validate
 from dockersched.epicfile import epic_schema
 from dockersched.report.document import result_schema
-from dockersched.sandbox.docker.capacity import engine_capacity
+from dockersched.sandbox.docker.capacity import engine_features
+from dockersched.sandbox.docker.features import EngineFeatures
 
 GOOD = "epic: e\ntasks: {t: {run: x}}\n"
 
@@ -22,13 +23,13 @@ GOOD = "epic: e\ntasks: {t: {run: x}}\n"
 def no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
     monkeypatch.chdir(tmp_path)
-    validate._engine_capacity.cache_clear()
+    validate._engine_features.cache_clear()
     yield
-    validate._engine_capacity.cache_clear()
+    validate._engine_features.cache_clear()
 
 
 class _Engine(BaseHTTPRequestHandler):
-    info: object = {"NCPU": 2, "MemTotal": 2**30}
+    info: object = {"NCPU": 2, "MemTotal": 2**30, "Runtimes": {"runc": {"path": "runc"}}}
 
     def do_GET(self) -> None:
         versions = {"Version": "20.10.24", "ApiVersion": "1.41"}
@@ -103,6 +104,21 @@ def test_reports_quotas_that_the_engine_does_not_have(capsys: pytest.CaptureFixt
 
 
 @pytest.mark.usefixtures("small_engine")
+def test_reports_a_runtime_that_the_engine_does_not_have(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("e.yaml").write_text(
+        "epic: e\ndefaults:\n  runtime: runsc\ntasks:\n  t: {run: x}\n  u: {run: x, runtime: runc}\n"
+    )
+
+    code = main(["validate", "e.yaml"])
+
+    assert code == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "e.yaml:3:12: task 't' wants the runtime 'runsc', which the engine does not have (it has runc): "
+        "install it there and name it in the engine's daemon.json, or change runtime",
+    ]
+
+
+@pytest.mark.usefixtures("small_engine")
 def test_what_fits_the_engine_is_good(capsys: pytest.CaptureFixture[str]) -> None:
     Path("e.yaml").write_text("epic: e\ntasks:\n  t: {run: x, quota: {cpus: 2, memory: 1g}}\n  u: {run: x}\n")
 
@@ -111,22 +127,22 @@ def test_what_fits_the_engine_is_good(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.usefixtures("small_engine")
-def test_asks_the_engine_for_its_capacity() -> None:
-    assert engine_capacity() == (2, 2**30)
+def test_asks_the_engine_what_it_has() -> None:
+    assert engine_features() == EngineFeatures(2, 2**30, frozenset({"runc"}), is_local=False)
 
 
 @pytest.mark.usefixtures("small_engine")
 def test_does_without_an_engine_that_does_not_know_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_Engine, "info", {"NCPU": None})
 
-    assert engine_capacity() is None
+    assert engine_features() is None
 
 
 @pytest.mark.parametrize("host", ["unix:///none.sock", "tcp://127.0.0.1:1", "nonsense://"])
 def test_does_without_an_engine(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", host)
 
-    assert engine_capacity() is None
+    assert engine_features() is None
 
 
 @pytest.mark.parametrize(

@@ -274,7 +274,9 @@ def test_defaults_of_a_sandbox_are_those_of_the_runner() -> None:
     assert rows["processes and threads"] == str(defaults.quota.pids)
     assert rows["time"].startswith(f"{defaults.timeout_s / 60:g} minutes")
     assert f"{defaults.stop_grace_s:g} seconds later" in rows["time"]
-    assert rows["kept output"] == f"about the last {format_bytes(defaults.log_bytes)}"
+    assert rows["kept output"] == f"about the last {format_bytes(defaults.quota.log_bytes or 0)}"
+    assert rows["open files of a process"] == str(defaults.quota.nofile)
+    assert rows["largest file"] == format_bytes(defaults.quota.fsize_bytes or 0)
 
 
 def test_environment_variables_of_the_code_are_listed() -> None:

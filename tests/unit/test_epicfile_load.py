@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dockersched.epicfile import load, load_text
-from dockersched.model import RETRY_CAUSES, EpicExecutionOptions, QuotaConfig, RetryPolicy, ScheduledTask
+from dockersched.model import RETRY_CAUSES, EpicExecutionOptions, Mount, QuotaConfig, RetryPolicy, ScheduledTask
 
 
 def one_task(fields: str, top: str = "") -> ScheduledTask:
@@ -21,8 +21,11 @@ def one_task(fields: str, top: str = "") -> ScheduledTask:
 def test_reads_every_key_of_a_task() -> None:
     task = one_task(
         "command: pytest, args: [-q, tests], image: python, environment: {CI: 'yes'}, working_dir: /src,"
-        " user: '1000:1000', quota: {cpus: 0.5, memory: 64m, pids: 16}, network: bridge, timeout: 1h30m,"
-        " stop_grace_period: 500ms, pull_policy: always,"
+        " user: '1000:1000', quota: {cpus: 0.5, memory: 64m, pids: 16, disk: 1g, nofile: 64, fsize: 1m, log: 2m},"
+        " network: bridge, timeout: 1h30m,"
+        " stop_grace_period: 500ms, pull_policy: always, runtime: runsc, profile: trusted, read_only: true,"
+        " cap_add: [NET_ADMIN], tmpfs: {/scratch: 64m, /dev/shm: 1g}, ulimits: {stack: 8388608},"
+        " mounts: [{source: data, target: /data}, {source: /srv/out, target: /out, read_only: false}],"
         " retry: {limit: 5, on: [infra, timed_out, exit_code: [75, 111]],"
         " backoff: {initial: 500ms, factor: 1.5, max: 1m, jitter: false}}"
     )
@@ -36,11 +39,18 @@ def test_reads_every_key_of_a_task() -> None:
         environment={"CI": "yes"},
         working_dir="/src",
         user="1000:1000",
-        quota=QuotaConfig(cpus=0.5, memory=64 * 2**20, pids=16),
+        quota=QuotaConfig(cpus=0.5, memory="64m", pids=16, disk="1g", nofile=64, fsize="1m", log="2m"),
         network="bridge",
         timeout_s=5400.0,
         stop_grace_s=0.5,
         pull_policy="always",
+        runtime="runsc",
+        profile="trusted",
+        read_only=True,
+        cap_add=("NET_ADMIN",),
+        tmpfs={"/scratch": 64 * 2**20, "/dev/shm": 2**30},
+        ulimits={"stack": 8388608},
+        mounts=(Mount(str(Path.cwd() / "data"), "/data"), Mount("/srv/out", "/out", read_only=False)),
         retry=RetryPolicy(
             limit=5,
             on=("infra", "timed_out"),
@@ -55,6 +65,31 @@ def test_reads_every_key_of_a_task() -> None:
 
 def test_leaves_what_the_file_does_not_say_to_the_runner() -> None:
     assert one_task("command: ls") == ScheduledTask(id="t", depends_on=(), command="ls")
+
+
+def test_openings_of_the_defaults_are_merged_into_tasks() -> None:
+    epic = load_text(
+        """
+epic: e
+defaults:
+  profile: trusted
+  read_only: true
+  cap_add: [CHOWN]
+  tmpfs: {/a: 1m, /b: 1m}
+  ulimits: {nofile: 64, cpu: 5}
+  mounts: [{source: shared, target: /shared}]
+tasks:
+  own: {run: x, profile: locked, read_only: false, cap_add: [], tmpfs: {/b: 2m}, ulimits: {cpu: 9}, mounts: []}
+  none: {run: x}
+""",
+        "epics/e.yaml",
+    )
+    own, none = epic.dag["own"], epic.dag["none"]
+
+    assert (own.profile, own.read_only, own.cap_add, own.mounts) == ("locked", False, (), ())
+    assert (own.tmpfs, own.ulimits) == ({"/a": 2**20, "/b": 2**21}, {"nofile": 64, "cpu": 9})
+    assert (none.profile, none.read_only, none.cap_add) == ("trusted", True, ("CHOWN",))
+    assert none.mounts == (Mount(str(Path.cwd() / "epics" / "shared"), "/shared"),)
 
 
 @pytest.mark.parametrize(("written", "pids"), [("64", 64), ("0x40", 64), ("0o100", 64), ("6.4e1", 64), ("007", 7)])

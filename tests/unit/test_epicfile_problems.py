@@ -15,6 +15,7 @@ from dockersched.epicfile import load, load_text, locate, reader
 from dockersched.epicfile.source import MAX_BYTES
 from dockersched.errors import EpicError, Problem
 from dockersched.graph.capacity import check_capacity
+from dockersched.model import CAPABILITIES
 
 PYDANTIC_JARGON = ("Input should", "Value error", "valid dictionary", "Field required", "not permitted")
 
@@ -46,7 +47,8 @@ FIRST_PAUSE = "the first pause (initial: '{}') is longer than the longest (max: 
         ("comand: x, run: x", "3:7: tasks.t.comand: unknown key (did you mean 'command'?)"),
         ("run: x, needs: [a]", "3:15: tasks.t.needs: unknown key: it is called depends_on here"),
         ("run: x, memory: 1g", "3:15: tasks.t.memory: unknown key: it is called quota.memory here"),
-        ("run: x, quota: {cores: 1}", "3:23: tasks.t.quota.cores: unknown key; known are cpus, memory, pids"),
+        ("run: x, quota: {cores: 1}",
+         "3:23: tasks.t.quota.cores: unknown key; known are cpus, disk, fsize, log, memory, nofile, pids"),
         ("run: x, run: y", "3:15: tasks.t.run: key is used twice in one map: remove or rename one of them"),
         ("run: x, quota: {memory: 512q}",
          "3:31: tasks.t.quota.memory: '512q' is not a size: write it like 512m, 2g or 1048576"),
@@ -79,6 +81,40 @@ FIRST_PAUSE = "the first pause (initial: '{}') is longer than the longest (max: 
          "3:34: tasks.t.stop_grace_period: '0s' is not above zero: write it like 90s, 10m or 1h30m"),
         ("run: x, network: host", "3:24: tasks.t.network: must be 'none' or 'bridge', not 'host'"),
         ("run: x, network: null", f"3:15: tasks.t.network: {NO_VALUE}"),
+        ("run: x, profile: open", "3:24: tasks.t.profile: must be 'locked' or 'trusted', not 'open'"),
+        ("run: x, read_only: 1", "3:26: tasks.t.read_only: 1 is not a boolean: write true or false"),
+        ("run: x, runtime: ''", "3:24: tasks.t.runtime: is empty: give it a value, or remove the key"),
+        ("run: x, cap_add: [SYS_ADMIN]",
+         f"3:25: tasks.t.cap_add[0]: 'SYS_ADMIN' cannot be given to a sandbox; what can: {', '.join(CAPABILITIES)}"),
+        ("run: x, cap_add: [CAP_CHOWN]", "3:25: tasks.t.cap_add[0]: 'CAP_CHOWN' is written CHOWN here"),
+        ("run: x, cap_add: [ALL]",
+         f"3:25: tasks.t.cap_add[0]: 'ALL' cannot be given to a sandbox; what can: {', '.join(CAPABILITIES)}"),
+        ("run: x, tmpfs: {/proc/x: 1m}",
+         "3:23: tasks.t.tmpfs.'/proc/x': the path must not be / or in /proc, /sys or /dev, which belong to the kernel: "
+         "'/proc/x'"),
+        ("run: x, tmpfs: {/a/../b: 1m}",
+         "3:23: tasks.t.tmpfs.'/a/../b': the path must be an absolute path without '..' and the like, not '/a/../b'"),
+        ("run: x, tmpfs: {/a: 0}", "3:27: tasks.t.tmpfs.'/a': must be at least 4k (one page of memory), not 0"),
+        ("run: x, ulimits: {nproc: 5}",
+         "3:25: tasks.t.ulimits.nproc: unknown key; known are core, cpu, fsize, memlock, nofile, stack"),
+        ("run: x, ulimits: {nofile: 4}", "3:33: tasks.t.ulimits.nofile: must be at least 16, not 4"),
+        ("run: x, quota: {nofile: 64}, ulimits: {nofile: 64}",
+         "3:3: tasks.t: quota and ulimits both give nofile: keep one of them"),
+        ("run: x, mounts: [a:/b]", f"3:24: tasks.t.mounts[0]: is the value 'a:/b', {NO_MAP}"),
+        ("run: x, mounts: [{source: a}]", "3:24: tasks.t.mounts[0].target: is missing: every mount needs it"),
+        ("run: x, mounts: [{source: a, target: /dev/a}]",
+         "3:44: tasks.t.mounts[0].target: the path must not be / or in /proc, /sys or /dev, which belong to the "
+         "kernel: '/dev/a'"),
+        ("run: x, tmpfs: {/a: 1m}, mounts: [{source: a, target: /a}]",
+         "3:6: tasks.t: tmpfs and mounts put two things at '/a': remove one"),
+        ("run: x, volumes: [a:/b]", "3:15: tasks.t.volumes: unknown key: it is called mounts here"),
+        ("run: x, privileged: true",
+         "3:15: tasks.t.privileged: cannot be asked for: no sandbox is; single capabilities are given by cap_add"),
+        ("run: x, pid: host", "3:15: tasks.t.pid: cannot be asked for: no sandbox is given a namespace of the host"),
+        ("run: x, ipc: host", "3:15: tasks.t.ipc: cannot be asked for: no sandbox is given a namespace of the host"),
+        ("run: x, devices: [/dev/kvm]", "3:15: tasks.t.devices: cannot be asked for: no sandbox is given devices"),
+        ("run: x, quota: {disk: 1}", "3:29: tasks.t.quota.disk: must be at least 4k, not 1"),
+        ("run: x, quota: {log: 1k}", "3:28: tasks.t.quota.log: must be at least 64k, not '1k'"),
         ("run: x, pull_policy: daily",
          "3:28: tasks.t.pull_policy: must be 'missing', 'always' or 'never', not 'daily'"),
         ("run: x, retry: 3", "3:22: tasks.t.retry: is the value 3, not a map: write it like {limit: 2}"),

@@ -60,6 +60,18 @@ def test_classify_exit(exit_code: int, oom: bool, stopped_for: Reason | None, he
             Reason.BAD_WORKING_DIR,
         ),
         (400, "Cannot mkdir: /etc/passwd is not a directory", Reason.BAD_WORKING_DIR),
+        (
+            400,
+            "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container "
+            "process: error during container init: error setting rlimits for ready process: error setting rlimit "
+            "type 7: operation not permitted: unknown",
+            Reason.QUOTA_NOT_APPLIED,
+        ),
+        (
+            500,
+            "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
+            Reason.QUOTA_NOT_APPLIED,
+        ),
         (404, "No such container: 57d0f4f4457e", Reason.INTERRUPTED),
         (404, "No such image: nosuch:latest", Reason.IMAGE_UNAVAILABLE),
         (400, "Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available", Reason.REJECTED),

@@ -18,11 +18,11 @@ from dockersched.states import EpicState, Reason, TaskState
 START = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 TASK_KEYS = {
     "state", "reason", "detail", "root_cause", "exit_code", "started_at", "finished_at", "duration_s", "attempts",
-    "image", "image_digest", "quota", "log", "log_bytes", "log_truncated", "log_complete",
+    "image", "image_digest", "quota", "openings", "log", "log_bytes", "log_truncated", "log_complete",
 }  # fmt: skip
 EPIC_KEYS = {
     "schema_version", "epic", "run", "state", "exit_code", "started_at", "finished_at", "duration_s", "root_causes",
-    "tasks",
+    "openings", "tasks",
 }  # fmt: skip
 
 
@@ -35,6 +35,7 @@ def ran(task_id: str = "lint", reason: Reason | None = None, exit_code: int | No
         finished_at=START + timedelta(seconds=1.5),
         image="dockersched/base",
         image_digest="sha256:abc",
+        openings=("network: bridge",),
         quota_requested=QuotaConfig(0.5, "64m", 32),
         quota_effective=QuotaConfig(0.5, "64m", 32),
         log=LogSummary("logs/lint.log", 17, truncated=True, complete=False),
@@ -73,6 +74,7 @@ def test_document_tells_of_the_epic() -> None:
         "finished_at": "2026-01-31T12:00:03.250000Z",
         "duration_s": 3.25,
         "root_causes": ["test"],
+        "openings": {"network: bridge": ["lint", "test"]},
         "tasks": None,
     }
 
@@ -80,7 +82,7 @@ def test_document_tells_of_the_epic() -> None:
 def test_document_tells_of_a_task_that_ran() -> None:
     task = task_of(result_document(epic(ran("test", Reason.OOM_KILLED, 137))), "test")
 
-    limits = {"cpus": 0.5, "memory": 64 * 2**20, "pids": 32}
+    limits = {"cpus": 0.5, "memory": 64 * 2**20, "pids": 32, "disk": None, "nofile": None, "fsize": None, "log": None}
     assert task == {
         "state": "failed",
         "reason": "oom_killed",
@@ -94,6 +96,7 @@ def test_document_tells_of_a_task_that_ran() -> None:
         "image": "dockersched/base",
         "image_digest": "sha256:abc",
         "quota": {"requested": limits, "effective": limits},
+        "openings": ["network: bridge"],
         "log": "logs/lint.log",
         "log_bytes": 17,
         "log_truncated": True,
@@ -104,11 +107,11 @@ def test_document_tells_of_a_task_that_ran() -> None:
 def test_document_has_every_key_of_a_task_that_never_ran() -> None:
     task = task_of(result_document(epic(never_ran())), "deploy")
 
-    unknown = {"cpus": None, "memory": None, "pids": None}
+    unknown = dict.fromkeys(("cpus", "memory", "pids", "disk", "nofile", "fsize", "log"))
     assert set(task) == TASK_KEYS
     assert task["quota"] == {"requested": unknown, "effective": unknown}
     assert {key for key, value in task.items() if value is None} == TASK_KEYS - {
-        "state", "reason", "detail", "root_cause", "attempts", "quota",
+        "state", "reason", "detail", "root_cause", "attempts", "quota", "openings",
     }  # fmt: skip
 
 

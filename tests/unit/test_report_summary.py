@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def ran(
     exit_code: int | None = 0,
     detail: str = "",
     log: LogSummary | None = None,
+    openings: Sequence[str] = (),
 ) -> TaskResult:
     sandbox = SandboxResult(
         f"e.{task_id}",
@@ -36,6 +38,7 @@ def ran(
         image="dockersched/base",
         quota_requested=QuotaConfig(memory="64m"),
         log=log,
+        openings=openings,
     )
     state = TaskState.SUCCEEDED if sandbox.succeeded else TaskState.FAILED
     return TaskResult(task_id, state, sandbox.reason, detail, attempts=1, sandbox=sandbox)
@@ -59,6 +62,27 @@ def test_all_is_well() -> None:
         "",
         "epic quick: 2 succeeded, 0 failed in 3.20s · result: state/runs/run-1/result.json",
     ]
+
+
+def test_every_opening_is_listed_with_its_tasks() -> None:
+    tasks = [ran(f"t{number}", openings=["network: bridge"]) for number in range(10)]
+    tasks.append(ran("build", openings=["profile: trusted", "mounts: /a\x1b at /a (read-only)"]))
+
+    lines = summary(*tasks, state=EpicState.SUCCEEDED)
+
+    assert lines[-5:-1] == [
+        "",
+        "opened network: bridge: t0, t1, t2, t3, t4, t5, t6, t7 and 2 more",
+        "opened profile: trusted: build",
+        r"opened mounts: /a\x1b at /a (read-only): build",
+    ]
+
+
+def test_the_list_of_openings_is_bounded() -> None:
+    lines = summary(*(ran(f"t{number}", openings=[f"user: {number}"]) for number in range(30)))
+
+    assert sum(line.startswith("opened ") for line in lines) == 20
+    assert lines[-2] == "… and 10 more openings"
 
 
 def test_a_root_cause_is_explained(tmp_path: Path) -> None:

@@ -16,10 +16,13 @@ from jsonschema import Draft202012Validator
 
 from dockersched import units
 from dockersched.epicfile import epic_schema, load, load_text
+from dockersched.epicfile.opening_spec import MountSpec, OpeningKeys, UlimitsSpec
+from dockersched.epicfile.quota_spec import QuotaSpec
 from dockersched.epicfile.retry_spec import BackoffSpec, RetrySpec
-from dockersched.epicfile.spec import Defaults, EpicFile, QuotaSpec, TaskSpec
+from dockersched.epicfile.spec import Defaults, EpicFile, TaskSpec
 from dockersched.errors import EpicError
-from dockersched.model import RETRY_CAUSES, RetryPolicy
+from dockersched.model import CAPABILITIES, RETRY_CAUSES, ULIMITS, QuotaConfig, RetryPolicy
+from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 
 ROOT = Path(__file__).parents[2]
@@ -83,8 +86,9 @@ def test_every_key_is_described_and_none_takes_null() -> None:
 
 
 def test_the_schema_tells_the_runners_defaults() -> None:
-    told = {name: schema.get("default") for name, schema in epic_schema()["$defs"]["TaskSpec"]["properties"].items()}
-    quota = {name: schema["default"] for name, schema in epic_schema()["$defs"]["QuotaSpec"]["properties"].items()}
+    definitions = epic_schema()["$defs"]
+    told = {name: schema.get("default") for name, schema in definitions["TaskSpec"]["properties"].items()}
+    quota = {name: schema.get("default") for name, schema in definitions["QuotaSpec"]["properties"].items()}
     runner = SandboxDefaults()
 
     assert (told["image"], told["user"], told["network"], told["pull_policy"]) == (
@@ -95,11 +99,10 @@ def test_the_schema_tells_the_runners_defaults() -> None:
     )
     assert units.parse_duration(told["timeout"]) == runner.timeout_s
     assert units.parse_duration(told["stop_grace_period"]) == runner.stop_grace_s
-    assert (quota["cpus"], units.parse_bytes(quota["memory"]), quota["pids"]) == (
-        runner.quota.cpus,
-        runner.quota.memory_bytes,
-        runner.quota.pids,
-    )
+    assert QuotaConfig(**quota) == runner.quota
+    filled = runner.fill(SandboxRunOptions("e.t", "true"))
+    assert (told["profile"], told["read_only"]) == (runner.profile, filled.read_only)
+    assert definitions["UlimitsSpec"]["properties"]["core"]["default"] == filled.ulimits["core"]
 
 
 def test_the_schema_tells_the_defaults_of_retries() -> None:
@@ -148,6 +151,8 @@ def test_the_reference_has_a_row_for_every_key() -> None:
 
     inner = {f"quota.{name}" for name in QuotaSpec.model_fields}
     inner |= {f"retry.{name}" for name in RetrySpec.model_fields}
+    inner |= {f"ulimits.{name}" for name in UlimitsSpec.model_fields}
+    inner |= {f"mounts[].{name}" for name in MountSpec.model_fields}
     inner |= {f"retry.backoff.{name}" for name in BackoffSpec.model_fields}
 
     assert rows == keys | inner | {"x-…"}
@@ -167,6 +172,16 @@ VALUES: list[Any] = [
     "0.5", "none", "always", "bridge", "1000:1000", "é", [], ["a"], ["a", "a"], [1], [None], [["a"]], {}, {"a": "b"},
     {"A": 1}, {"A": None}, {"A=": "b"}, {"cpus": 1}, {"cpus": 0}, {"cpus": 10**9}, {"memory": 10**30}, {"memory": 1},
     {"pids": 10**30}, {"pids": "3"}, {"cpus": "0.5", "memory": "1g", "pids": 3},
+]  # fmt: skip
+OPENINGS: list[Any] = [
+    "locked", "trusted", False, ["NET_RAW"], ["NET_RAW", "NET_RAW"], ["SYS_ADMIN"], ["CAP_CHOWN"],
+    {"/a": "1m"}, {"/a": 1}, {"/a": 4096}, {"a": "1m"}, {"/": "1m"}, {"/a/": "1m"}, {"/a/../b": "1m"}, {"//a": "1m"},
+    {"/a/..b": "1m"}, {"/dev": "1m"}, {"/dev/shm": "1m"}, {"/dev/shm/a": "1m"}, {"/device": "1m"}, {"/proc/a": "1m"},
+    {"nofile": 64}, {"nofile": 1}, {"nofile": 2**21}, {"nofile": {"soft": 1}}, {"nproc": 5}, {"core": 0}, {"fsize": 0},
+    {"fsize": 1}, {"fsize": "5q"}, {"disk": "1m"}, {"disk": 1}, {"log": 1}, {"log": 65536},
+    ["a:/b"], [{}], [{"source": "/a", "target": "/b"}], [{"source": "a", "target": "/b", "read_only": False}],
+    [{"source": "a"}], [{"target": "/a"}], [{"source": "a", "target": "b"}], [{"source": "", "target": "/b"}],
+    [{"source": "a", "target": "/b", "x": 1}],
 ]  # fmt: skip
 LIMITS: list[Any] = [0, 2, 2.0, 100, 101, -1, 1.5, "2", True, None]
 CAUSES: list[Any] = [
@@ -189,7 +204,7 @@ RETRIES = [
     {"infra": 2},
 ]
 TASK_KEYS = [*TaskSpec.model_fields, "unknown"]
-TASK_VALUES = st.sampled_from(VALUES) | st.sampled_from(RETRIES)
+TASK_VALUES = st.sampled_from(VALUES) | st.sampled_from(OPENINGS) | st.sampled_from(RETRIES)
 TASKS = st.dictionaries(st.sampled_from(TASK_KEYS), TASK_VALUES, max_size=3)
 EPICS = st.fixed_dictionaries(
     {"epic": st.sampled_from(["e", "a b", "", 5]), "tasks": st.just({"a": {"run": "x"}})},
@@ -220,7 +235,11 @@ def test_what_the_loader_accepts_the_schema_accepts(data: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [*((key, value) for key in TaskSpec.model_fields for value in VALUES), *(("retry", value) for value in RETRIES)],
+    [
+        *((key, value) for key in TaskSpec.model_fields for value in VALUES),
+        *((key, value) for key in (*OpeningKeys.model_fields, "quota") for value in OPENINGS),
+        *(("retry", value) for value in RETRIES),
+    ],
     ids=repr,
 )
 def test_a_single_value_is_judged_alike(key: str, value: object) -> None:
@@ -228,6 +247,14 @@ def test_a_single_value_is_judged_alike(key: str, value: object) -> None:
     data = {"epic": "e", "tasks": {"t": task, "a": {"run": "x"}, "1": {"run": "x"}, "b": {"run": "x"}}}
 
     assert (loader_accepts(json.dumps(data)), key, value) == (schema_accepts(data), key, value)
+
+
+def test_the_reference_names_what_can_be_given() -> None:
+    text = REFERENCE.read_text("utf-8")
+
+    (given,) = re.findall(r"^Capabilities that can be given: (.*?)\.$", text, re.DOTALL | re.MULTILINE)
+    assert tuple(re.findall(r"`(\w+)`", given)) == CAPABILITIES
+    assert tuple(UlimitsSpec.model_fields) == ULIMITS
 
 
 @pytest.mark.parametrize("pattern", [units.SIZE_PATTERN, units.DURATION_PATTERN])

@@ -26,7 +26,15 @@ from dockersched.epic_run import sandbox_options
 from dockersched.errors import EngineUnavailableError, RunOwnedError, StateError
 from dockersched.events import EpicStarted
 from dockersched.graph.dag import TaskDAG
-from dockersched.model import RETRY_CAUSES, EpicExecutionOptions, QuotaConfig, RetryPolicy, ScheduledTask
+from dockersched.model import (
+    CAPABILITIES,
+    RETRY_CAUSES,
+    EpicExecutionOptions,
+    Mount,
+    QuotaConfig,
+    RetryPolicy,
+    ScheduledTask,
+)
 from dockersched.report.event_log import EventLog
 from dockersched.results import LogSummary, SandboxResult
 from dockersched.sandbox.base import SandboxCancelled, SandboxRunOptions
@@ -315,6 +323,10 @@ _quotas = st.builds(
     cpus=st.none() | st.floats(0.01, 64),
     memory=st.none() | st.integers(6 * 2**20, 2**40),
     pids=st.none() | st.integers(1, 2**20),
+    disk=st.none() | st.integers(4096, 2**40),
+    nofile=st.none() | st.integers(16, 2**20),
+    fsize=st.none() | st.integers(1, 2**40),
+    log=st.none() | st.integers(2**16, 2**40),
 )
 _policies = st.builds(
     RetryPolicy,
@@ -328,6 +340,22 @@ _policies = st.builds(
 )
 _networks: st.SearchStrategy[Literal["none", "bridge"]] = st.sampled_from(["none", "bridge"])
 _names = st.text(st.characters(blacklist_characters="=\0", blacklist_categories=["Cs"]), min_size=1, max_size=9)
+
+
+_paths = st.sampled_from(["/a", "/b", "/dev/shm"])
+_mounts = st.builds(Mount, _texts, st.sampled_from(["/c", "/d/e"]), st.booleans())
+_openings: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "runtime": _texts,
+        "profile": st.sampled_from(["locked", "trusted"]),
+        "read_only": st.booleans(),
+        "cap_add": st.lists(st.sampled_from(CAPABILITIES), unique=True),
+        "tmpfs": st.dictionaries(_paths, st.integers(4096, 2**40)),
+        "ulimits": st.dictionaries(st.sampled_from(["core", "stack"]), st.integers(0, 2**40)),
+        "mounts": st.lists(_mounts, max_size=2, unique_by=lambda mount: mount.target).map(tuple),
+    },
+)
 
 
 @st.composite
@@ -351,6 +379,7 @@ def _tasks(draw: st.DrawFn) -> list[ScheduledTask]:
                 draw(st.none() | _some_seconds),
                 draw(st.none() | st.sampled_from(["missing", "always", "never"])),
                 draw(_policies),
+                **draw(_openings),
             )
         )
     return made
@@ -389,6 +418,7 @@ _results = st.builds(
     quota_effective=st.none() | _quotas,
     log=st.none() | st.builds(LogSummary, _plain, st.integers(0), st.booleans(), st.booleans()),
     oom_event=st.booleans(),
+    openings=st.lists(_plain, max_size=2).map(tuple),
 )
 
 

@@ -1,23 +1,55 @@
+"""From options to the engine's create body: the whole of it stands in golden files, so that every change is seen."""
+
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dockersched import QuotaConfig, SandboxRunOptions
-from dockersched.sandbox.docker import translate
+from dockersched import Mount, QuotaConfig, SandboxRunOptions
+from dockersched.sandbox.docker import seccomp, translate
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 
 GOLDEN = Path(__file__).parent / "golden"
+IDENTITY: dict[str, Any] = {"epic_id": "e", "run_id": "r", "task_id": "t"}
+OPENED: dict[str, Any] = {
+    "network": "bridge",
+    "user": "0:0",
+    "read_only": False,
+    "cap_add": ("NET_RAW", "CHOWN"),
+    "tmpfs": {"/scratch": 2**20, "/dev/shm": 8192},
+    "ulimits": {"nofile": 1024, "cpu": 60},
+    "mounts": (Mount("/srv/data", "/data"), Mount("/srv/out", "/out", read_only=False)),
+    "runtime": "runsc",
+    "quota": QuotaConfig(disk="1g", log="1m"),
+}
 
 
-def body_of(options: SandboxRunOptions) -> dict[str, object]:
-    defaults = SandboxDefaults()
-    return translate.create_body(defaults.fill(options), image_id="sha256:1", log_bytes=defaults.log_bytes)
+def body_of(options: SandboxRunOptions, **more: Any) -> dict[str, Any]:
+    return translate.create_body(SandboxDefaults().fill(options), image_id="sha256:1", **more)
 
 
-def test_default_sandbox_equals_the_golden_file() -> None:
-    options = SandboxRunOptions("e.t", "true", epic_id="e", run_id="r", task_id="t")
-    assert body_of(options) == json.loads((GOLDEN / "create_default.json").read_text())
+@pytest.mark.parametrize(
+    ("golden", "openings"), [("default", {}), ("trusted", {"profile": "trusted"}), ("opened", OPENED)]
+)
+def test_a_sandbox_equals_its_golden_file(golden: str, openings: dict[str, Any]) -> None:
+    body = body_of(SandboxRunOptions("e.t", "true", **IDENTITY, **openings))
+    assert body == json.loads((GOLDEN / f"create_{golden}.json").read_text(), object_hook=_with_seccomp)
+
+
+def _with_seccomp(found: dict[str, object]) -> dict[str, object]:
+    """Puts the profile, which has a golden file of its own, where the golden file of the body names it."""
+    options = found.get("SecurityOpt")
+    if isinstance(options, list):
+        found["SecurityOpt"] = [
+            seccomp.security_option() if option == "seccomp={seccomp.json}" else option for option in options
+        ]
+    return found
+
+
+def test_the_seccomp_profile_equals_its_golden_file() -> None:
+    profile = seccomp.security_option().removeprefix("seccomp=")
+    assert json.loads(profile) == json.loads((GOLDEN / "seccomp.json").read_text())
 
 
 def test_every_option_reaches_the_engine() -> None:
@@ -33,7 +65,6 @@ def test_every_option_reaches_the_engine() -> None:
     )
     body = body_of(options)
     host = body["HostConfig"]
-    assert isinstance(host, dict)
     assert (body["Entrypoint"], body["Cmd"]) == (["python3"], ["-c", "print(1)"])
     assert body["Env"] == ["HOME=/tmp", "A=1"]
     assert (body["WorkingDir"], body["User"], host["NetworkMode"]) == ("/work", "1000", "bridge")
@@ -42,26 +73,8 @@ def test_every_option_reaches_the_engine() -> None:
     )  # fmt: skip
 
 
-QUOTA = QuotaConfig(1, "512m", 128)
-APPLIED = {"NanoCpus": 10**9, "Memory": 2**29, "MemorySwap": 2**29, "PidsLimit": 128}
-
-
-def test_limits_in_effect_make_no_difference() -> None:
-    effective = translate.effective_quota({"HostConfig": APPLIED})
-    assert effective == QUOTA
-    assert translate.quota_difference(QUOTA, effective) == ""
-
-
-@pytest.mark.parametrize(
-    ("changed", "difference"),
-    [
-        ({"NanoCpus": 0}, "nano_cpus: 1000000000 requested, no limit in effect"),
-        ({"Memory": 2**30, "MemorySwap": 2**30}, "memory: 536870912 requested, 1073741824 in effect"),
-        ({"MemorySwap": -1}, "memory: 536870912 requested, no limit in effect"),
-        ({"PidsLimit": None}, "pids: 128 requested, no limit in effect"),
-        ({"PidsLimit": -1}, "pids: 128 requested, no limit in effect"),
-    ],
-)
-def test_a_limit_that_is_not_in_effect_is_told(changed: dict[str, int], difference: str) -> None:
-    effective = translate.effective_quota({"HostConfig": {**APPLIED, **changed}})
-    assert translate.quota_difference(QUOTA, effective) == difference
+def test_what_others_mount_comes_after_the_tasks_own_mounts() -> None:
+    mine = {"Type": "volume", "Source": "v", "Target": "/workspace"}
+    body = body_of(SandboxRunOptions("e.t", "true", mounts=(Mount("/srv/a", "/a"),)), mounts=[mine])
+    assert [mount["Target"] for mount in body["HostConfig"]["Mounts"]] == ["/a", "/workspace"]
+    assert body["HostConfig"]["Mounts"][1] == mine

@@ -10,7 +10,7 @@ from typing import Any
 
 from dockersched.errors import EngineRefusedError, RunnerError
 from dockersched.model import QuotaConfig
-from dockersched.sandbox.docker import outcome, translate
+from dockersched.sandbox.docker import outcome, readback
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.health import EngineHealth
 from dockersched.sandbox.docker.logfile import CollectedLog, collect
@@ -42,10 +42,8 @@ class Launched:
     started_at: datetime | None
 
 
-def launch(
-    calls: EngineCalls, name: str, body: Mapping[str, Any], requested: QuotaConfig, secrets: SecretFiles | None = None
-) -> Launched:
-    """Creates a container, makes sure that its limits are in effect, and starts it, with its secrets in place.
+def launch(calls: EngineCalls, name: str, body: Mapping[str, Any], secrets: SecretFiles | None = None) -> Launched:
+    """Creates a container, makes sure that all it is to be limited by is in effect, and starts it with its secrets.
 
     Raises:
         LaunchRefusedError: the engine refuses it, or does not apply a limit.
@@ -56,8 +54,8 @@ def launch(
             _open(calls, name, body, secrets)
         container_id = calls.create_or_find(name, body)
         inspected = calls.inspect(container_id)
-        effective = translate.effective_quota(inspected)
-        if difference := translate.quota_difference(requested, effective):
+        effective = readback.effective_quota(inspected)
+        if difference := readback.difference(body, inspected):
             raise LaunchRefusedError(Reason.QUOTA_NOT_APPLIED, difference, effective)
         if not outcome.was_started(inspected["State"]):
             _start(calls, container_id, secrets)

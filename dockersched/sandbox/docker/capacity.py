@@ -1,17 +1,18 @@
-"""How large the engine is, for checks that can do without an answer."""
+"""What the engine is and can do, for checks that can do without an answer."""
 
 from __future__ import annotations
 
 from dockersched.errors import RunnerError
 from dockersched.sandbox.docker.connection import make_client, resolve_endpoint
 from dockersched.sandbox.docker.dial import fetch_version
+from dockersched.sandbox.docker.features import EngineFeatures
 
 ANSWER_TIMEOUT_S = 0.5
 """For each of two calls: a check that should wait for nothing."""
 
 
-def engine_capacity() -> tuple[int, int] | None:
-    """CPUs and bytes of memory of the engine that the environment names; None when it does not answer at once.
+def engine_features() -> EngineFeatures | None:
+    """Of the engine that the environment names; None when it does not answer at once.
 
     Blocks for a second at most on a local engine: not for an event loop's thread.
     """
@@ -25,8 +26,7 @@ def engine_capacity() -> tuple[int, int] | None:
 
     client = make_client(endpoint, version=version.api, timeout=ANSWER_TIMEOUT_S)
     try:
-        info = client.info()
-        return int(info["NCPU"]), int(info["MemTotal"])
+        return EngineFeatures.of(client.info(), is_local=endpoint.socket is not None)
     except (DockerException, RequestException, OSError, KeyError, TypeError, ValueError):
         return None
     finally:

@@ -17,6 +17,7 @@ from dockersched.errors import EngineUnavailableError
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connection import EngineEndpoint, make_client, resolve_endpoint
 from dockersched.sandbox.docker.dial import fetch_version
+from dockersched.sandbox.docker.features import EngineFeatures
 from dockersched.sandbox.docker.health import EngineHealth
 from dockersched.sandbox.docker.pool import EnginePool
 
@@ -35,7 +36,7 @@ class Engine:
         endpoint: where it is.
         version: its own version.
         api_version: that all calls use.
-        cpus, memory_bytes: of its host.
+        features: what it can do.
         connected_at: by its own clock.
         health: what is known of its outages.
         pool: runs calls to it.
@@ -44,8 +45,7 @@ class Engine:
     endpoint: EngineEndpoint
     version: str
     api_version: str
-    cpus: int
-    memory_bytes: int
+    features: EngineFeatures
     connected_at: datetime
     health: EngineHealth = field(repr=False)
     pool: EnginePool = field(repr=False)
@@ -81,14 +81,14 @@ async def connect(environ: Mapping[str, str] = os.environ, *, call_timeout_s: fl
     info = await asyncio.to_thread(_info, client)
     clock = _Clock(datetime.fromisoformat(str(info["SystemTime"])), time.monotonic())
     health = EngineHealth(clock.now)
-    cpus, memory_bytes = int(info["NCPU"]), int(info["MemTotal"])
+    features = EngineFeatures.of(info, is_local=endpoint.socket is not None)
     pool = EnginePool(
         lambda: EngineCalls(client(), closing, health),
         # Measured on two cores: two to four starts at a time are fastest, more only make each one longer.
-        starts=min(2 * cpus, _MOST_STARTS),
+        starts=min(2 * features.cpus, _MOST_STARTS),
         closing=closing,
     )
-    return Engine(endpoint, version.engine, api_version, cpus, memory_bytes, clock.start, health, pool)
+    return Engine(endpoint, version.engine, api_version, features, clock.start, health, pool)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,11 @@ class EngineEndpoint:
         """Whether nobody chose this endpoint."""
         return self.source == DEFAULT_SOURCE
 
+    @property
+    def socket(self) -> str | None:
+        """The path of the engine's socket, when it is one on this machine."""
+        return self.host.removeprefix("unix://") if self.host.startswith("unix://") else None
+
     def __str__(self) -> str:
         return f"{self.host} ({self.source})"
 

@@ -53,7 +53,6 @@ class Container:
         engine: Engine,
         watcher: ExitWatcher,
         log_path: Path | None,
-        log_bytes: int,
         on_output: OnOutput | None,
         journal: StopJournal,
         patterns: SecretPatterns,
@@ -65,7 +64,7 @@ class Container:
         self._engine = engine
         self._watcher = watcher
         self._log_path = log_path
-        self._log_bytes = log_bytes
+        self._log_bytes = (options.quota and options.quota.log_bytes) or 0
         self._on_output = on_output
         self._journal = journal
         self._patterns = patterns
@@ -83,9 +82,7 @@ class Container:
             LaunchRefusedError: it could not be started.
             RunnerError: the machinery failed.
         """
-        quota = self._options.quota
-        assert quota is not None  # noqa: S101 - the runner fills in defaults
-        launch = partial(batches.launch, name=self.name, body=self._body, requested=quota, secrets=self._secrets)
+        launch = partial(batches.launch, name=self.name, body=self._body, secrets=self._secrets)
         launched = await self._patiently(lambda: self._engine.pool.start(launch))
         result = self._known = replace(self._known, quota_effective=launched.effective)
         self._watcher.started(self.name)

@@ -1,11 +1,16 @@
 """What a sandbox gets when the epic is silent."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 
-from dockersched.model import Network, PullPolicy, QuotaConfig
+from dockersched.model import Network, Profile, PullPolicy, QuotaConfig
 from dockersched.sandbox.base import SandboxRunOptions
 
-_QUOTA = QuotaConfig(cpus=1.0, memory="512m", pids=128)
+ROOT = "0:0"
+NO_CORE_DUMPS = {"core": 0}
+
+_QUOTA = QuotaConfig(cpus=1.0, memory="512m", pids=128, nofile=4096, fsize="1g", log="16m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,14 +19,15 @@ class SandboxDefaults:
 
     Args:
         image: to run in.
-        quota: limits; all three are set, so that no sandbox is ever unbounded.
+        quota: limits; all but `disk` are set, so that no sandbox is ever unbounded. Of the log, the last part is kept,
+            and at most a quarter more; each entry (a line, or 16 KiB) takes some 30 bytes beside its own.
         timeout_s: until a sandbox is stopped.
         stop_grace_s: between SIGTERM and SIGKILL.
         network: `none` shows the sandbox only its loopback.
-        user: uid and gid of the process.
+        user: uid and gid of the process of a locked sandbox; that of a trusted one is root.
         pull_policy: when to pull an image.
-        log_bytes: size of the log files that the engine keeps of a sandbox's output, the last written, and at most
-            a quarter more; each entry (a line, or 16 KiB) takes some 30 bytes beside its own.
+        runtime: the engine's OCI runtime; None is the engine's own default.
+        profile: `locked` or `trusted`.
     """
 
     image: str = "dockersched/base"
@@ -31,17 +37,33 @@ class SandboxDefaults:
     network: Network = "none"
     user: str = "65534:65534"
     pull_policy: PullPolicy = "missing"
-    log_bytes: int = 16 * 2**20
+    runtime: str | None = None
+    profile: Profile = "locked"
 
     def fill(self, options: SandboxRunOptions) -> SandboxRunOptions:
         """The options with nothing left out."""
+        profile = options.profile or self.profile
+        quota = (options.quota or QuotaConfig()).or_default(self.quota).or_default(_QUOTA)
+        quota = replace(
+            quota,
+            nofile=options.ulimits.get("nofile", quota.nofile),
+            fsize=options.ulimits.get("fsize", quota.fsize),
+        )
         return replace(
             options,
             image=options.image or self.image,
-            quota=(options.quota or self.quota).or_default(self.quota),
+            quota=quota,
             timeout_s=options.timeout_s or self.timeout_s,
             stop_grace_s=options.stop_grace_s or self.stop_grace_s,
             network=options.network or self.network,
-            user=options.user or self.user,
+            user=options.user or (self.user if profile == "locked" else ROOT),
             pull_policy=options.pull_policy or self.pull_policy,
+            runtime=options.runtime or self.runtime,
+            profile=profile,
+            read_only=profile == "locked" if options.read_only is None else options.read_only,
+            ulimits=NO_CORE_DUMPS | _of_files(quota) | dict(options.ulimits),
         )
+
+
+def _of_files(quota: QuotaConfig) -> dict[str, int]:
+    return {"nofile": quota.nofile or 0, "fsize": quota.fsize_bytes or 0}

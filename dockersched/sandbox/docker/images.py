@@ -24,10 +24,12 @@ class ResolvedImage:
     Args:
         image_id: its content id, which containers are made from, so that a tag may move meanwhile.
         digest: its registry digest where it has one, else the content id.
+        volumes: paths that it declares as volumes.
     """
 
     image_id: str
     digest: str
+    volumes: tuple[str, ...] = ()
 
 
 class ImageResolver:
@@ -36,11 +38,12 @@ class ImageResolver:
     def __init__(self, pool: EnginePool, progress: Progress) -> None:
         self._pool = pool
         self._progress = progress
+        self._on_record: dict[str, tuple[str, str]] = {}
         self._pinned: dict[str, ResolvedImage] = {}
         self._resolutions: dict[tuple[str, PullPolicy], asyncio.Task[ResolvedImage]] = {}
 
     async def resolve(self, reference: str, policy: PullPolicy) -> ResolvedImage:
-        """The image of this name.
+        """The image of this name: whatever it was found to be first, for all that ask.
 
         Raises:
             ImageUnavailableError: it is not there and cannot be got.
@@ -50,28 +53,38 @@ class ImageResolver:
             return self._pinned[reference]
         key = (reference, policy)
         if key not in self._resolutions:
-            batch = partial(_obtain, reference=reference, policy=policy, progress=self._progress)
-            self._resolutions[key] = asyncio.create_task(self._pool.call(batch))
+            self._resolutions[key] = asyncio.create_task(self._pool.call(self._batch(reference, policy)))
         # One caller that is cancelled must not take the image from the others.
-        return await asyncio.shield(self._resolutions[key])
+        image = await asyncio.shield(self._resolutions[key])
+        return self._pinned.setdefault(reference, image)
 
     def pin(self, images: Mapping[str, tuple[str, str]]) -> None:
         """Takes images as resolved already: id and digest, by name."""
-        self._pinned.update({name: ResolvedImage(*found) for name, found in images.items()})
+        self._on_record.update(images)
 
     def resolved(self) -> dict[str, tuple[str, str]]:
         """Id and digest of every image that was resolved, by name."""
-        found = {name: (image.image_id, image.digest) for name, image in self._pinned.items()}
-        for (name, _), task in self._resolutions.items():
-            if task.done() and not task.cancelled() and task.exception() is None:
-                found[name] = (task.result().image_id, task.result().digest)
-        return found
+        return self._on_record | {name: (image.image_id, image.digest) for name, image in self._pinned.items()}
+
+    def _batch(self, reference: str, policy: PullPolicy) -> Callable[[EngineCalls], ResolvedImage]:
+        if reference in self._on_record:
+            image_id, digest = self._on_record[reference]
+            return partial(_look_up, reference=reference, image_id=image_id, digest=digest)
+        return partial(_obtain, reference=reference, policy=policy, progress=self._progress)
 
     async def aclose(self) -> None:
         """Gives up what is still being resolved."""
         for task in self._resolutions.values():
             task.cancel()
         await asyncio.gather(*self._resolutions.values(), return_exceptions=True)
+
+
+def _look_up(calls: EngineCalls, *, reference: str, image_id: str, digest: str) -> ResolvedImage:
+    if (found := calls.inspect_image(image_id)) is None:
+        raise ImageUnavailableError(
+            f"image {reference!r}, {image_id} when the run began, is not on the engine any more"
+        )
+    return ResolvedImage(image_id, digest, _volumes(found))
 
 
 def _obtain(calls: EngineCalls, *, reference: str, policy: PullPolicy, progress: Progress) -> ResolvedImage:
@@ -92,7 +105,7 @@ def _obtain(calls: EngineCalls, *, reference: str, policy: PullPolicy, progress:
             f"image {reference!r} is not on the engine and its pull policy is {policy!r}; "
             f"load it (docker pull {reference}) or allow the pull"
         )
-    return ResolvedImage(str(found["Id"]), _digest(found))
+    return ResolvedImage(str(found["Id"]), _digest(reference, found), _volumes(found))
 
 
 def _pull(calls: EngineCalls, reference: str, progress: Progress) -> None:
@@ -104,6 +117,13 @@ def _pull(calls: EngineCalls, reference: str, progress: Progress) -> None:
         ) from refused
 
 
-def _digest(inspected: dict[str, Any]) -> str:
+def _digest(reference: str, inspected: dict[str, Any]) -> str:
+    """The digest that was asked for, else one that a registry knows it by."""
+    if "@" in reference:
+        return reference.rpartition("@")[2]
     digests = inspected.get("RepoDigests") or ()
     return str(digests[0]).rpartition("@")[2] if digests else str(inspected["Id"])
+
+
+def _volumes(inspected: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(sorted((inspected.get("Config") or {}).get("Volumes") or ()))

@@ -31,10 +31,10 @@ async def find(pool: EnginePool, label: str) -> dict[str, Leftovers]:
 
     A thing with our labels whose name does not agree with them belongs to somebody else.
     """
-    found: dict[str, Leftovers] = {}
     # Volumes first: one whose sandbox is being removed meanwhile then still comes after its container.
-    volumes = await pool.call(lambda calls: calls.list_volumes(label))
-    for container in await pool.call(lambda calls: calls.list_run(label)):
+    volumes, containers = await pool.call(lambda calls: (calls.list_volumes(label), calls.list_run(label)))
+    found: dict[str, Leftovers] = {}
+    for container in containers:
         labels = container.get("Labels") or {}
         for name in container.get("Names") or ():
             if _agrees(name.removeprefix("/"), labels):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from dockersched import ids
-from dockersched.errors import ImageUnavailableError, RunnerError
+from dockersched.errors import ImageUnavailableError, MountRefusedError, Problem, RunnerError
 from dockersched.log import Logger
 from dockersched.model import PullPolicy
 from dockersched.results import SandboxResult
@@ -19,7 +20,10 @@ from dockersched.sandbox.docker import batches, leftovers, translate
 from dockersched.sandbox.docker.connect import CALL_TIMEOUT_S, Engine, connect
 from dockersched.sandbox.docker.container import Container, OnOutput
 from dockersched.sandbox.docker.defaults import SandboxDefaults
-from dockersched.sandbox.docker.images import ImageResolver, Progress
+from dockersched.sandbox.docker.images import ImageResolver, Progress, ResolvedImage
+from dockersched.sandbox.docker.mounts import MountGate
+from dockersched.sandbox.docker.openings import openings
+from dockersched.sandbox.docker.refusals import find_refusals, refusals
 from dockersched.sandbox.docker.secret_files import HOLDER_IMAGE, SecretFiles
 from dockersched.sandbox.docker.watcher import ExitWatcher
 from dockersched.sandbox.secret_values import SecretValues
@@ -41,6 +45,11 @@ class DockerRunner(SandboxBackend):
         progress: called, from a thread, with a line about an image that is built or pulled.
         journal: told why a sandbox is stopped, before it is.
         secrets: where the values of secrets are; what is known there by now is taken out of all output.
+        allow_mounts: folders of this machine below which the sources of mounts may lie; without them, none may.
+        private_dirs: folders that no sandbox sees, nor can write to by what holds them.
+
+    Raises:
+        MountRefusedError: what is allowed is no folder.
     """
 
     def __init__(
@@ -53,6 +62,8 @@ class DockerRunner(SandboxBackend):
         progress: Progress | None = None,
         journal: StopJournal | None = None,
         secrets: SecretValues | None = None,
+        allow_mounts: Iterable[str | os.PathLike[str]] = (),
+        private_dirs: Iterable[str | os.PathLike[str]] = (),
     ) -> None:
         self.engine = engine
         self._logs_dir = logs_dir
@@ -61,6 +72,9 @@ class DockerRunner(SandboxBackend):
         self.images = ImageResolver(engine.pool, progress or (lambda _line: None))
         self.journal = journal or StopJournal()
         self.secrets = secrets or SecretValues()
+        socket = engine.endpoint.socket
+        never = [engine.features.data_root, *([socket] if socket else [])]
+        self._gate = MountGate(allow_mounts, never, [os.fspath(path) for path in private_dirs])
         self._watchers: dict[str, ExitWatcher] = {}
         self._background: set[asyncio.Task[None]] = set()
 
@@ -74,14 +88,33 @@ class DockerRunner(SandboxBackend):
 
         Raises:
             EngineUnavailableError: no engine answers there.
+            MountRefusedError: a folder of `allow_mounts` is none.
         """
-        return cls(await connect(call_timeout_s=call_timeout_s), **settings)
+        engine = await connect(call_timeout_s=call_timeout_s)
+        try:
+            return cls(engine, **settings)
+        except BaseException:
+            engine.close()
+            raise
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    def find_refusals(self, sandboxes: Iterable[SandboxRunOptions]) -> list[Problem]:
+        """What sandboxes ask for that the engine cannot give; `run` would refuse each of them as `rejected`."""
+        sandboxes = list(sandboxes)
+        problems = find_refusals(sandboxes, self.engine.features, self._defaults)
+        for options in sandboxes:
+            for position, mount in enumerate(options.mounts):
+                try:
+                    self._gate.admit(mount)
+                except MountRefusedError as refused:
+                    path = ("tasks", options.task_id, "mounts", position, "source")
+                    problems.append(Problem(f"task {options.task_id!r} {refused}", path))
+        return problems
 
     async def prepare(self, sandboxes: Sequence[SandboxRunOptions]) -> Mapping[str, str]:
         """Resolves all images of the sandboxes, once each and side by side.
@@ -94,9 +127,12 @@ class DockerRunner(SandboxBackend):
             by_image.setdefault((str(options.image), options.pull_policy), []).append(options.task_id)
             if options.secrets:
                 by_image.setdefault((HOLDER_IMAGE, _HOLDER_PULL_POLICY), []).append(options.task_id)
-        outcomes = await asyncio.gather(
-            *(self.images.resolve(image, policy) for image, policy in by_image), return_exceptions=True
-        )
+        # What is pulled whatever is there comes first, since all tasks get what a name was first found to be.
+        by_image = dict(sorted(by_image.items(), key=lambda entry: entry[0][1] != "always"))
+        outcomes: list[ResolvedImage | BaseException] = []
+        for is_always in (True, False):
+            resolutions = [self.images.resolve(*key) for key in by_image if (key[1] == "always") is is_always]
+            outcomes += await asyncio.gather(*resolutions, return_exceptions=True)
         unavailable: dict[str, str] = {}
         for task_ids, outcome in zip(by_image.values(), outcomes, strict=True):
             if isinstance(outcome, ImageUnavailableError):
@@ -114,7 +150,14 @@ class DockerRunner(SandboxBackend):
             secrets = await self._secret_files(options) if options.secrets else None
         except ImageUnavailableError as error:
             return replace(result, exit_code=None, reason=Reason.IMAGE_UNAVAILABLE, detail=str(error))
-        result = replace(result, image_digest=image.digest)
+        if problem := next(refusals(options, self.engine.features, image.volumes), None):
+            return replace(result, exit_code=None, reason=Reason.REJECTED, detail=problem.message)
+        try:
+            options = replace(options, mounts=tuple(map(self._gate.admit, options.mounts)))
+        except MountRefusedError as refused:
+            detail = f"task {options.task_id!r} {refused}"
+            return replace(result, exit_code=None, reason=Reason.REJECTED, detail=detail)
+        result = replace(result, image_digest=image.digest, openings=openings(options))
         patterns = self.secrets.patterns()
         watcher = self._watcher(options.run_id)
         await watcher.ready()
@@ -125,13 +168,12 @@ class DockerRunner(SandboxBackend):
             body=translate.create_body(
                 options,
                 image_id=image.image_id,
-                log_bytes=self._defaults.log_bytes,
+                image_volumes=image.volumes,
                 mounts=[secrets.mount] if secrets else [],
             ),
             engine=self.engine,
             watcher=watcher,
             log_path=self._log_path(options),
-            log_bytes=self._defaults.log_bytes,
             on_output=self._on_output,
             journal=self.journal,
             patterns=patterns,
@@ -146,6 +188,7 @@ class DockerRunner(SandboxBackend):
                 reason=refused.reason,
                 detail=patterns.redact(refused.detail),
                 quota_effective=refused.effective,
+                openings=(),
             )
         except asyncio.CancelledError:
             raise SandboxCancelled(await container.end(Reason.CANCELLED)) from None

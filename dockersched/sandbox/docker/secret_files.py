@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dockersched.errors import EngineRefusedError
+from dockersched.model import SECRETS_DIR
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.volumes import HeldVolume, TmpfsVolume, remove_held
 
-SECRETS_DIR = "/run/secrets"
 HOLDER_IMAGE = "dockersched/base"
 
 _ENDING = "-secrets"

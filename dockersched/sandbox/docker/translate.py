@@ -1,21 +1,27 @@
-"""From a sandbox's options to the engine's create body, and from the engine's words back to a quota. Pure.
+"""From a sandbox's options to the engine's create body. Pure.
 
 Format: https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerCreate
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dockersched.model import QuotaConfig
+from dockersched.model import Mount, QuotaConfig
+from dockersched.model.opening import SHARED_MEMORY
 from dockersched.sandbox.base import SandboxRunOptions
+from dockersched.sandbox.docker import seccomp
+from dockersched.sandbox.docker.places import HOME, has_private_places, tmpfs_bytes, tmpfs_options
 
 LABEL_PREFIX = "io.dockersched"
 LABEL_RUN = f"{LABEL_PREFIX}.run"
-HOME = "/home/sandbox"
+LOG_DRIVER = "local"
+LOG_FILES_FULL = 4
 
-_MAX_INODES = 65_536
+EngineMount = Mapping[str, Any]
+
+_NO_NAMESPACE_OF_THE_HOST = {"IpcMode": "private", "PidMode": "", "UTSMode": "", "UsernsMode": ""}
 
 
 def labels(options: SandboxRunOptions) -> dict[str, str]:
@@ -30,23 +36,27 @@ def labels(options: SandboxRunOptions) -> dict[str, str]:
 
 
 def create_body(
-    options: SandboxRunOptions, *, image_id: str, log_bytes: int, mounts: Sequence[Mapping[str, Any]] = ()
+    options: SandboxRunOptions,
+    *,
+    image_id: str,
+    image_volumes: Iterable[str] = (),
+    mounts: Sequence[EngineMount] = (),
 ) -> dict[str, Any]:
-    """The body of "create container" for options in which the defaults are filled in.
+    """The body of "create container".
 
     Args:
-        options: the sandbox.
+        options: the sandbox, with the defaults filled in; the sources of its mounts are taken as they are.
         image_id: the image's content id, so that a tag that moves meanwhile changes nothing.
-        log_bytes: how much of the sandbox's output the engine keeps, at the least.
-        mounts: the sandbox's volumes.
+        image_volumes: paths that the image declares as volumes.
+        mounts: what else is mounted, in the engine's own form.
     """
-    environment = {"HOME": HOME, **options.environment}
+    home = {"HOME": HOME} if has_private_places(options) else {}
     body: dict[str, Any] = {
         "Image": image_id,
         # Both are set: an image's own entry point must not come before the command.
         "Entrypoint": [options.command],
         "Cmd": list(options.args),
-        "Env": [f"{name}={value}" for name, value in environment.items()],
+        "Env": [f"{name}={value}" for name, value in {**home, **options.environment}.items()],
         "User": options.user,
         "Labels": labels(options),
         "AttachStdin": False,
@@ -54,62 +64,75 @@ def create_body(
         "AttachStderr": False,
         "OpenStdin": False,
         "Tty": False,
-        "HostConfig": _host_config(options, log_bytes),
+        "HostConfig": {
+            **_limits(options.quota or QuotaConfig(), options.ulimits),
+            **_privileges(options),
+            **_files(options, image_volumes, mounts),
+            "NetworkMode": options.network,
+            "Init": True,
+            "AutoRemove": False,
+            "RestartPolicy": {"Name": "no"},
+        },
     }
     if options.working_dir is not None:
         body["WorkingDir"] = options.working_dir
-    if mounts:
-        body["HostConfig"]["Mounts"] = list(mounts)
     return body
 
 
-def _host_config(options: SandboxRunOptions, log_bytes: int) -> dict[str, Any]:
-    quota = options.quota or QuotaConfig()
-    memory = quota.memory_bytes or 0
-    # A tmpfs is charged to the sandbox's memory; half of it leaves room for the process that fills it.
-    tmpfs = f"rw,exec,nosuid,nodev,mode=1777,size={memory // 2},nr_inodes={_MAX_INODES}"
+def _limits(quota: QuotaConfig, ulimits: Mapping[str, int]) -> dict[str, Any]:
     return {
         "NanoCpus": quota.nano_cpus,
-        "Memory": memory,
-        "MemorySwap": memory,
+        "Memory": quota.memory_bytes,
+        "MemorySwap": quota.memory_bytes,
         "PidsLimit": quota.pids,
-        "Init": True,
-        "NetworkMode": options.network,
-        "CapDrop": ["ALL"],
-        "SecurityOpt": ["no-new-privileges"],
-        "ReadonlyRootfs": True,
-        "Tmpfs": {"/tmp": tmpfs, HOME: tmpfs},  # noqa: S108 - a path in the sandbox
+        "Ulimits": [{"Name": name, "Soft": limit, "Hard": limit} for name, limit in sorted(ulimits.items())],
         "LogConfig": {
-            "Type": "local",
+            "Type": LOG_DRIVER,
             # When a sixth file is due the oldest goes, so that four full ones always stay.
-            "Config": {"max-size": str(log_bytes // 4), "max-file": "5", "compress": "false"},
+            "Config": {
+                "max-size": str((quota.log_bytes or 0) // LOG_FILES_FULL),
+                "max-file": str(LOG_FILES_FULL + 1),
+                "compress": "false",
+            },
         },
-        "AutoRemove": False,
-        "RestartPolicy": {"Name": "no"},
     }
 
 
-def effective_quota(inspected: Mapping[str, Any]) -> QuotaConfig:
-    """The limits that the engine says a container has; a limit that it does not enforce is None."""
-    host = inspected["HostConfig"]
-    memory = host.get("Memory") or None
-    swap_is_bounded = host.get("MemorySwap") == memory
-    pids = host.get("PidsLimit") or 0
-    return QuotaConfig(
-        cpus=(host.get("NanoCpus") or 0) / 1e9 or None,
-        memory=memory if swap_is_bounded else None,
-        pids=pids if pids > 0 else None,
-    )
+def _privileges(options: SandboxRunOptions) -> dict[str, Any]:
+    """What is closed is said too, so that it is read back like every limit."""
+    runtime = {} if options.runtime is None else {"Runtime": options.runtime}
+    return {
+        **runtime,
+        "Privileged": False,
+        "CapDrop": ["ALL"] if options.profile == "locked" else [],
+        "CapAdd": [f"CAP_{name}" for name in options.cap_add],
+        # Root needs no set-user-id program, so this stays for trusted tasks too.
+        "SecurityOpt": ["no-new-privileges", seccomp.security_option()],
+        "Devices": [],
+        **_NO_NAMESPACE_OF_THE_HOST,
+    }
 
 
-def quota_difference(requested: QuotaConfig, effective: QuotaConfig) -> str:
-    """What the engine did not apply, in one line; empty when all limits are as requested."""
-    return "; ".join(
-        f"{name}: {wanted} requested, {got if got is not None else 'no limit'} in effect"
-        for name, wanted, got in (
-            ("nano_cpus", requested.nano_cpus, effective.nano_cpus),
-            ("memory", requested.memory_bytes, effective.memory_bytes),
-            ("pids", requested.pids, effective.pids),
-        )
-        if wanted != got
-    )
+def _files(options: SandboxRunOptions, image_volumes: Iterable[str], mounts: Sequence[EngineMount]) -> dict[str, Any]:
+    places = tmpfs_bytes(options, image_volumes)
+    shared_memory = places.pop(SHARED_MEMORY, None)
+    disk = options.quota.disk_bytes if options.quota else None
+    return {
+        "ReadonlyRootfs": options.read_only,
+        **({} if options.read_only or disk is None else {"StorageOpt": {"size": str(disk)}}),
+        "Tmpfs": {path: tmpfs_options(size) for path, size in places.items()},
+        **({} if shared_memory is None else {"ShmSize": shared_memory}),
+        "Binds": [],
+        "Mounts": [*map(_bind, options.mounts), *mounts],
+    }
+
+
+def _bind(mount: Mount) -> dict[str, Any]:
+    return {
+        "Type": "bind",
+        "Source": mount.source,
+        "Target": mount.target,
+        "ReadOnly": mount.read_only,
+        # What is mounted below the source on the host is not seen; read-only would not hold for it everywhere.
+        "BindOptions": {"Propagation": "rprivate", "NonRecursive": True},
+    }

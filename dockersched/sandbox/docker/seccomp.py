@@ -1,0 +1,122 @@
+"""The system calls of a sandbox: the engine's own profile, less what reaches past the sandbox's walls. Pure.
+
+Engines bring a profile, but what it holds depends on their version. That of Docker Engine 20.10 lets through
+
+- `AF_VSOCK`, which no network namespace holds: a sandbox without a network talks to the hypervisor, or, on a host of
+  virtual machines, to those (moby#44562);
+- `AF_ALG` and other families whose code in the kernel has been a way to root, and that no sandbox needs;
+- `io_uring`, whose calls seccomp does not see (moby#46762).
+
+Format: https://github.com/moby/moby/blob/master/profiles/seccomp/default.json. Rules with `includes` hold only where
+the sandbox was given such a capability; names that the engine's libseccomp does not know are passed over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+_ALLOWED = """
+    _llseek _newselect accept accept4 access adjtimex alarm bind brk cachestat capget capset chdir chmod chown
+    chown32 clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime clock_gettime64
+    clock_nanosleep clock_nanosleep_time64 close close_range connect copy_file_range creat dup dup2 dup3
+    epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait epoll_wait_old eventfd
+    eventfd2 execve execveat exit exit_group faccessat faccessat2 fadvise64 fadvise64_64 fallocate fanotify_mark
+    fchdir fchmod fchmodat fchmodat2 fchown fchown32 fchownat fcntl fcntl64 fdatasync fgetxattr flistxattr flock
+    fork fremovexattr fsetxattr fstat fstat64 fstatat64 fstatfs fstatfs64 fsync ftruncate ftruncate64 futex
+    futex_requeue futex_time64 futex_wait futex_waitv futex_wake futimesat get_robust_list get_thread_area getcpu
+    getcwd getdents getdents64 getegid getegid32 geteuid geteuid32 getgid getgid32 getgroups getgroups32 getitimer
+    getpeername getpgid getpgrp getpid getppid getpriority getrandom getresgid getresgid32 getresuid getresuid32
+    getrlimit getrusage getsid getsockname getsockopt gettid gettimeofday getuid getuid32 getxattr inotify_add_watch
+    inotify_init inotify_init1 inotify_rm_watch io_cancel io_destroy io_getevents io_pgetevents io_pgetevents_time64
+    io_setup io_submit ioctl ioprio_get ioprio_set ipc kill landlock_add_rule landlock_create_ruleset
+    landlock_restrict_self lchown lchown32 lgetxattr link linkat listen listxattr llistxattr lremovexattr lseek
+    lsetxattr lstat lstat64 madvise map_shadow_stack membarrier memfd_create memfd_secret mincore mkdir mkdirat
+    mknod mknodat mlock mlock2 mlockall mmap mmap2 mprotect mq_getsetattr mq_notify mq_open mq_timedreceive
+    mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 mq_unlink mremap mseal msgctl msgget msgrcv msgsnd msync
+    munlock munlockall munmap nanosleep newfstatat open openat openat2 pause pidfd_open pidfd_send_signal pipe pipe2
+    pkey_alloc pkey_free pkey_mprotect poll ppoll ppoll_time64 prctl pread64 preadv preadv2 prlimit64
+    process_mrelease pselect6 pselect6_time64 ptrace pwrite64 pwritev pwritev2 read readahead readlink readlinkat
+    readv recv recvfrom recvmmsg recvmmsg_time64 recvmsg remap_file_pages removexattr rename renameat renameat2
+    restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend
+    rt_sigtimedwait rt_sigtimedwait_time64 rt_tgsigqueueinfo sched_get_priority_max sched_get_priority_min
+    sched_getaffinity sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval
+    sched_rr_get_interval_time64 sched_setaffinity sched_setattr sched_setparam sched_setscheduler sched_yield
+    seccomp select semctl semget semop semtimedop semtimedop_time64 send sendfile sendfile64 sendmmsg sendmsg sendto
+    set_robust_list set_thread_area set_tid_address setfsgid setfsgid32 setfsuid setfsuid32 setgid setgid32
+    setgroups setgroups32 setitimer setpgid setpriority setregid setregid32 setresgid setresgid32 setresuid
+    setresuid32 setreuid setreuid32 setrlimit setsid setsockopt setuid setuid32 setxattr shmat shmctl shmdt shmget
+    shutdown sigaltstack signalfd signalfd4 sigprocmask sigreturn splice stat stat64 statfs statfs64 statx symlink
+    symlinkat sync sync_file_range syncfs sysinfo tee tgkill time timer_create timer_delete timer_getoverrun
+    timer_gettime timer_gettime64 timer_settime timer_settime64 timerfd_create timerfd_gettime timerfd_gettime64
+    timerfd_settime timerfd_settime64 times tkill truncate truncate64 ugetrlimit umask uname unlink unlinkat utime
+    utimensat utimensat_time64 utimes vfork vmsplice wait4 waitid waitpid write writev
+"""
+
+_SOCKET_FAMILIES = {"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10, "AF_NETLINK": 16, "AF_PACKET": 17}
+"""What may be the first argument of `socket`; `AF_PACKET` needs a capability besides. The one call of 32-bit programs
+for all of sockets, `socketcall`, takes its arguments from memory, where seccomp does not see them: it is refused."""
+
+_PERSONALITIES = (0x0, 0x0008, 0x20000, 0x20008, 0xFFFFFFFF)
+
+_OF_ARCHITECTURES = {
+    ("amd64", "x32"): "arch_prctl",
+    ("amd64", "x32", "x86"): "modify_ldt",
+    ("arm", "arm64"): "arm_fadvise64_64 arm_sync_file_range sync_file_range2 breakpoint cacheflush set_tls",
+}
+
+_OF_CAPABILITIES = {
+    "CAP_DAC_READ_SEARCH": "open_by_handle_at",
+    "CAP_SYS_BOOT": "reboot",
+    "CAP_SYS_CHROOT": "chroot",
+    "CAP_SYS_NICE": "get_mempolicy mbind set_mempolicy",
+    "CAP_SYS_PACCT": "acct",
+    "CAP_SYS_PTRACE": "kcmp pidfd_getfd process_madvise process_vm_readv process_vm_writev",
+    "CAP_SYS_TIME": "settimeofday stime clock_settime",
+    "CAP_SYS_TTY_CONFIG": "vhangup",
+}
+
+_NEW_NAMESPACES = 0x7E020000
+"""The flags of `clone` that make namespaces."""
+
+_ENOSYS = 38
+"""Tells the C library to use `clone` instead, whose flags can be looked at."""
+
+
+@cache
+def security_option() -> str:
+    """The profile as one of a container's security options."""
+    profile = {
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "archMap": [
+            {"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86", "SCMP_ARCH_X32"]},
+            {"architecture": "SCMP_ARCH_AARCH64", "subArchitectures": ["SCMP_ARCH_ARM"]},
+        ],
+        "syscalls": list(_rules()),
+    }
+    return f"seccomp={json.dumps(profile, separators=(',', ':'))}"
+
+
+def _rules() -> Iterator[dict[str, Any]]:
+    yield _allow(_ALLOWED)
+    for family in _SOCKET_FAMILIES.values():
+        yield _allow("socket", args=[_argument(0, "EQ", family)])
+    yield _allow("socketpair", args=[_argument(0, "EQ", _SOCKET_FAMILIES["AF_UNIX"])])
+    for personality in _PERSONALITIES:
+        yield _allow("personality", args=[_argument(0, "EQ", personality)])
+    yield _allow("clone", args=[{**_argument(0, "MASKED_EQ", _NEW_NAMESPACES), "valueTwo": 0}])
+    yield {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": _ENOSYS}
+    for architectures, names in _OF_ARCHITECTURES.items():
+        yield _allow(names, includes={"arches": list(architectures)})
+    for capability, names in _OF_CAPABILITIES.items():
+        yield _allow(names, includes={"caps": [capability]})
+
+
+def _allow(names: str, **conditions: Any) -> dict[str, Any]:
+    return {"names": names.split(), "action": "SCMP_ACT_ALLOW", **conditions}
+
+
+def _argument(index: int, operator: str, value: int) -> dict[str, Any]:
+    return {"index": index, "value": value, "op": f"SCMP_CMP_{operator}"}
