@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Annotated, Self
@@ -10,10 +11,23 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, ConfigDict, WithJsonSchema, model_validator
 
 from dockersched.epicfile import values
-from dockersched.epicfile.types import Given, Keys, Text, Variable, key, text_schema
+from dockersched.epicfile.types import Given, Keys, Text, key, text_schema
 from dockersched.model import SECRET_NAME_PATTERN, SecretSource, is_secret_name
 
+_VARIABLE_PATTERN = "[A-Za-z_][A-Za-z0-9_]*"
 _REMEDY = "write {env: VARIABLE} or {file: path}"
+_NO_VALUES = "a secret itself does not belong into the file"
+
+# No message about a source shows what was written there: it may be the secret itself.
+
+
+def _source_variable(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(_VARIABLE_PATTERN, value):
+        raise ValueError(f"is not the name of a variable (letters, digits and '_'); {_NO_VALUES}")
+    return value
+
+
+SourceVariable = Annotated[str, BeforeValidator(_source_variable), WithJsonSchema(text_schema(_VARIABLE_PATTERN))]
 
 
 class SecretSpec(Keys):
@@ -21,7 +35,9 @@ class SecretSpec(Keys):
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["env"]}, {"required": ["file"]}]})
 
-    env: Annotated[Variable | None, Given] = key("A variable of the environment that dockersched runs in.", "API_KEY")
+    env: Annotated[SourceVariable | None, Given] = key(
+        "A variable of the environment that dockersched runs in.", "API_KEY"
+    )
     file: Annotated[Text | None, Given] = key(
         "A file; a relative path is relative to the epic file.", "./token.txt", "~/.netrc"
     )
@@ -52,10 +68,18 @@ def _secret_name(value: object) -> str:
 
 
 def _map_of_source(value: object) -> object:
-    """Refuses what is no map without showing it: it may be the secret itself."""
     if value is None or isinstance(value, dict | SecretSpec):
         return value
-    raise ValueError(f"is not a map: {_REMEDY}; a secret itself does not belong into the file")
+    raise ValueError(f"is not a map: {_REMEDY}; {_NO_VALUES}")
+
+
+def map_of_secrets(value: object) -> object:
+    """Refuses what is no map of names, a list of Compose, say."""
+    if value is None or isinstance(value, dict):
+        return value
+    raise ValueError(
+        f"is not a map of names: write it as NAME: {{env: VARIABLE}} or NAME: {{file: path}}; {_NO_VALUES}"
+    )
 
 
 SecretName = Annotated[str, BeforeValidator(_secret_name), WithJsonSchema(text_schema(SECRET_NAME_PATTERN))]

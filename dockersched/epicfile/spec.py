@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from dockersched.epicfile.opening_spec import OpeningKeys
 from dockersched.epicfile.quota_spec import QuotaSpec
 from dockersched.epicfile.retry_spec import RetrySpec, map_of_retry
-from dockersched.epicfile.secret_spec import Secrets
+from dockersched.epicfile.secret_spec import Secrets, map_of_secrets
 from dockersched.epicfile.types import (
     AbsolutePath,
     Command,
@@ -62,7 +62,7 @@ class Defaults(OpeningKeys):
     retry: Annotated[RetrySpec | None, BeforeValidator(map_of_retry), Given] = key(
         "When a task that failed is tried again, in a new container.", {"limit": 3, "on": ["infra", "timed_out"]}
     )
-    secrets: Annotated[Secrets | None, Given] = key(
+    secrets: Annotated[Secrets | None, BeforeValidator(map_of_secrets), Given] = key(
         "Files below /run/secrets that only the task's user can read, by name.", {"API_KEY": {"env": "API_KEY"}}
     )
 
