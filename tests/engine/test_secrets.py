@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -20,6 +21,9 @@ from docker.api import APIClient
 from docker.errors import NotFound
 
 from dockersched import DockerRunner, Reason, SandboxRunOptions, SecretSource
+from dockersched.errors import SecretUnavailableError
+from dockersched.sandbox.docker.calls import EngineCalls
+from dockersched.sandbox.docker.secret_files import SecretFiles
 from dockersched.sandbox.secret_values import SecretValues
 from tests.support.engine_proxy import EngineProxy
 from tests.support.sandboxes import log_of, run, shell
@@ -306,8 +310,6 @@ async def test_a_large_secret_gets_in_whole(keyed: DockerRunner) -> None:
 
 
 async def test_an_attempt_that_is_cancelled_leaves_nothing(keyed: DockerRunner, engine: APIClient) -> None:
-    import asyncio  # noqa: PLC0415
-
     options = with_secrets("sleep 60")
     running = asyncio.create_task(keyed.run(options))
     label = {"label": f"io.dockersched.run={options.run_id}"}
@@ -321,8 +323,24 @@ async def test_an_attempt_that_is_cancelled_leaves_nothing(keyed: DockerRunner, 
 
 
 async def test_a_secret_that_is_not_there_fails_the_attempt_of_a_python_caller(runner: DockerRunner) -> None:
-    from dockersched.errors import SecretUnavailableError  # noqa: PLC0415
-
     runner.secrets = SecretValues({})
     with pytest.raises(SecretUnavailableError, match="KEY, which is not set"):
         await runner.run(with_secrets("true"))
+
+
+async def test_files_that_are_lost_before_the_start_are_put_in_anew(
+    keyed: DockerRunner, engine: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill = SecretFiles.fill
+    killed: list[str] = []
+
+    def spoiled(files: SecretFiles, calls: EngineCalls) -> None:
+        if not killed:
+            killed.append(f"{files.container}-secrets")
+            engine.kill(killed[0])
+        fill(files, calls)
+
+    monkeypatch.setattr(SecretFiles, "fill", spoiled)
+    result = await run(keyed, with_secrets("cat /run/secrets/other.txt | wc -c"))
+    assert killed
+    assert log_of(result) == b"8\n"

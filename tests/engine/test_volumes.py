@@ -11,9 +11,9 @@ import pytest
 from docker.api import APIClient
 
 from dockersched import DockerRunner, ids
-from dockersched.errors import RunnerError
+from dockersched.errors import EngineRefusedError, RunnerError
 from dockersched.sandbox.docker import leftovers, translate
-from dockersched.sandbox.docker.calls import ArchiveTooLargeError
+from dockersched.sandbox.docker.calls import ArchiveTooLargeError, EngineCalls
 from dockersched.sandbox.docker.volumes import HeldVolume, TmpfsVolume, VolumeLostError
 from tests.support.sandboxes import shell
 
@@ -133,3 +133,19 @@ async def test_what_cannot_be_removed_is_told(runner: DockerRunner, engine: APIC
     await runner.engine.pool.call(held.open)
     only_the_volume = leftovers.Leftovers(volumes=[held.volume.name])
     assert await leftovers.remove(runner.engine.pool, only_the_volume) == [f"volume {held.volume.name}"]
+
+
+async def test_a_holder_whose_start_was_taken_down_is_made_anew(
+    runner: DockerRunner, held: HeldVolume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, refusals = EngineCalls.start, [EngineRefusedError(500, "cannot start a stopped process: unknown")]
+
+    def spoiled(calls: EngineCalls, container: str) -> None:
+        if refusals:
+            raise refusals.pop()
+        start(calls, container)
+
+    monkeypatch.setattr(EngineCalls, "start", spoiled)
+    await runner.engine.pool.call(held.open)
+    await runner.engine.pool.call(held.check_held)
+    assert refusals == []

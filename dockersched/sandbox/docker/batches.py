@@ -80,7 +80,7 @@ def _start(calls: EngineCalls, container_id: str, secrets: SecretFiles | None) -
         calls.start(container_id)
         return
     try:
-        secrets.fill(calls)
+        _fill(calls, secrets)
     except LookupError as unknown_user:
         raise LaunchRefusedError(Reason.BAD_USER, str(unknown_user.args[0])) from unknown_user
     calls.start(container_id)
@@ -89,6 +89,14 @@ def _start(calls: EngineCalls, container_id: str, secrets: SecretFiles | None) -
     except VolumeLostError:
         calls.remove(container_id)  # it runs without its secrets
         raise
+
+
+def _fill(calls: EngineCalls, secrets: SecretFiles) -> None:
+    try:
+        secrets.fill(calls)
+    except VolumeLostError:
+        secrets.open(calls)
+        secrets.fill(calls)
 
 
 def remove(calls: EngineCalls, name: str, labels: Mapping[str, str], *, has_secrets: bool) -> None:

@@ -110,7 +110,7 @@ class Container:
             await self._stop(reason)
             result = await self._collect(result, self._stopped_for)
         except RunnerError as error:
-            result = replace(result, exit_code=None, reason=reason, detail=str(error))
+            result = replace(result, exit_code=None, reason=reason, detail=self._patterns.redact(str(error)))
         with suppress(RunnerError):  # the sweep at the end of the run tells what is left
             await self._call(
                 partial(

@@ -95,12 +95,12 @@ class HeldVolume:
         """
         try:
             calls.create_volume(self.volume.name, self.volume.driver_options, self._labels)
-            found = calls.find_ours(self.volume.name, self._labels)
-            if found is not None and was_started(found["State"]) and not found["State"]["Running"]:
-                calls.remove(str(found["Id"]))
-            holder = calls.create_or_find(self.volume.name, self._holder_body())
-            if not was_started(calls.inspect(holder)["State"]):
-                calls.start(holder)
+            try:
+                self._start_holder(calls)
+            except EngineRefusedError:
+                # A process that died while it started the holder took the start down with it, a moment ago.
+                calls.remove_ours(self.volume.name, self._labels)
+                self._start_holder(calls)
         except EngineRefusedError as refused:
             raise PermanentRunnerError(f"the engine gives no volume: {refused.explanation}") from refused
 
@@ -131,6 +131,14 @@ class HeldVolume:
     def remove(self, calls: EngineCalls) -> None:
         """Removes the holder and the volume, after the sandbox's container; they may be gone already."""
         remove_held(calls, self.volume.name, self.labels)
+
+    def _start_holder(self, calls: EngineCalls) -> None:
+        found = calls.find_ours(self.volume.name, self._labels)
+        if found is not None and was_started(found["State"]) and not found["State"]["Running"]:
+            calls.remove(str(found["Id"]))
+        holder = calls.create_or_find(self.volume.name, self._holder_body())
+        if not was_started(calls.inspect(holder)["State"]):
+            calls.start(holder)
 
     @property
     def _labels(self) -> dict[str, str]:
