@@ -58,7 +58,7 @@ class SecretPatterns:
     def matches(self, data: bytes, end: int) -> Iterator[tuple[int, int]]:
         """Where secrets stand that begin before a position, those that overlap included."""
         unbroken = data.translate(None, _LINE_BREAKS)
-        # Looking for each form by itself is a hundred times as fast as a pattern of them all.
+        # Looking for each form by itself is faster than a pattern of them all.
         words = [re.escape(form) for form in self._plain if form in data]
         words += [_breakable(form) for form in self._encoded if form in unbroken]
         if not words:
