@@ -171,6 +171,7 @@ class Session:
             journal = Journal(self._store, self._run_id, on_failure=self._control.cancel)
             runner.journal = journal
             await self._end_cancelled_attempts(runner, journal)
+            runner.share_namespaces(self._sandboxes(), at_once=self._options.max_parallel)
             scheduler = ParallelTaskScheduler(JournaledRunner(runner, journal), observers=observers)
             async with self._requests():
                 try:

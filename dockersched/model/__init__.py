@@ -8,7 +8,7 @@ from dockersched.model.options import EpicExecutionOptions
 from dockersched.model.quota import MIN_CPUS, MIN_MEMORY_BYTES, QuotaConfig
 from dockersched.model.retry import RETRY_CAUSES, RetryPolicy
 from dockersched.model.secret import SECRET_NAME_PATTERN, SECRETS_DIR, SecretSource, is_secret_name
-from dockersched.model.task import Network, PullPolicy, ScheduledTask
+from dockersched.model.task import Network, NetworkNamespace, PullPolicy, ScheduledTask
 
 __all__ = [
     "CAPABILITIES",
@@ -21,6 +21,7 @@ __all__ = [
     "EpicExecutionOptions",
     "Mount",
     "Network",
+    "NetworkNamespace",
     "Profile",
     "PullPolicy",
     "QuotaConfig",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from dockersched.model import Mount, Network, Profile, PullPolicy, QuotaConfig, SecretSource
+from dockersched.model import Mount, Network, NetworkNamespace, Profile, PullPolicy, QuotaConfig, SecretSource
 from dockersched.results import SandboxResult
 from dockersched.states import Reason
 
@@ -42,6 +42,7 @@ class SandboxRunOptions:
     pull_policy: PullPolicy | None = None
     secrets: Mapping[str, SecretSource] = field(default_factory=dict, hash=False)
     runtime: str | None = None
+    network_namespace: NetworkNamespace | None = None
     profile: Profile | None = None
     read_only: bool | None = None
     cap_add: Sequence[str] = ()

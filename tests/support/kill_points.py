@@ -45,6 +45,8 @@ VALUE = "sk-0123456789"
 _OBJECT_CALL = re.compile(r"/v[\d.]+/(\w+)/(?:.+)/(\w+)")
 _STATEMENT = re.compile(r"\s*(\w+)(?:.*?\b(runs|images|attempts)\b(?:.*?SET (\w+))?)?", re.DOTALL)
 _LIMIT_S = 90.0
+_OF_HOLDERS = "0"
+"""No task's attempt: what keeps a network namespace may be started as often as it is needed."""
 
 QUOTA = {"cpus": 0.5, "memory": "32m", "pids": 16}
 
@@ -55,12 +57,14 @@ class Plan:
 
     Args:
         tasks: as in an epic file.
+        max_parallel: as in an epic file.
         exit_code: of the command.
         reasons: why tasks do not succeed, by task id.
         attempts: of the tasks that have not just one.
     """
 
     tasks: Mapping[str, Mapping[str, object]]
+    max_parallel: int = 4
     exit_code: int = 0
     reasons: Mapping[str, str] = field(default_factory=dict)
     attempts: Mapping[str, int] = field(default_factory=dict)
@@ -88,6 +92,16 @@ DIAMOND = Plan(
     }
 )
 """All succeed."""
+
+SHARING = Plan(
+    {
+        **{name: {"run": f"echo ran {name}"} for name in ("one", "two", "three", "four", "five")},
+        "six": {"run": "echo ran six", "depends_on": ["one", "five"]},
+        "seven": {"run": "echo ran seven"},
+    },
+    max_parallel=1,
+)
+"""All but the first are in one network namespace, one after another."""
 
 UNLUCKY = Plan(
     {
@@ -240,7 +254,12 @@ class Trial:
         self._state_dir = folder / "state"
         self._epic_id = f"kill-{secrets.token_hex(4)}"
         self._epic = folder / "epic.json"
-        fields = {"epic": self._epic_id, "defaults": {"quota": QUOTA}, "tasks": plan.tasks}
+        fields = {
+            "epic": self._epic_id,
+            "max_parallel": plan.max_parallel,
+            "defaults": {"quota": QUOTA},
+            "tasks": plan.tasks,
+        }
         self._epic.write_text(json.dumps(fields))
         self._since = time.time()
         self._starts: set[tuple[int, str]] = set()
@@ -308,8 +327,10 @@ class Trial:
         since: Any = f"{self._since:.6f}"
         until: Any = f"{time.time():.6f}"
         for event in self._client.events(since=since, until=until, filters=filters, decode=True):
-            if LABEL_VOLUME not in event["Actor"]["Attributes"]:  # what holds a volume may be started again
-                self._starts.add((event["timeNano"], event["Actor"]["Attributes"]["name"]))
+            attributes = event["Actor"]["Attributes"]
+            # What holds a namespace or a volume may be started again.
+            if attributes["io.dockersched.attempt"] != _OF_HOLDERS and LABEL_VOLUME not in attributes:
+                self._starts.add((event["timeNano"], attributes["name"]))
 
     def _only_run(self) -> RunRow | None:
         """The run as it is on record; looking changes nothing."""

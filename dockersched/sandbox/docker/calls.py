@@ -256,6 +256,10 @@ class EngineCalls:
         """What the engine knows of an image; None when it has none of that name."""
         return _unless(_NOT_FOUND, lambda: self._repeat(lambda: self._client.inspect_image(image)))
 
+    def import_image(self, archive: bytes, repository: str, tag: str) -> None:
+        """Makes an image of a tar archive of its files; the same again changes nothing."""
+        self._repeat(lambda: self._client.import_image_from_data(archive, repository=repository, tag=tag))
+
     def pull(self, image: str, progress: Callable[[str], None]) -> None:
         """Pulls an image, telling its progress."""
         name, tag = _name_and_tag(image)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from dockersched.sandbox.docker.container import Container, OnOutput
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.sandbox.docker.images import ImageResolver, Progress, ResolvedImage
 from dockersched.sandbox.docker.mounts import MountGate
+from dockersched.sandbox.docker.namespaces import Namespaces, may_share
 from dockersched.sandbox.docker.openings import openings
 from dockersched.sandbox.docker.refusals import find_refusals, refusals
 from dockersched.sandbox.docker.secret_files import HOLDER_IMAGE, SecretFiles
@@ -76,6 +77,7 @@ class DockerRunner(SandboxBackend):
         never = [engine.features.data_root, *([socket] if socket else [])]
         self._gate = MountGate(allow_mounts, never, [os.fspath(path) for path in private_dirs])
         self._watchers: dict[str, ExitWatcher] = {}
+        self._namespaces: dict[str, Namespaces] = {}
         self._background: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -141,6 +143,27 @@ class DockerRunner(SandboxBackend):
                 raise outcome
         return unavailable
 
+    def share_namespaces(self, sandboxes: Iterable[SandboxRunOptions], *, at_once: int) -> None:
+        """Lets sandboxes without a network use network namespaces one after another, where that is safe and pays.
+
+        Args:
+            sandboxes: of one run, that are to come.
+            at_once: how many of them run at the same time at most.
+        """
+        sharing = [
+            options for options in map(self._defaults.fill, sandboxes) if may_share(options, self.engine.features)
+        ]
+        if sharing:
+            epic_id, run_id = sharing[0].epic_id, sharing[0].run_id
+            self._namespaces[run_id] = Namespaces(
+                self.engine,
+                epic_id,
+                run_id,
+                sandboxes=len(sharing),
+                at_once=at_once,
+                in_background=self._in_background,
+            )
+
     async def run(self, options: SandboxRunOptions) -> SandboxResult:
         """Runs one sandbox to its end, as the contract in `dockersched.SandboxRunner` says."""
         options = self._defaults.fill(options)
@@ -161,6 +184,8 @@ class DockerRunner(SandboxBackend):
         patterns = self.secrets.patterns()
         watcher = self._watcher(options.run_id)
         await watcher.ready()
+        namespaces = self._namespaces.get(options.run_id) if may_share(options, self.engine.features) else None
+        slot = namespaces.take() if namespaces else None
         container = Container(
             options,
             known=result,
@@ -170,6 +195,7 @@ class DockerRunner(SandboxBackend):
                 image_id=image.image_id,
                 image_volumes=image.volumes,
                 mounts=[secrets.mount] if secrets else [],
+                network_mode=slot.network_mode if slot else None,
             ),
             engine=self.engine,
             watcher=watcher,
@@ -179,8 +205,9 @@ class DockerRunner(SandboxBackend):
             patterns=patterns,
             secrets=secrets,
         )
+        ended: SandboxResult | None = None
         try:
-            return await container.run()
+            ended = await container.run()
         except batches.LaunchRefusedError as refused:
             return replace(
                 result,
@@ -192,14 +219,16 @@ class DockerRunner(SandboxBackend):
             )
         except asyncio.CancelledError:
             raise SandboxCancelled(await container.end(Reason.CANCELLED)) from None
+        else:
+            return ended
         finally:
             watcher.unwatch(container.name)
+            if namespaces and slot:
+                namespaces.give_back(slot, ended)
 
     def discard(self, options: SandboxRunOptions) -> None:
         """Removes the sandbox's container, in the background."""
-        task = asyncio.create_task(self._remove(options))
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        self._in_background(self._remove(options))
 
     async def remove(self, options: SandboxRunOptions) -> None:
         """Kills and removes the container of an attempt, if there is one, and its secrets."""
@@ -210,6 +239,7 @@ class DockerRunner(SandboxBackend):
 
     async def sweep(self, run_id: str) -> list[str]:
         """Removes every container and volume of a run; returns in words what could not be removed."""
+        self._namespaces.pop(run_id, None)
         await self._settle_background()
         found = await leftovers.find(self.engine.pool, f"{translate.LABEL_RUN}={run_id}")
         return await leftovers.remove(self.engine.pool, found.get(run_id, leftovers.Leftovers()))
@@ -249,6 +279,11 @@ class DockerRunner(SandboxBackend):
             await self.remove(options)
         except RunnerError as error:
             log.warning("runner.container_not_removed", name=_name(options), error=str(error))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     async def _settle_background(self) -> None:
         while self._background:
