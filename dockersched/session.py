@@ -24,6 +24,7 @@ from dockersched.report.event_log import EventLog
 from dockersched.results import EpicResult, SandboxResult
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker.runner import DockerRunner
+from dockersched.sandbox.secret_values import SecretValues
 from dockersched.scheduler import ParallelTaskScheduler
 from dockersched.states import EpicState, Reason
 from dockersched.store.database import StateStore
@@ -68,7 +69,7 @@ class SessionResult:
         exit_code: for the program that ran it; 128 + number after a signal.
         document: what `result.json` says.
         path: of `result.json`.
-        leaked: containers that could not be removed.
+        leaked: what could not be removed from the engine, in words.
     """
 
     result: EpicResult
@@ -116,14 +117,19 @@ class Session:
         """Runs the epic; when it returns, no container of the run is left, and the state database says so.
 
         Raises:
-            EpicError: the epic asks for what the engine does not have; nothing was started.
+            EpicError: the epic asks for secrets that are not there, or for what the engine does not have; nothing was
+                started.
             RunOwnedError: another process runs it.
             RunnerError: no engine, or it failed before the epic could run.
         """
+        secrets = SecretValues()
+        if problems := secrets.problems(self._epic.dag):
+            raise EpicError(problems)
         async with await DockerRunner.connect(
             logs_dir=self.run_dir / "logs",
             on_output=self._settings.on_output,
             progress=self._settings.progress,
+            secrets=secrets,
             allow_mounts=self._settings.allow_mounts,
             private_dirs=[self._settings.state_dir],
         ) as runner:

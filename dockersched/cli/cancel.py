@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from dockersched.cli.running import add_state_dir, open_state_dir
+from dockersched.cli.running import add_state_dir, open_state_dir, tell_leaked
 
 if TYPE_CHECKING:
     import argparse
@@ -70,6 +70,5 @@ def _end_orphan(store: StateStore, run_id: str, task_ids: list[str]) -> int:
 
     if task_ids:
         raise StateError(f"run {run_id} has no owner any more: cancel the whole run, or resume it first")
-    for name in asyncio.run(end_orphan(store, run_id)):
-        print(f"dockersched: container {name} could not be removed (docker rm -f {name})", file=sys.stderr)
+    tell_leaked(asyncio.run(end_orphan(store, run_id)))
     return 0

@@ -43,7 +43,7 @@ def execute(args: argparse.Namespace) -> int:
         _refuse_to_forget(store, epic.options.epic_id)
     try:
         return show_session(args, lambda settings: Session(epic, settings, store))
-    except EpicError as error:  # of what the engine has: the problems know the task, not yet the line
+    except EpicError as error:  # of secrets or the engine: the problems know the task, not yet the line
         raise EpicError(locate(error.problems, args.epic)) from error
 
 

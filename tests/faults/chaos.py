@@ -14,7 +14,7 @@ from pathlib import Path
 from docker.api import APIClient
 
 from dockersched.sandbox.docker.connection import make_client, resolve_endpoint
-from tests.support.kill_points import DIAMOND, UNLUCKY, Plan, Trial, Verdict, judge_all
+from tests.support.kill_points import DIAMOND, SECRETIVE, UNLUCKY, Plan, Trial, Verdict, judge_all
 from tests.support.truncation import cut_everywhere
 
 _COLUMNS = ("fault", "tries", "wrong outcomes", "double starts", "orphans", "lost records")
@@ -47,6 +47,11 @@ def killed_while_stopping() -> Tally:
     return _killed("dockersched killed in deadline and retry", UNLUCKY)
 
 
+def killed_with_secrets() -> Tally:
+    """The same for tasks with secrets, whose volumes must be there at the start and gone in the end."""
+    return _killed("dockersched killed in a run with secrets", SECRETIVE)
+
+
 def killed_in_resume() -> Tally:
     """SIGKILL in the middle of a run, and then at every point of its resumption."""
     return _killed("dockersched killed again in resume", DIAMOND, "POST containers/*/start #4 after")
@@ -63,6 +68,7 @@ def state_truncated() -> Tally:
 ROWS: dict[str, Callable[[], Tally]] = {
     "run": killed_at_every_point,
     "stops": killed_while_stopping,
+    "secrets": killed_with_secrets,
     "resume": killed_in_resume,
     "truncation": state_truncated,
 }

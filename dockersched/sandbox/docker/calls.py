@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -28,7 +28,12 @@ from dockersched.sandbox.docker.outcome import was_started
 T = TypeVar("T")
 _CONFLICT, _NOT_FOUND, _SERVER_ERROR = 409, 404, 500
 _TRIES = 4
+_ARCHIVE_CHUNK_BYTES = 2**18
 _NO_SPACE = "no space left on device"
+
+
+class ArchiveTooLargeError(PermanentRunnerError):
+    """An archive that does not fit into the volume it is unpacked into."""
 
 
 class EngineCalls:
@@ -198,6 +203,50 @@ class EngineCalls:
                 if not response.ok:
                     raise EngineRefusedError(response.status_code, response.text.strip())
                 yield from response.iter_content(65_536)
+
+    def put_archive(self, container: str, path: str, open_archive: Callable[[], Iterable[bytes]]) -> None:
+        """Unpacks a tar stream into a folder of a container; a repetition opens the archive anew.
+
+        Raises:
+            ArchiveTooLargeError: what is mounted there has no room for it, which says nothing of the engine's disk.
+        """
+
+        def put() -> None:
+            try:
+                # A list would be taken for form fields.
+                self._client.put_archive(container, path, iter(open_archive()))
+            except APIError as error:
+                if _NO_SPACE in str(error.explanation):
+                    raise ArchiveTooLargeError(f"{path} of the sandbox has no room for what belongs there") from error
+                raise
+
+        self._repeat(put)
+
+    def read_archive(self, container: str, path: str) -> Iterator[bytes]:
+        """A path of a container as a tar stream; a stream that is cut raises, it never just ends."""
+        with self._translated():
+            stream, _ = self._client.get_archive(container, path, chunk_size=_ARCHIVE_CHUNK_BYTES)
+            yield from stream
+
+    def create_volume(self, name: str, options: Mapping[str, str], labels: Mapping[str, str]) -> None:
+        """Creates a volume of the local driver, or finds the one that an earlier call for the same attempt created.
+
+        Raises:
+            PermanentRunnerError: a volume that is not ours has the name.
+        """
+        created = self._repeat(lambda: self._client.create_volume(name, "local", dict(options), dict(labels)))
+        theirs = created.get("Labels") or {}
+        if any(theirs.get(key) != value for key, value in labels.items()):
+            raise PermanentRunnerError(f"a volume that is not ours has the name {name} (docker volume rm {name})")
+
+    def list_volumes(self, label: str) -> dict[str, Mapping[str, str]]:
+        """The volumes with a label: their labels, by name."""
+        found = self._repeat(lambda: self._client.volumes(filters={"label": label}))
+        return {str(volume["Name"]): volume.get("Labels") or {} for volume in found.get("Volumes") or ()}
+
+    def remove_volume(self, name: str) -> None:
+        """Removes a volume that no container uses any more; it may be gone already."""
+        _unless(_NOT_FOUND, lambda: self._repeat(lambda: self._client.remove_volume(name)))
 
     def info(self) -> dict[str, Any]:
         """What the engine says of itself and its host."""
