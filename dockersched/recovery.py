@@ -22,6 +22,7 @@ from dockersched.states import Reason
 from dockersched.store.database import StateStore
 from dockersched.store.journal import Journal
 from dockersched.store.lock import own_run, owner_of
+from dockersched.store.requests import CancelRequests
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,36 @@ async def end_orphan(store: StateStore, run_id: str) -> list[str]:
             path = store.run_dir(run_id) / "result.json"
             write_json_atomically(path, result_document(result))
             store.finish_run(run_id, str(result.state), result.exit_code)
+            CancelRequests(store.run_dir(run_id)).clear()
+            return leaked
+    finally:
+        store.close()
+        engine.close()
+
+
+async def cancel_orphaned_tasks(store: StateStore, run_id: str, task_ids: Sequence[str]) -> list[str]:
+    """Cancels tasks of a run whose owner died: their containers are removed, and whoever resumes it starts no others.
+
+    Returns:
+        names of containers that could not be removed.
+
+    Raises:
+        RunOwnedError: it has an owner after all.
+        RunnerError: the engine failed.
+    """
+    engine = await connect()
+    try:
+        with own_run(store.run_dir(run_id)):
+            CancelRequests(store.run_dir(run_id)).put(task_ids)
+            journal = Journal(store, run_id)
+            epic = store.epic(run_id)
+            unfinished = [(task_id, attempt) for task_id, attempt in journal.unfinished() if task_id in task_ids]
+            names = {ids.container_name(epic.options.epic_id, run_id, *attempt) for attempt in unfinished}
+            found = await leftovers.find(engine.pool, f"{LABEL_RUN}={run_id}")
+            leaked = await leftovers.remove(engine.pool, found.get(run_id, Leftovers()).of_containers(names))
+            for task_id, attempt in unfinished:
+                cancelled = SandboxResult(ids.sandbox_id(epic.options.epic_id, task_id), reason=Reason.CANCELLED)
+                await journal.record(task_id, attempt, cancelled)
             return leaked
     finally:
         store.close()

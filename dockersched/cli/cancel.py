@@ -65,10 +65,12 @@ def _wait_for_end(store: StateStore, run_id: str) -> int:
 def _end_orphan(store: StateStore, run_id: str, task_ids: list[str]) -> int:
     import asyncio  # noqa: PLC0415
 
-    from dockersched.errors import StateError  # noqa: PLC0415
-    from dockersched.recovery import end_orphan  # noqa: PLC0415
+    from dockersched.recovery import cancel_orphaned_tasks, end_orphan  # noqa: PLC0415
 
     if task_ids:
-        raise StateError(f"run {run_id} has no owner any more: cancel the whole run, or resume it first")
-    tell_leaked(asyncio.run(end_orphan(store, run_id)))
+        leaked = asyncio.run(cancel_orphaned_tasks(store, run_id, task_ids))
+        print(f"dockersched: `dockersched resume {run_id}` goes on with the rest of the run", file=sys.stderr)
+    else:
+        leaked = asyncio.run(end_orphan(store, run_id))
+    tell_leaked(leaked)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -112,6 +112,10 @@ class SandboxBackend(ABC):
             RunnerError: the machinery failed.
         """
         return {}
+
+    def holds(self, resumed: Callable[[], None]) -> bool:  # noqa: ARG002
+        """Whether nothing more should be started for now; if so, `resumed` is called once when it may go on."""
+        return False
 
     def discard(self, options: SandboxRunOptions) -> None:  # noqa: B027 - an optional hook
         """The result is on record: what is left of the sandbox may go. Returns at once, works in the background."""

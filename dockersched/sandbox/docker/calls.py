@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,15 @@ _CONFLICT, _NOT_FOUND, _SERVER_ERROR = 409, 404, 500
 _TRIES = 4
 _ARCHIVE_CHUNK_BYTES = 2**18
 _NO_SPACE = "no space left on device"
+_PULL_TRIES = 5
+_PULL_WAIT = wait_random_exponential(multiplier=1, max=10)
+# What the engine says of a registry that may do better in a moment: too many requests, its own trouble, the way to it.
+_REGISTRY_TROUBLE = re.compile(
+    r"toomanyrequests|too many requests|unexpected http status(?: code)?: (?:429|5\d\d)|status code (?:429|5\d\d)"
+    r"|(?:internal server error|bad gateway|service unavailable|gateway timeout)"
+    r"|timeout|connection (?:refused|reset)|unexpected eof|temporary failure|server misbehaving",
+    re.IGNORECASE,
+)
 
 
 class ArchiveTooLargeError(PermanentRunnerError):
@@ -60,6 +70,9 @@ class EngineCalls:
         )
         # A call that changes nothing when it is repeated is worth it whatever the engine's trouble was.
         self._repeating = self._retrying.copy(retry=retry_if_exception(_is_engine_trouble))
+        self._pulling = self._retrying.copy(
+            retry=retry_if_exception(_is_worth_another_pull), wait=_PULL_WAIT, stop=stop_after_attempt(_PULL_TRIES)
+        )
 
     def close(self) -> None:
         """Closes the connections."""
@@ -265,14 +278,18 @@ class EngineCalls:
         self._repeat(lambda: self._client.import_image_from_data(archive, repository=repository, tag=tag))
 
     def pull(self, image: str, progress: Callable[[str], None]) -> None:
-        """Pulls an image, telling its progress."""
+        """Pulls an image, telling its progress; tries again, up to four times, what a registry may grant later."""
         name, tag = _name_and_tag(image)
-        with self._translated():
-            for message in self._client.pull(name, tag=tag, stream=True, decode=True):
-                if "error" in message:
-                    raise EngineRefusedError(_NOT_FOUND, str(message["error"]))
-                if message.get("status") and not message.get("progressDetail"):  # not each step of a download
-                    progress(" ".join(filter(None, ("pull", message.get("id"), str(message["status"])))))
+
+        def pull() -> None:
+            with self._translated():
+                for message in self._client.pull(name, tag=tag, stream=True, decode=True):
+                    if "error" in message:
+                        raise EngineRefusedError(_NOT_FOUND, str(message["error"]))
+                    if message.get("status") and not message.get("progressDetail"):  # not each step of a download
+                        progress(" ".join(filter(None, ("pull", message.get("id"), str(message["status"])))))
+
+        self._pulling(pull)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -321,6 +338,12 @@ def _name_and_tag(image: str) -> tuple[str, str | None]:
 
 def _is_engine_trouble(error: BaseException) -> bool:
     return _is_worth_another_try(error) or (isinstance(error, EngineRefusedError) and error.status >= _SERVER_ERROR)
+
+
+def _is_worth_another_pull(error: BaseException) -> bool:
+    if isinstance(error, EngineRefusedError):
+        return _REGISTRY_TROUBLE.search(error.explanation) is not None
+    return _is_worth_another_try(error)
 
 
 def _is_worth_another_try(error: BaseException) -> bool:

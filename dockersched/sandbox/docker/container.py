@@ -19,6 +19,7 @@ from dockersched.sandbox.docker import batches
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connect import Engine
 from dockersched.sandbox.docker.outcome import Ending
+from dockersched.sandbox.docker.room import RoomGate
 from dockersched.sandbox.docker.secret_files import SecretFiles
 from dockersched.sandbox.docker.streams import open_stream, payloads
 from dockersched.sandbox.docker.watcher import ExitWatcher
@@ -52,6 +53,7 @@ class Container:
         body: Mapping[str, Any],
         engine: Engine,
         watcher: ExitWatcher,
+        room: RoomGate,
         log_path: Path | None,
         on_output: OnOutput | None,
         journal: StopJournal,
@@ -63,6 +65,7 @@ class Container:
         self._body = body
         self._engine = engine
         self._watcher = watcher
+        self._room = room
         self._log_path = log_path
         self._log_bytes = (options.quota and options.quota.log_bytes) or 0
         self._on_output = on_output
@@ -83,7 +86,8 @@ class Container:
             RunnerError: the machinery failed.
         """
         launch = partial(batches.launch, name=self.name, body=self._body, secrets=self._secrets)
-        launched = await self._patiently(lambda: self._engine.pool.start(launch))
+        start = partial(self._while_away, lambda: self._engine.pool.start(launch))
+        launched = await self._room.passing(start)
         result = self._known = replace(self._known, quota_effective=launched.effective)
         self._watcher.started(self.name)
         self._stopped_for = self._journal.stopped_for(self._options)
@@ -241,12 +245,20 @@ class Container:
         began = time.monotonic()
         while True:
             try:
-                return await submit()
-            except EngineUnavailableError:
-                if time.monotonic() - began > _OUTAGE_LIMIT_S:
-                    raise
+                return await self._while_away(submit)
             except EngineFullError as error:
                 log.warning("engine.full", name=self.name, error=str(error))
                 if time.monotonic() - began > _FULL_LIMIT_S:
+                    raise
+            await asyncio.sleep(_PATIENCE_S)
+
+    async def _while_away(self, submit: Callable[[], Awaitable[T]]) -> T:
+        """Repeats a batch until the engine is back, within bounds."""
+        began = time.monotonic()
+        while True:
+            try:
+                return await submit()
+            except EngineUnavailableError:
+                if time.monotonic() - began > _OUTAGE_LIMIT_S:
                     raise
             await asyncio.sleep(_PATIENCE_S)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dockersched import ids
@@ -19,6 +19,14 @@ class Leftovers:
 
     containers: list[str] = field(default_factory=list)
     volumes: list[str] = field(default_factory=list)
+
+    def of_containers(self, names: Collection[str]) -> Leftovers:
+        """What of it are containers with these names, their holders and volumes."""
+
+        def theirs(found: Sequence[str]) -> list[str]:
+            return [name for name in found if name in names or name.startswith(tuple(f"{each}-" for each in names))]
+
+        return Leftovers(theirs(self.containers), theirs(self.volumes))
 
     @property
     def things(self) -> list[str]:

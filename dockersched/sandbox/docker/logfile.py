@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dockersched.errors import RunnerError
+from dockersched.errors import RunnerError, StateError
 from dockersched.log import Logger
 from dockersched.results import LogSummary
 from dockersched.sandbox.docker.streams import FrameDecoder
@@ -50,8 +50,17 @@ def collect(
         redactor: a new one.
 
     Raises:
-        OSError: the file cannot be written.
+        StateError: the file cannot be written.
     """
+    try:
+        return _copy(chunks, path, limit_bytes=limit_bytes, shown_bytes=shown_bytes, redactor=redactor)
+    except OSError as error:
+        raise StateError(f"the log file {path} cannot be written: {error.strerror or error}") from error
+
+
+def _copy(
+    chunks: Iterable[bytes], path: Path | None, *, limit_bytes: int, shown_bytes: int, redactor: Redactor
+) -> CollectedLog:
     decoder = FrameDecoder()
     output = _Output(decoder, redactor)
     head, unseen = bytearray(), bytearray()

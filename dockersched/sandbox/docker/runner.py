@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from dockersched.sandbox.docker.mounts import MountGate
 from dockersched.sandbox.docker.namespaces import Namespaces, may_share
 from dockersched.sandbox.docker.openings import openings
 from dockersched.sandbox.docker.refusals import find_refusals, refusals
+from dockersched.sandbox.docker.room import RoomGate
 from dockersched.sandbox.docker.secret_files import HOLDER_IMAGE, SecretFiles
 from dockersched.sandbox.docker.watcher import ExitWatcher
 from dockersched.sandbox.secret_values import SecretValues
@@ -43,7 +44,7 @@ class DockerRunner(SandboxBackend):
         logs_dir: folder for `<task>.log` files; None keeps no logs.
         defaults: what a sandbox gets when its options are silent.
         on_output: called on the event loop with a task's id and output while it runs; display only.
-        progress: called, from a thread, with a line about an image that is built or pulled.
+        progress: called, from any thread, with a line about an image that is built or pulled, or about a full disk.
         journal: told why a sandbox is stopped, before it is.
         secrets: where the values of secrets are; what is known there by now is taken out of all output.
         allow_mounts: folders of this machine below which the sources of mounts may lie; without them, none may.
@@ -70,7 +71,9 @@ class DockerRunner(SandboxBackend):
         self._logs_dir = logs_dir
         self._defaults = defaults or SandboxDefaults()
         self._on_output = on_output
-        self.images = ImageResolver(engine.pool, progress or (lambda _line: None))
+        say = progress or (lambda _line: None)
+        self.images = ImageResolver(engine.pool, say)
+        self._room = RoomGate(say, engine.health)
         self.journal = journal or StopJournal()
         self.secrets = secrets or SecretValues()
         socket = engine.endpoint.socket
@@ -199,6 +202,7 @@ class DockerRunner(SandboxBackend):
             ),
             engine=self.engine,
             watcher=watcher,
+            room=self._room,
             log_path=self._log_path(options),
             on_output=self._on_output,
             journal=self.journal,
@@ -225,6 +229,10 @@ class DockerRunner(SandboxBackend):
             watcher.unwatch(container.name)
             if namespaces and slot:
                 namespaces.give_back(slot, ended)
+
+    def holds(self, resumed: Callable[[], None]) -> bool:
+        """Whether the engine's disk is full, so that nothing more should be started for now."""
+        return self._room.holds(resumed)
 
     def discard(self, options: SandboxRunOptions) -> None:
         """Removes the sandbox's container, in the background."""
