@@ -9,7 +9,9 @@ from typing import TypeVar
 
 from dockersched.errors import EngineFullError
 from dockersched.log import Logger
+from dockersched.sandbox.docker.batches import LaunchRefusedError
 from dockersched.sandbox.docker.health import EngineHealth
+from dockersched.states import Reason
 
 T = TypeVar("T")
 
@@ -69,8 +71,8 @@ class RoomGate:
             await asyncio.sleep(_PAUSE_S)
             try:
                 result = await self._start(start)
-            except EngineFullError:
-                if time.monotonic() > deadline:
+            except (EngineFullError, LaunchRefusedError) as error:
+                if not _may_lack_room(error) or time.monotonic() > deadline:
                     raise
             else:
                 self._say("the engine has room again: the run goes on")
@@ -92,3 +94,8 @@ class RoomGate:
         waiting, self._waiting = self._waiting, []
         for resumed in waiting:
             resumed()
+
+
+def _may_lack_room(error: EngineFullError | LaunchRefusedError) -> bool:
+    """An engine without space or inodes trips over its own half-made files too, and says so in other words."""
+    return isinstance(error, EngineFullError) or error.reason is Reason.ENGINE_ERROR
