@@ -120,6 +120,10 @@ class ImageUnavailableError(PermanentRunnerError):
     """An image that the epic needs is not on the engine and could not be pulled."""
 
 
+class SecretUnavailableError(PermanentRunnerError):
+    """The value of a secret cannot be had from its source."""
+
+
 class MountRefusedError(DockerschedError):
     """Files of the host that a sandbox must not see; the message follows what asks for them."""
 

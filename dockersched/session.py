@@ -25,6 +25,7 @@ from dockersched.report.event_log import EventLog
 from dockersched.results import EpicResult, SandboxResult
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker.runner import DockerRunner
+from dockersched.sandbox.secret_values import SecretValues
 from dockersched.scheduler import ParallelTaskScheduler
 from dockersched.states import EpicState, Reason
 from dockersched.store.database import StateStore
@@ -69,7 +70,7 @@ class SessionResult:
         exit_code: for the program that ran it; 128 + number after a signal.
         document: what `result.json` says.
         path: of `result.json`.
-        leaked: containers that could not be removed.
+        leaked: what could not be removed from the engine, in words.
     """
 
     result: EpicResult
@@ -122,15 +123,20 @@ class Session:
         """Runs the epic; when it returns, no container of the run is left, and the state database says so.
 
         Raises:
-            EpicError: the epic asks for what the engine does not have; nothing was started.
+            EpicError: the epic asks for secrets that are not there, or for what the engine does not have; nothing was
+                started.
             RunOwnedError: another process runs it.
             RunnerError: no engine, or it failed before the epic could run.
             StateError: something of the run could not be written; `resume` goes on with it.
         """
+        secrets = SecretValues()
+        if problems := secrets.problems(self._epic.dag):
+            raise EpicError(problems)
         async with await DockerRunner.connect(
             logs_dir=self.run_dir / "logs",
             on_output=self._settings.on_output,
             progress=self._settings.progress,
+            secrets=secrets,
             allow_mounts=self._settings.allow_mounts,
             private_dirs=[self._settings.state_dir],
         ) as runner:
@@ -185,6 +191,7 @@ class Session:
             journal = self._journal = Journal(self._store, self._run_id, on_failure=self._control.cancel)
             runner.journal = journal
             await self._end_cancelled_attempts(runner, journal)
+            runner.share_namespaces(self._sandboxes(), at_once=self._options.max_parallel)
             scheduler = ParallelTaskScheduler(JournaledRunner(runner, journal), observers=observers)
             async with self._taking_requests():
                 try:

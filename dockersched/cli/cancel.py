@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from dockersched.cli.running import add_state_dir, open_state_dir
+from dockersched.cli.running import add_state_dir, open_state_dir, tell_leaked
 
 if TYPE_CHECKING:
     import argparse
@@ -72,6 +72,5 @@ def _end_orphan(store: StateStore, run_id: str, task_ids: list[str]) -> int:
         print(f"dockersched: `dockersched resume {run_id}` goes on with the rest of the run", file=sys.stderr)
     else:
         leaked = asyncio.run(end_orphan(store, run_id))
-    for name in leaked:
-        print(f"dockersched: container {name} could not be removed (docker rm -f {name})", file=sys.stderr)
+    tell_leaked(leaked)
     return 0

@@ -49,7 +49,7 @@ def execute(args: argparse.Namespace) -> int:
             raise
         remedy = "wait for it, cancel it, or start another with --new"
         raise RunOwnedError(error.run_id, owner, remedy) from error
-    except EpicError as error:  # of what the engine has: the problems know the task, not yet the line
+    except EpicError as error:  # of secrets or the engine: the problems know the task, not yet the line
         raise EpicError(locate(error.problems, args.epic)) from error
 
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 from dockersched.epicfile import values
 from dockersched.epicfile.quota_spec import OpenFiles
 from dockersched.epicfile.types import Given, Keys, Name, Switch, Text, key, size_schema, text_schema, unique
-from dockersched.model import CAPABILITIES, Mount, Profile
+from dockersched.model import CAPABILITIES, Mount, NetworkNamespace, Profile
 from dockersched.model.opening import MAX_ULIMIT, MIN_TMPFS_BYTES, SHARED_MEMORY
 
 _SEGMENT = r"/(?!\.{1,2}(?:/|$))[^/\0]+"
@@ -89,6 +89,11 @@ class OpeningKeys(Keys):
     runtime: Annotated[Name | None, Given] = key(
         "The engine's OCI runtime to run in, such as runsc (gVisor); the engine's default when left out.", "runsc"
     )
+    network_namespace: Annotated[NetworkNamespace | None, Given] = key(
+        "own: made for the sandbox alone; auto: sandboxes without a network use one after another, where that is safe"
+        " and makes starts shorter.",
+        default="auto",
+    )
     read_only: Annotated[Switch | None, Given] = key(
         "Whether the root file system is read-only; false where the profile is trusted.", default=True
     )
@@ -129,7 +134,7 @@ def opening_fields(spec: OpeningKeys, shared: OpeningKeys, folder: PurePath) -> 
 
     limits = [part.ulimits.model_dump(exclude_none=True) if part.ulimits else {} for part in (shared, spec)]
     return {
-        **{name: own_or_shared(name) for name in ("profile", "runtime", "read_only")},
+        **{name: own_or_shared(name) for name in ("profile", "runtime", "network_namespace", "read_only")},
         "cap_add": own_or_shared("cap_add") or (),
         "tmpfs": {**(shared.tmpfs or {}), **(spec.tmpfs or {})},
         "ulimits": limits[0] | limits[1],

@@ -10,8 +10,10 @@ from dockersched.model.checks import choice, seconds, text, texts
 from dockersched.model.opening import Mount, Profile, capabilities, mounts, tmpfs_sizes, ulimits
 from dockersched.model.quota import QuotaConfig
 from dockersched.model.retry import RetryPolicy
+from dockersched.model.secret import SecretSource, check_place, secrets
 
 Network = Literal["none", "bridge"]
+NetworkNamespace = Literal["auto", "own"]
 PullPolicy = Literal["missing", "always", "never"]
 
 _DEFAULT_RETRY = RetryPolicy()
@@ -36,6 +38,7 @@ class ScheduledTask:
         stop_grace_s: seconds between the polite stop and the kill; None is the runner's default.
         pull_policy: when to pull the image: `missing` (the default), `always` or `never`.
         retry: when to try again; by default up to twice, and only what was not the task's own doing.
+        secrets: files below /run/secrets in the sandbox, by name, and where their content comes from.
         profile: `locked` (the default), or `trusted`: root, a root file system that can be written, and the
             capabilities that engines give by default.
         read_only: whether the root file system is; None follows the profile.
@@ -44,6 +47,8 @@ class ScheduledTask:
         ulimits: limits of single processes, of `dockersched.model.ULIMITS`.
         mounts: files and folders of the engine's host.
         runtime: the engine's OCI runtime to run in, such as `runsc`; None is the engine's default.
+        network_namespace: `own`, or `auto` (the default): one in which another sandbox was before, where nothing can
+            be left of that one and it makes the start shorter.
 
     Raises:
         ValueError, TypeError: a field that cannot be right whatever the engine.
@@ -63,6 +68,7 @@ class ScheduledTask:
     stop_grace_s: float | None = None
     pull_policy: PullPolicy | None = None
     retry: RetryPolicy = _DEFAULT_RETRY
+    secrets: Mapping[str, SecretSource] = field(default_factory=dict, hash=False)
     runtime: str | None = None
     profile: Profile | None = None
     read_only: bool | None = None
@@ -70,6 +76,7 @@ class ScheduledTask:
     tmpfs: Mapping[str, int | str] = field(default_factory=dict, hash=False)
     ulimits: Mapping[str, int] = field(default_factory=dict, hash=False)
     mounts: Sequence[Mount] = ()
+    network_namespace: NetworkNamespace | None = None
 
     def __post_init__(self) -> None:
         """Checks the fields and freezes the sequences."""
@@ -79,6 +86,8 @@ class ScheduledTask:
         object.__setattr__(self, "args", texts("args", self.args))
         if self.environment:
             object.__setattr__(self, "environment", _environment(self.environment))
+        if self.secrets:
+            object.__setattr__(self, "secrets", secrets(self.secrets))
         if self.image is not None:
             text("image", self.image)
         if self.user is not None:
@@ -95,6 +104,7 @@ class ScheduledTask:
                 raise ValueError(f"working_dir must be an absolute path, not {self.working_dir!r}")
         self._check_openings()
         choice("network", self.network, get_args(Network))
+        choice("network_namespace", self.network_namespace, get_args(NetworkNamespace))
         choice("pull_policy", self.pull_policy, get_args(PullPolicy))
         seconds("timeout_s", self.timeout_s)
         seconds("stop_grace_s", self.stop_grace_s)
@@ -109,6 +119,8 @@ class ScheduledTask:
             object.__setattr__(self, "tmpfs", tmpfs_sizes(self.tmpfs))
         if self.mounts:
             object.__setattr__(self, "mounts", mounts(self.mounts, self.tmpfs))
+        if self.secrets:
+            check_place(self.tmpfs, [mount.target for mount in self.mounts])
         if self.ulimits:
             object.__setattr__(self, "ulimits", ulimits(self.ulimits))
             for name in ("nofile", "fsize"):

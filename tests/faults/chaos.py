@@ -15,7 +15,7 @@ from pathlib import Path
 from dockersched.sandbox.docker.connection import resolve_endpoint
 from dockersched.sandbox.docker.dial import fetch_version
 from tests.support import foreign, full_disk, promised_times
-from tests.support.kill_trials import DIAMOND, UNLUCKY, Plan, Trial, Verdict, judge_all
+from tests.support.kill_trials import DIAMOND, SECRETIVE, SHARING, UNLUCKY, Plan, Trial, Verdict, judge_all
 from tests.support.lost_replies import lose_start_replies
 from tests.support.many_tasks import run_many
 from tests.support.outages import WAYS, try_outages
@@ -35,6 +35,16 @@ def killed_at_every_point(folder: Path) -> Iterator[Tally]:
 def killed_while_stopping(folder: Path) -> Iterator[Tally]:
     """The same for an epic with a deadline and a retry."""
     yield _killed(folder, "dockersched killed in deadline and retry", UNLUCKY)
+
+
+def killed_in_namespaces(folder: Path) -> Iterator[Tally]:
+    """The same for tasks that use a network namespace one after another."""
+    yield _killed(folder, "dockersched killed in a run that shares namespaces", SHARING)
+
+
+def killed_with_secrets(folder: Path) -> Iterator[Tally]:
+    """The same for tasks with secrets, whose volumes must be there at the start and gone in the end."""
+    yield _killed(folder, "dockersched killed in a run with secrets", SECRETIVE)
 
 
 def killed_in_resume(folder: Path) -> Iterator[Tally]:
@@ -120,6 +130,8 @@ ROWS: dict[str, Row] = {
     "calls": calls_spoiled,
     "run": killed_at_every_point,
     "stops": killed_while_stopping,
+    "namespaces": killed_in_namespaces,
+    "secrets": killed_with_secrets,
     "resume": killed_in_resume,
     "foreign": foreign_containers,
     "times": times_kept,

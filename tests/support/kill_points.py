@@ -107,7 +107,7 @@ def _at_points(points: Points, sql: str, call: Callable[[], T]) -> T:
 def _request_kind(request: PreparedRequest) -> str:
     path = request.path_url.partition("?")[0]
     if request.method == "DELETE":
-        return "DELETE container"
+        return f"DELETE {'volume' if '/volumes/' in path else 'container'}"
     if of_object := _OBJECT_CALL.fullmatch(path):
         return f"{request.method} {of_object[1]}/*/{of_object[2]}"
     return f"{request.method} {path.partition('/')[2].partition('/')[2]}"

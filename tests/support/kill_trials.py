@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -23,9 +22,10 @@ from dockersched import ids
 from dockersched.report import document
 from dockersched.store.database import FILE_NAME, RunRow, StateStore
 from tests.support.kill_points import AT, PASSED
-from tests.support.trials import Seen, watching
+from tests.support.trials import Seen, attempt_starts, watching
 
 ROOT = Path(__file__).parents[2]
+KEY, VALUE = "KILL_TRIALS_KEY", "sk-0123456789"
 _LIMIT_S = 90.0
 
 QUOTA = {"cpus": 0.5, "memory": "32m", "pids": 16}
@@ -37,12 +37,14 @@ class Plan:
 
     Args:
         tasks: as in an epic file.
+        max_parallel: as in an epic file.
         exit_code: of the command.
         reasons: why tasks do not succeed, by task id.
         attempts: of the tasks that have not just one.
     """
 
     tasks: Mapping[str, Mapping[str, object]]
+    max_parallel: int = 4
     exit_code: int = 0
     reasons: Mapping[str, str] = field(default_factory=dict)
     attempts: Mapping[str, int] = field(default_factory=dict)
@@ -71,6 +73,16 @@ DIAMOND = Plan(
 )
 """All succeed."""
 
+SHARING = Plan(
+    {
+        **{name: {"run": f"echo ran {name}"} for name in ("one", "two", "three", "four", "five")},
+        "six": {"run": "echo ran six", "depends_on": ["one", "five"]},
+        "seven": {"run": "echo ran seven"},
+    },
+    max_parallel=1,
+)
+"""All but the first are in one network namespace, one after another."""
+
 UNLUCKY = Plan(
     {
         "slow": {
@@ -90,6 +102,17 @@ UNLUCKY = Plan(
 )
 """A deadline, a retry, a dependent that never starts."""
 
+SECRETIVE = Plan(
+    {
+        name: {
+            "run": f"[ $(wc -c < /run/secrets/KEY) = {len(VALUE)} ] && echo ran {name}",
+            "secrets": {"KEY": {"env": KEY}},
+        }
+        for name in ("one", "two")
+    }
+)
+"""Secrets, which are in place whenever a task starts."""
+
 
 @dataclass
 class Verdict:
@@ -99,8 +122,8 @@ class Verdict:
         points: where it was killed.
         missed: how many of them it never came to.
         wrong: what is not as it should be, in words.
-        double_starts, orphans, lost: containers started more than once, containers left or started without a record,
-            and attempts without exactly one record and one log.
+        double_starts, orphans, lost: containers started more than once, containers and volumes left or started
+            without a record, and attempts without exactly one record and one log.
     """
 
     points: Sequence[str]
@@ -133,7 +156,12 @@ class Trial:
         self._state_dir = folder / "state"
         self._epic_id = f"kill-{secrets.token_hex(4)}"
         self._epic = folder / "epic.json"
-        fields = {"epic": self._epic_id, "defaults": {"quota": QUOTA}, "tasks": plan.tasks}
+        fields = {
+            "epic": self._epic_id,
+            "max_parallel": plan.max_parallel,
+            "defaults": {"quota": QUOTA},
+            "tasks": plan.tasks,
+        }
         self._epic.write_text(json.dumps(fields))
 
     def points(self) -> list[str]:
@@ -183,7 +211,7 @@ class Trial:
         done = subprocess.run(
             [sys.executable, "-m", "tests.support.kill_points", *args, "--quiet", "--state-dir", str(self._state_dir)],
             cwd=ROOT,
-            env={**os.environ, PASSED: str(passed), AT: at},
+            env={**os.environ, PASSED: str(passed), AT: at, KEY: VALUE},
             capture_output=True,
             text=True,
             timeout=_LIMIT_S,
@@ -204,10 +232,14 @@ class Trial:
         return RunRow(*rows[0]) if rows else None
 
     def _check(self, verdict: Verdict, seen: Sequence[Seen]) -> None:
-        left = self._client.containers(all=True, filters={"label": f"io.dockersched.epic={self._epic_id}"})
-        verdict.orphans += len(left)
+        ours = {"label": f"io.dockersched.epic={self._epic_id}"}
+        left = self._client.containers(all=True, filters=ours)
         for container in left:
             self._client.remove_container(container["Id"], force=True)
+        left_volumes = self._client.volumes(filters=ours)["Volumes"] or []
+        for volume in left_volumes:
+            self._client.remove_volume(volume["Name"])
+        verdict.orphans += len(left) + len(left_volumes)
         run = self._only_run()
         if run is None or run.state != self._plan.state:
             verdict.wrong.append(f"the run is on record as {run}")
@@ -221,7 +253,7 @@ class Trial:
         attempts = StateStore(self._state_dir).attempts(run_id)
         if set(attempts) != self._plan.all_attempts:
             verdict.wrong.append(f"attempts on record: {sorted(attempts)}")
-        starts = Counter(event.name for event in seen if event.what == "start")
+        starts = attempt_starts(seen)
         for (task, number), row in attempts.items():
             started = starts.pop(ids.container_name(self._epic_id, run_id, task, number), 0)
             verdict.double_starts += started > 1

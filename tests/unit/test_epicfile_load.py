@@ -23,7 +23,8 @@ def test_reads_every_key_of_a_task() -> None:
         "command: pytest, args: [-q, tests], image: python, environment: {CI: 'yes'}, working_dir: /src,"
         " user: '1000:1000', quota: {cpus: 0.5, memory: 64m, pids: 16, disk: 1g, nofile: 64, fsize: 1m, log: 2m},"
         " network: bridge, timeout: 1h30m,"
-        " stop_grace_period: 500ms, pull_policy: always, runtime: runsc, profile: trusted, read_only: true,"
+        " stop_grace_period: 500ms, pull_policy: always, runtime: runsc, network_namespace: own, profile: trusted,"
+        " read_only: true,"
         " cap_add: [NET_ADMIN], tmpfs: {/scratch: 64m, /dev/shm: 1g}, ulimits: {stack: 8388608},"
         " mounts: [{source: data, target: /data}, {source: /srv/out, target: /out, read_only: false}],"
         " retry: {limit: 5, on: [infra, timed_out, exit_code: [75, 111]],"
@@ -45,6 +46,7 @@ def test_reads_every_key_of_a_task() -> None:
         stop_grace_s=0.5,
         pull_policy="always",
         runtime="runsc",
+        network_namespace="own",
         profile="trusted",
         read_only=True,
         cap_add=("NET_ADMIN",),

@@ -197,7 +197,7 @@ def test_a_reader_that_never_reads_holds_up_nothing(monkeypatch: pytest.MonkeyPa
 
     assert stuck
     assert not display.is_alive()
-    assert took < 2
+    assert took < 10  # without an end to its patience it would be stuck for ever
     assert backlog <= console_module._BACKLOG_BYTES + 80_000
 
 

@@ -349,6 +349,7 @@ _openings: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     optional={
         "runtime": _texts,
         "profile": st.sampled_from(["locked", "trusted"]),
+        "network_namespace": st.sampled_from(["auto", "own"]),
         "read_only": st.booleans(),
         "cap_add": st.lists(st.sampled_from(CAPABILITIES), unique=True),
         "tmpfs": st.dictionaries(_paths, st.integers(4096, 2**40)),

@@ -37,6 +37,14 @@ def test_a_sandbox_equals_its_golden_file(golden: str, openings: dict[str, Any])
     assert body == json.loads((GOLDEN / f"create_{golden}.json").read_text(), object_hook=_with_seccomp)
 
 
+def test_a_sandbox_in_the_namespace_of_another_container_differs_in_that_alone() -> None:
+    alone = body_of(SandboxRunOptions("e.t", "true", **IDENTITY))
+    joined = body_of(SandboxRunOptions("e.t", "true", **IDENTITY), network_mode="container:0a1b")
+    assert joined["HostConfig"].pop("NetworkMode") == "container:0a1b"
+    assert alone["HostConfig"].pop("NetworkMode") == "none"
+    assert joined == alone
+
+
 def _with_seccomp(found: dict[str, object]) -> dict[str, object]:
     """Puts the profile, which has a golden file of its own, where the golden file of the body names it."""
     options = found.get("SecurityOpt")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -29,6 +29,7 @@ from dockersched.sandbox.docker.outcome import was_started
 T = TypeVar("T")
 _CONFLICT, _NOT_FOUND, _SERVER_ERROR = 409, 404, 500
 _TRIES = 4
+_ARCHIVE_CHUNK_BYTES = 2**18
 _NO_SPACE = "no space left on device"
 _PULL_TRIES = 5
 _PULL_WAIT = wait_random_exponential(multiplier=1, max=10)
@@ -39,6 +40,10 @@ _REGISTRY_TROUBLE = re.compile(
     r"|timeout|connection (?:refused|reset)|unexpected eof|temporary failure|server misbehaving",
     re.IGNORECASE,
 )
+
+
+class ArchiveTooLargeError(PermanentRunnerError):
+    """An archive that does not fit into the volume it is unpacked into."""
 
 
 class EngineCalls:
@@ -212,13 +217,65 @@ class EngineCalls:
                     raise EngineRefusedError(response.status_code, response.text.strip())
                 yield from response.iter_content(65_536)
 
+    def put_archive(self, container: str, path: str, open_archive: Callable[[], Iterable[bytes]]) -> None:
+        """Unpacks a tar stream into a folder of a container; a repetition opens the archive anew.
+
+        Raises:
+            ArchiveTooLargeError: what is mounted there has no room for it, which says nothing of the engine's disk.
+        """
+
+        def put() -> None:
+            try:
+                # A list would be taken for form fields.
+                self._client.put_archive(container, path, iter(open_archive()))
+            except APIError as error:
+                if _NO_SPACE in str(error.explanation):
+                    raise ArchiveTooLargeError(f"{path} of the sandbox has no room for what belongs there") from error
+                raise
+
+        self._repeat(put)
+
+    def read_archive(self, container: str, path: str) -> Iterator[bytes]:
+        """A path of a container as a tar stream; a stream that is cut raises, it never just ends."""
+        with self._translated():
+            stream, _ = self._client.get_archive(container, path, chunk_size=_ARCHIVE_CHUNK_BYTES)
+            yield from stream
+
+    def create_volume(self, name: str, options: Mapping[str, str], labels: Mapping[str, str]) -> None:
+        """Creates a volume of the local driver, or finds the one that an earlier call for the same attempt created.
+
+        Raises:
+            PermanentRunnerError: a volume that is not ours has the name.
+        """
+        created = self._repeat(lambda: self._client.create_volume(name, "local", dict(options), dict(labels)))
+        theirs = created.get("Labels") or {}
+        if any(theirs.get(key) != value for key, value in labels.items()):
+            raise PermanentRunnerError(f"a volume that is not ours has the name {name} (docker volume rm {name})")
+
+    def list_volumes(self, label: str) -> dict[str, Mapping[str, str]]:
+        """The volumes with a label: their labels, by name."""
+        found = self._repeat(lambda: self._client.volumes(filters={"label": label}))
+        return {str(volume["Name"]): volume.get("Labels") or {} for volume in found.get("Volumes") or ()}
+
+    def remove_volume(self, name: str) -> None:
+        """Removes a volume that no container uses any more; it may be gone already."""
+        _unless(_NOT_FOUND, lambda: self._repeat(lambda: self._client.remove_volume(name)))
+
     def info(self) -> dict[str, Any]:
         """What the engine says of itself and its host."""
         return self._repeat(self._client.info)
 
+    def version(self) -> dict[str, Any]:
+        """The versions of the engine and of the programs that it uses."""
+        return self._repeat(self._client.version)
+
     def inspect_image(self, image: str) -> dict[str, Any] | None:
         """What the engine knows of an image; None when it has none of that name."""
         return _unless(_NOT_FOUND, lambda: self._repeat(lambda: self._client.inspect_image(image)))
+
+    def import_image(self, archive: bytes, repository: str, tag: str) -> None:
+        """Makes an image of a tar archive of its files; the same again changes nothing."""
+        self._repeat(lambda: self._client.import_image_from_data(archive, repository=repository, tag=tag))
 
     def pull(self, image: str, progress: Callable[[str], None]) -> None:
         """Pulls an image, telling its progress; tries again, up to four times, what a registry may grant later."""

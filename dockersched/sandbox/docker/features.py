@@ -16,6 +16,8 @@ class EngineFeatures:
     Args:
         cpus, memory_bytes: of its host.
         runtimes: names of the OCI runtimes that it can run containers with.
+        default_runtime: the one that it takes when none is asked for.
+        architecture: of its host, as the kernel names it.
         is_local: whether it sees the same files as this process, as far as its address tells.
         data_root: its own folder on its host.
         storage: how it keeps images and containers, in words.
@@ -26,6 +28,8 @@ class EngineFeatures:
     cpus: int
     memory_bytes: int
     runtimes: frozenset[str]
+    default_runtime: str = ""
+    architecture: str = ""
     is_local: bool = True
     data_root: str = "/var/lib/docker"
     storage: str = "unknown"
@@ -43,6 +47,8 @@ class EngineFeatures:
             cpus=int(info["NCPU"]),
             memory_bytes=int(info["MemTotal"]),
             runtimes=frozenset(info.get("Runtimes") or ()),
+            default_runtime=str(info.get("DefaultRuntime") or ""),
+            architecture=str(info.get("Architecture") or ""),
             is_local=is_local,
             data_root=str(info.get("DockerRootDir") or "/var/lib/docker"),
             storage=f"{driver} on {backing}" if backing else driver,

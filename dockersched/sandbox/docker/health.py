@@ -64,6 +64,11 @@ class EngineHealth:
                 return True
             return any(begin <= moment <= end for begin, end in self._outages)
 
+    def was_lost_since(self, moment: datetime) -> bool:
+        """Whether the engine was out of reach at this time or later, as far as is known."""
+        with self._lock:
+            return self._lost_at is not None or any(end >= moment for _, end in self._outages)
+
     def was_full_since(self, moment: datetime) -> bool:
         """Whether the engine had no space left at this time or later."""
         with self._lock:

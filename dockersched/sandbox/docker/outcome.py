@@ -21,6 +21,8 @@ _TINI_REASONS = {126: Reason.NOT_EXECUTABLE, 127: Reason.NOT_FOUND}
 
 # Words of the engine, of containerd and of runc, as seen with Docker Engine 20.10 and 26.1.
 _REFUSALS = (
+    # What holds the network namespace that it was to join is gone.
+    (re.compile(r"cannot join network of|/proc/\d+/ns/net"), Reason.ENGINE_ERROR),
     (re.compile(r"storage-opt|error setting rlimit"), Reason.QUOTA_NOT_APPLIED),
     (re.compile(r"unable to find (user|group)|invalid user|no matching entries in passwd"), Reason.BAD_USER),
     (re.compile(r"chdir to cwd|mkdir:? /"), Reason.BAD_WORKING_DIR),

@@ -16,6 +16,8 @@ from dockersched.model import QuotaConfig
 from dockersched.sandbox.docker.translate import LOG_DRIVER, LOG_FILES_FULL
 
 _SHOWN_MAX = 200
+_NO_NETWORK = "none"
+_JOINED = "container:"
 _SIZE = re.compile(r"(?:^|,)size=(\d+)(?:,|$)")
 
 
@@ -71,6 +73,9 @@ def _log(config: Mapping[str, Any]) -> int | None:
 def _is_applied(key: str, wanted: Any, found: Any) -> bool:
     if key in {"CapAdd", "CapDrop"}:
         return _capabilities(wanted) == _capabilities(found)
+    if key == "NetworkMode" and (wanted == _NO_NETWORK or wanted.startswith(_JOINED)):
+        # A container that a process that died had made may be in another namespace than one would be in now.
+        return bool(found == wanted or str(found).startswith(_JOINED))
     if key == "Ulimits":  # the daemon may have others as its own defaults
         return all(limit in (found or ()) for limit in wanted)
     return _covers(found, wanted)

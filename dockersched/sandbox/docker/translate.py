@@ -41,6 +41,7 @@ def create_body(
     image_id: str,
     image_volumes: Iterable[str] = (),
     mounts: Sequence[EngineMount] = (),
+    network_mode: str | None = None,
 ) -> dict[str, Any]:
     """The body of "create container".
 
@@ -49,6 +50,7 @@ def create_body(
         image_id: the image's content id, so that a tag that moves meanwhile changes nothing.
         image_volumes: paths that the image declares as volumes.
         mounts: what else is mounted, in the engine's own form.
+        network_mode: the namespace of another container to join, in the engine's own form.
     """
     home = {"HOME": HOME} if has_private_places(options) else {}
     body: dict[str, Any] = {
@@ -68,7 +70,7 @@ def create_body(
             **_limits(options.quota or QuotaConfig(), options.ulimits),
             **_privileges(options),
             **_files(options, image_volumes, mounts),
-            "NetworkMode": options.network,
+            "NetworkMode": network_mode or options.network,
             "Init": True,
             "AutoRemove": False,
             "RestartPolicy": {"Name": "no"},

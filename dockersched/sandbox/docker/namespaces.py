@@ -1,0 +1,175 @@
+"""Network namespaces that sandboxes use one after another.
+
+A namespace takes the kernel longer to make and to destroy than everything else of a container's start. A sandbox
+without a network needs one only to be closed in, so it can join one in which nothing else is any more: that of a
+holder, a small container that waits (`holder`). Never two sandboxes at once, and none in whose namespace something
+could have been changed: see `may_share`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from dockersched import ids
+from dockersched.errors import EngineRefusedError, RunnerError
+from dockersched.log import Logger
+from dockersched.results import SandboxResult
+from dockersched.sandbox.base import SandboxRunOptions
+from dockersched.sandbox.docker import batches, holder, translate
+from dockersched.sandbox.docker.calls import EngineCalls
+from dockersched.sandbox.docker.connect import Engine
+from dockersched.sandbox.docker.features import EngineFeatures
+from dockersched.sandbox.docker.refusals import may_be_root
+from dockersched.states import Reason
+
+IMAGE_REPOSITORY = "dockersched-namespace"
+_RUNTIME = "runc"
+_EARNS_AFTER = 4
+"""So many sandboxes must be to come for each holder: it costs a start itself, and saves half of each one's."""
+
+_ROUNDS = 2
+"""Where fewer rounds of sandboxes are to come, all of them start before a holder is of use."""
+
+log = Logger("namespaces")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A namespace with nothing in it but its holder."""
+
+    options: SandboxRunOptions
+    container_id: str
+    made_at: datetime
+
+    @property
+    def network_mode(self) -> str:
+        """What joins a container to the namespace."""
+        return f"container:{self.container_id}"
+
+
+def may_share(options: SandboxRunOptions, features: EngineFeatures) -> bool:
+    """Whether a sandbox can leave nothing behind in a namespace: it has no network, and no means to change its own.
+
+    Args:
+        options: the sandbox, with the defaults filled in.
+        features: of the engine.
+    """
+    return (
+        options.network_namespace != "own"
+        and options.network == "none"
+        and options.profile == "locked"
+        and bool(options.read_only)  # the holder's /etc/hosts and its like are seen by all
+        and not options.cap_add
+        and not may_be_root(options.user)
+        and (options.runtime or features.default_runtime) == _RUNTIME
+        and features.architecture == holder.ARCHITECTURE
+    )
+
+
+class Namespaces:
+    """The namespaces of one run, made as they are needed, as long as each earns its cost back.
+
+    Args:
+        engine: to make them on.
+        epic_id, run_id: of the run.
+        sandboxes: that can share and are to come.
+        at_once: how many of these run at the same time at most.
+        in_background: runs a coroutine to its end; asked for what nobody waits for.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        epic_id: str,
+        run_id: str,
+        *,
+        sandboxes: int,
+        at_once: int,
+        in_background: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._engine = engine
+        self._epic_id = epic_id
+        self._run_id = run_id
+        self._to_come = sandboxes if sandboxes >= _ROUNDS * at_once else 0
+        self._most = at_once
+        self._in_background = in_background
+        self._idle: list[Slot] = []
+        self._count = 0
+
+    def take(self) -> Slot | None:
+        """A namespace for one sandbox, which `give_back` must follow; None when it should have its own."""
+        self._to_come -= 1
+        # A daemon that went down may have taken holders with it.
+        self._drop([slot for slot in self._idle if self._engine.health.was_lost_since(slot.made_at)])
+        if self._idle:
+            return self._idle.pop()
+        if self._count < self._most and self._to_come >= _EARNS_AFTER * (self._count + 1):
+            self._count += 1
+            self._in_background(self._make())
+        return None
+
+    def give_back(self, slot: Slot, result: SandboxResult | None) -> None:
+        """Takes the namespace of a sandbox back, for the next one if nothing of this one can be left in it.
+
+        Args:
+            slot: from `take`.
+            result: of the sandbox; None when it is not known to have ended.
+        """
+        if result is not None and result.finished_at is not None and result.reason is not Reason.INTERRUPTED:
+            self._idle.append(slot)
+        else:  # whatever happened may have happened to all of them
+            self._drop([slot, *self._idle])
+
+    def _drop(self, slots: list[Slot]) -> None:
+        self._idle = [slot for slot in self._idle if slot not in slots]
+        self._count -= len(slots)
+        for slot in slots:
+            self._in_background(self._remove(slot.options))
+
+    async def _make(self) -> None:
+        options = holder.identity(self._epic_id, self._run_id, secrets.token_hex(4))
+        made_at = self._engine.health.now()
+        try:
+            container_id = await self._engine.pool.start(partial(_launch, options=options))
+        except (RunnerError, batches.LaunchRefusedError) as error:
+            log.warning("namespaces.holder_not_made", error=str(error))
+            self._most = 0  # sandboxes go on in namespaces of their own
+            self._count -= 1
+            await self._remove(options)
+            return
+        self._idle.append(Slot(options, container_id, made_at))
+
+    async def _remove(self, options: SandboxRunOptions) -> None:
+        remove = partial(EngineCalls.remove_ours, name=_name(options), labels=translate.labels(options))
+        try:
+            await self._engine.pool.call(remove)
+        except RunnerError as error:  # the sweep at the end of the run finds it
+            log.warning("namespaces.holder_not_removed", name=_name(options), error=str(error))
+
+
+def _launch(calls: EngineCalls, options: SandboxRunOptions) -> str:
+    body = holder.create_body(options, _image_id(calls))
+    launched = batches.launch(calls, _name(options), body)
+    if launched.has_ended:
+        raise EngineRefusedError(0, f"{_name(options)} ended at once")
+    return launched.container_id
+
+
+def _image_id(calls: EngineCalls) -> str:
+    reference = f"{IMAGE_REPOSITORY}:{holder.image_tag()}"
+    found = calls.inspect_image(reference)
+    if found is None:
+        calls.import_image(holder.image_archive(), IMAGE_REPOSITORY, holder.image_tag())
+        found = calls.inspect_image(reference)
+    if found is None:
+        raise EngineRefusedError(0, f"{reference} is not there after it was imported")
+    return str(found["Id"])
+
+
+def _name(options: SandboxRunOptions) -> str:
+    return ids.container_name(options.epic_id, options.run_id, options.task_id, options.attempt)

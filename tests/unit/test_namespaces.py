@@ -1,0 +1,174 @@
+"""Which sandboxes may use a network namespace after another, and how the namespaces of a run are handed out."""
+
+import asyncio
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dockersched import SandboxResult, SandboxRunOptions
+from dockersched.errors import EngineUnavailableError
+from dockersched.sandbox.docker import holder
+from dockersched.sandbox.docker.defaults import SandboxDefaults
+from dockersched.sandbox.docker.features import EngineFeatures
+from dockersched.sandbox.docker.health import EngineHealth
+from dockersched.sandbox.docker.namespaces import Namespaces, Slot, may_share
+from dockersched.states import Reason
+
+GOLDEN = Path(__file__).parent / "golden"
+DEBIAN = EngineFeatures(2, 2**34, frozenset({"runc", "runsc"}), default_runtime="runc", architecture="x86_64")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ENDED = SandboxResult("e.t", exit_code=1, reason=Reason.EXIT_CODE, finished_at=NOW)
+
+
+def filled(**changes: Any) -> SandboxRunOptions:
+    return SandboxDefaults().fill(SandboxRunOptions("e.t", "true", **changes))
+
+
+@pytest.mark.parametrize("changes", [{}, {"network_namespace": "auto"}, {"runtime": "runc"}, {"user": "1000:1000"}])
+def test_a_closed_sandbox_may_share(changes: dict[str, Any]) -> None:
+    assert may_share(filled(**changes), DEBIAN)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network_namespace": "own"},
+        {"network": "bridge"},
+        {"profile": "trusted"},
+        {"read_only": False},
+        {"cap_add": ("NET_ADMIN",), "user": "0:0"},
+        {"user": "0:0"},
+        {"user": "somebody"},
+        {"runtime": "runsc"},
+    ],
+)
+def test_what_is_opened_in_any_way_has_a_namespace_of_its_own(changes: dict[str, Any]) -> None:
+    assert not may_share(filled(**changes), DEBIAN)
+
+
+@pytest.mark.parametrize("changes", [{"default_runtime": "runsc"}, {"architecture": "aarch64"}])
+def test_an_engine_that_is_not_known_to_keep_them_apart_makes_one_for_each(changes: dict[str, str]) -> None:
+    assert not may_share(filled(), replace(DEBIAN, **changes))  # type: ignore[arg-type]
+
+
+class Engine:
+    """Starts holders at once, or fails to; notes what is removed."""
+
+    def __init__(self) -> None:
+        self.health = EngineHealth(lambda: NOW)
+        self.features = DEBIAN
+        self.pool = self
+        self.fails = False
+        self.started = 0
+        self.removed = 0
+
+    async def start(self, _batch: Callable[..., Any]) -> str:
+        if self.fails:
+            raise EngineUnavailableError("no answer")
+        self.started += 1
+        return f"holder-{self.started}"
+
+    async def call(self, _batch: Callable[..., Any]) -> None:
+        self.removed += 1
+
+
+def pool(engine: Engine, *, sandboxes: int, at_once: int) -> Namespaces:
+    return Namespaces(
+        engine,  # type: ignore[arg-type]
+        "e",
+        "r",
+        sandboxes=sandboxes,
+        at_once=at_once,
+        in_background=asyncio.run,
+    )
+
+
+def taken(namespaces: Namespaces, count: int) -> list[Slot | None]:
+    return [namespaces.take() for _ in range(count)]
+
+
+def test_a_chain_is_served_by_one_holder() -> None:
+    engine = Engine()
+    namespaces = pool(engine, sandboxes=12, at_once=4)
+    modes = []
+    for _ in range(12):
+        slot = namespaces.take()
+        modes.append(slot and slot.network_mode)
+        if slot:
+            namespaces.give_back(slot, ENDED)
+    assert modes == [None] + ["container:holder-1"] * 11
+    assert engine.started == 1
+
+
+def test_no_namespace_is_given_to_two_at_once() -> None:
+    engine = Engine()
+    namespaces = pool(engine, sandboxes=100, at_once=4)
+    held = [slot for slot in taken(namespaces, 12) if slot]
+    assert len(held) == len({slot.container_id for slot in held}) == engine.started == 4
+    namespaces.give_back(held[0], ENDED)
+    assert (namespaces.take(), namespaces.take()) == (held[0], None)
+
+
+@pytest.mark.parametrize(
+    ("sandboxes", "at_once", "holders"), [(100, 100, 0), (7, 4, 0), (5, 1, 1), (4, 1, 0), (12, 4, 2)]
+)
+def test_a_holder_is_made_only_where_it_pays(sandboxes: int, at_once: int, holders: int) -> None:
+    engine = Engine()
+    taken(pool(engine, sandboxes=sandboxes, at_once=at_once), sandboxes)
+    assert engine.started == holders
+
+
+@pytest.mark.parametrize("result", [None, replace(ENDED, reason=Reason.INTERRUPTED), replace(ENDED, finished_at=None)])
+def test_a_doubtful_end_ends_all_that_are_idle(result: SandboxResult | None) -> None:
+    engine = Engine()
+    namespaces = pool(engine, sandboxes=100, at_once=2)
+    one, two = [slot for slot in taken(namespaces, 4) if slot]
+    namespaces.give_back(one, ENDED)
+    namespaces.give_back(two, result)
+    assert engine.removed == 2
+    assert namespaces.take() is None
+    assert engine.started == 3
+
+
+def test_holders_from_before_an_outage_are_not_used() -> None:
+    engine = Engine()
+    namespaces = pool(engine, sandboxes=100, at_once=1)
+    namespaces.take()
+    engine.health.lost()
+    engine.health.answered(NOW + timedelta(seconds=1))
+    assert namespaces.take() is None
+    assert engine.removed == 1
+
+
+def test_an_engine_that_makes_no_holder_is_not_asked_again() -> None:
+    engine = Engine()
+    engine.fails = True
+    namespaces = pool(engine, sandboxes=100, at_once=4)
+    assert taken(namespaces, 8) == [None] * 8
+    engine.fails = False
+    assert (namespaces.take(), engine.started, engine.removed) == (None, 0, 1)
+
+
+def test_the_holder_equals_its_golden_file() -> None:
+    body = holder.create_body(holder.identity("e", "r", "1"), "sha256:1")
+    security = body["HostConfig"].pop("SecurityOpt")
+    assert security[0] == "no-new-privileges"
+    assert body == json.loads((GOLDEN / "create_holder.json").read_text())
+
+
+def test_the_image_is_one_small_program_and_always_the_same() -> None:
+    archive = holder.image_archive()
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        (entry,) = tar.getmembers()
+        content = tar.extractfile(entry)
+        assert content
+        assert content.read() == holder.program()
+    assert (entry.name, entry.mode, entry.uid, entry.mtime, len(holder.program())) == ("wait", 0o755, 0, 0, 129)
+    assert holder.image_archive() == archive
