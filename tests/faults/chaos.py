@@ -145,7 +145,9 @@ def _killed(folder: Path, fault: str, plan: Plan, *before: str) -> Tally:
     with client() as engine:
         baseline = Trial(engine, folder / "points", plan)
         points = baseline.points_of_resume(*before) if before else baseline.points()
-    found = judge_all(client, folder, [[*before, point] for point in points], plan=plan, on_verdict=_judged)
+    found = judge_all(
+        client, folder, [[*before, point] for point in points], plan=plan, side_by_side=4, on_verdict=_judged
+    )
     return Tally(
         fault,
         sum(verdict.missed == 0 for verdict in found),
