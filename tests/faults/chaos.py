@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from dockersched.sandbox.docker.connection import resolve_endpoint
@@ -162,6 +163,15 @@ def _judged(verdict: Verdict) -> None:
     _say("." if verdict.is_clean and not verdict.missed else "-" if verdict.is_clean else f"\n{verdict}\n")
 
 
+def _row(name: str, folder: Path) -> list[Tally]:
+    """The tallies of a row; one that breaks off is wrong, and the others are tried all the same."""
+    try:
+        with redirect_stdout(sys.stderr):  # stdout is for the table
+            return list(ROWS[name](folder))
+    except Exception as error:  # noqa: BLE001
+        return [Tally(name, tries=1, wrong=[f"{name} broke off: {error!r}"])]
+
+
 def _tried(tally: Tally) -> Tally:
     _say("." if tally.is_clean else f"\n{tally}\n")
     return tally
@@ -182,7 +192,7 @@ def main(names: Sequence[str]) -> int:
         for name in names or ROWS:
             _say(f"\n{name}: ")
             began = time.monotonic()
-            found = list(ROWS[name](Path(folder) / name))
+            found = _row(name, Path(folder) / name)
             _say(f" {time.monotonic() - began:.0f} s\n")
             for tally in found:
                 _say("" if tally.is_clean else f"WRONG {tally}\n")

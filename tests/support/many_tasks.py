@@ -36,7 +36,7 @@ def run_many(engine: APIClient, folder: Path, count: int, parallel: int) -> Tall
             began = time.monotonic()
             process = bench.start("run", "epic.json", "--quiet", "--max-parallel", str(parallel))
             while process.poll() is None:
-                with suppress(OSError, ValueError):  # it may have ended
+                with suppress(OSError, LookupError):  # it may have ended, and has no memory then
                     samples.append(_look(process.pid))
                 time.sleep(_SAMPLE_S)
             took_s = time.monotonic() - began
