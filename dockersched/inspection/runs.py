@@ -64,6 +64,11 @@ class RunView:
         """Whether it ended as a run should, with a result."""
         return self.exit_code is not None
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether its process is gone without having put anything on record."""
+        return self.state == OpenState.NOT_STARTED
+
 
 def list_runs(reader: StateReader) -> list[RunView]:
     """All runs, the newest first."""
