@@ -13,7 +13,7 @@ COVERED := ParallelTaskScheduler.get_ready_tasks ParallelTaskScheduler.execute_e
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test test-engines test-gvisor check lint images engine engine-next bench clean venv epic-given
+.PHONY: help run test test-engines test-gvisor chaos check lint images engine engine-next bench clean venv epic-given
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +41,11 @@ test-engines: $(DEVELOPMENT) engine-next ## The tests that need an engine, on th
 	@$(BIN)/python -m dockersched.enginesetup --quiet
 	@$(BIN)/dockersched images
 	@$(BIN)/python -m tools.test_engines $(ENGINE_NEXT)/bin -- $(ARGS)
+
+chaos: $(DEVELOPMENT) ## Every fault on a real engine, a good half hour: a table [ARGS='daemons starts …']
+	@$(BIN)/python -m dockersched.enginesetup --quiet
+	@$(BIN)/dockersched images
+	@$(BIN)/python -m tests.faults.chaos $(ARGS)
 
 test-gvisor: $(DEVELOPMENT) ## The attacks of the abuse suite once more, under gVisor
 	@$(BIN)/python -m dockersched.enginesetup --quiet

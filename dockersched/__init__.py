@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         TransientRunnerError,
     )
     from dockersched.graph.dag import TaskDAG
-    from dockersched.model import EpicExecutionOptions, Mount, QuotaConfig, RetryPolicy, ScheduledTask
+    from dockersched.model import EpicExecutionOptions, Mount, QuotaConfig, RetryPolicy, ScheduledTask, SecretSource
     from dockersched.results import EpicResult, LogSummary, SandboxResult, TaskResult
     from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunner, SandboxRunOptions
     from dockersched.sandbox.docker.runner import DockerRunner
@@ -63,6 +63,7 @@ __all__ = [
     "SandboxRunOptions",
     "SandboxRunner",
     "ScheduledTask",
+    "SecretSource",
     "StateError",
     "TaskDAG",
     "TaskExecutionError",
@@ -79,7 +80,7 @@ _MODULES = {
     "errors": "DockerschedError EngineUnavailableError EpicCancelledError EpicError EpicTimeoutError "
     "PermanentRunnerError Problem RunnerError StateError TaskExecutionError TransientRunnerError",
     "graph.dag": "TaskDAG",
-    "model": "EpicExecutionOptions Mount QuotaConfig RetryPolicy ScheduledTask",
+    "model": "EpicExecutionOptions Mount QuotaConfig RetryPolicy ScheduledTask SecretSource",
     "results": "EpicResult LogSummary SandboxResult TaskResult",
     "sandbox.base": "SandboxBackend SandboxCancelled SandboxRunOptions SandboxRunner",
     "sandbox.docker.runner": "DockerRunner",

@@ -51,6 +51,21 @@ class StateError(DockerschedError):
     """State that must not be: an illegal transition, or state on disk that cannot be used."""
 
 
+class UnfinishedRunError(StateError):
+    """The last run of an epic has not ended.
+
+    Attributes:
+        run_id: of that run.
+    """
+
+    def __init__(self, run_id: str, epic_id: str) -> None:
+        super().__init__(
+            f"the last run of {epic_id!r}, {run_id}, is unfinished: "
+            f"`dockersched resume {run_id}` goes on with it, `run --new` starts anew"
+        )
+        self.run_id = run_id
+
+
 class RunOwnedError(StateError):
     """Another process owns the run.
 
@@ -103,6 +118,10 @@ class ImageBuildError(PermanentRunnerError):
 
 class ImageUnavailableError(PermanentRunnerError):
     """An image that the epic needs is not on the engine and could not be pulled."""
+
+
+class SecretUnavailableError(PermanentRunnerError):
+    """The value of a secret cannot be had from its source."""
 
 
 class MountRefusedError(DockerschedError):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from dockersched import ids
@@ -15,25 +14,58 @@ from dockersched.epic_run import EpicRun
 from dockersched.errors import RunOwnedError, TaskExecutionError
 from dockersched.report.document import result_document, write_json_atomically
 from dockersched.results import EpicResult, SandboxResult
-from dockersched.sandbox.docker.calls import EngineCalls
-from dockersched.sandbox.docker.connect import Engine, connect
+from dockersched.sandbox.docker import leftovers
+from dockersched.sandbox.docker.connect import connect
+from dockersched.sandbox.docker.leftovers import Leftovers
 from dockersched.sandbox.docker.translate import LABEL_PREFIX, LABEL_RUN
 from dockersched.states import Reason
 from dockersched.store.database import StateStore
 from dockersched.store.journal import Journal
 from dockersched.store.lock import own_run, owner_of
+from dockersched.store.requests import CancelRequests
 
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """What was removed, or would be, in words; and the names of containers that could not be removed."""
+    """What was removed, or would be, and what could not be removed; in words."""
 
     removed: Sequence[str]
     leaked: Sequence[str]
 
 
 async def end_orphan(store: StateStore, run_id: str) -> list[str]:
-    """Ends a run whose owner died: its containers are removed, what has no record is cancelled.
+    """Ends a run whose owner died: its containers and volumes are removed, what has no record is cancelled.
+
+    Returns:
+        in words, what could not be removed.
+
+    Raises:
+        RunOwnedError: it has an owner after all.
+        RunnerError: the engine failed.
+    """
+    engine = await connect()
+    try:
+        with own_run(store.run_dir(run_id)):
+            found = await leftovers.find(engine.pool, f"{LABEL_RUN}={run_id}")
+            leaked = await leftovers.remove(engine.pool, found.get(run_id, Leftovers()))
+            journal = Journal(store, run_id)
+            epic_id = store.run(run_id).epic_id
+            for task_id, attempt in journal.unfinished():
+                cancelled = SandboxResult(ids.sandbox_id(epic_id, task_id), reason=Reason.CANCELLED)
+                await journal.record(task_id, attempt, cancelled)
+            result = _as_recorded(store, run_id, journal)
+            path = store.run_dir(run_id) / "result.json"
+            write_json_atomically(path, result_document(result))
+            store.finish_run(run_id, str(result.state), result.exit_code)
+            CancelRequests(store.run_dir(run_id)).clear()
+            return leaked
+    finally:
+        store.close()
+        engine.close()
+
+
+async def cancel_orphaned_tasks(store: StateStore, run_id: str, task_ids: Sequence[str]) -> list[str]:
+    """Cancels tasks of a run whose owner died: their containers are removed, and whoever resumes it starts no others.
 
     Returns:
         names of containers that could not be removed.
@@ -45,17 +77,16 @@ async def end_orphan(store: StateStore, run_id: str) -> list[str]:
     engine = await connect()
     try:
         with own_run(store.run_dir(run_id)):
-            found = await _ours(engine, f"{LABEL_RUN}={run_id}")
-            leaked = await _remove_all(engine, found.get(run_id, ()))
+            CancelRequests(store.run_dir(run_id)).put(task_ids)
             journal = Journal(store, run_id)
-            epic_id = store.run(run_id).epic_id
-            for task_id, attempt in journal.unfinished():
-                cancelled = SandboxResult(ids.sandbox_id(epic_id, task_id), reason=Reason.CANCELLED)
+            epic = store.epic(run_id)
+            unfinished = [(task_id, attempt) for task_id, attempt in journal.unfinished() if task_id in task_ids]
+            names = {ids.container_name(epic.options.epic_id, run_id, *attempt) for attempt in unfinished}
+            found = await leftovers.find(engine.pool, f"{LABEL_RUN}={run_id}")
+            leaked = await leftovers.remove(engine.pool, found.get(run_id, Leftovers()).of_containers(names))
+            for task_id, attempt in unfinished:
+                cancelled = SandboxResult(ids.sandbox_id(epic.options.epic_id, task_id), reason=Reason.CANCELLED)
                 await journal.record(task_id, attempt, cancelled)
-            result = _as_recorded(store, run_id, journal)
-            path = store.run_dir(run_id) / "result.json"
-            write_json_atomically(path, result_document(result))
-            store.finish_run(run_id, str(result.state), result.exit_code)
             return leaked
     finally:
         store.close()
@@ -85,24 +116,24 @@ def _as_recorded(store: StateStore, run_id: str, journal: Journal) -> EpicResult
 
 
 async def collect_garbage(store: StateStore, *, keep: int, dry_run: bool) -> Garbage:
-    """Removes containers of this state directory's runs that nobody owns, and all but the newest finished runs.
+    """Removes what this state directory's runs left on the engine, if nobody owns them, and old finished runs.
 
-    Containers with our labels whose run this state directory does not know, or whose name does not agree with their
-    labels, belong to somebody else.
+    Containers and volumes with our labels whose run this state directory does not know, or whose name does not agree
+    with their labels, belong to somebody else.
     """
     removed: list[str] = []
     leaked: list[str] = []
     runs = store.runs()
     engine = await connect()
     try:
-        found = await _ours(engine, f"{LABEL_PREFIX}.sandbox")
+        found = await leftovers.find(engine.pool, f"{LABEL_PREFIX}.sandbox")
         for run in runs:
-            names = found.get(run.run_id, [])
+            left = found.get(run.run_id, Leftovers())
             with _without_owner(store.run_dir(run.run_id), dry_run=dry_run) as is_free:
-                if names and is_free:
-                    failed = [] if dry_run else await _remove_all(engine, names)
+                if left.things and is_free:
+                    failed = [] if dry_run else await leftovers.remove(engine.pool, left)
                     leaked += failed
-                    removed += [f"container {name} of run {run.run_id}" for name in names if name not in failed]
+                    removed += [f"{thing} of run {run.run_id}" for thing in left.things if thing not in failed]
     finally:
         engine.close()
     for run in [run for run in runs if run.state is not None][keep:]:
@@ -128,29 +159,3 @@ def _without_owner(run_dir: Path, *, dry_run: bool) -> Iterator[bool]:
             yield False
         else:
             yield True
-
-
-async def _ours(engine: Engine, label: str) -> dict[str, list[str]]:
-    """The names of the containers with a label that dockersched made, by run."""
-    names: dict[str, list[str]] = {}
-    for container in await engine.pool.call(lambda calls: calls.list_run(label)):
-        labels = container.get("Labels") or {}
-        name, run_id = _name(labels), labels.get(LABEL_RUN, "")
-        if f"/{name}" in (container.get("Names") or ()):
-            names.setdefault(run_id, []).append(name)
-    return names
-
-
-def _name(labels: Mapping[str, str]) -> str:
-    epic_id, run_id, task_id, attempt = (
-        labels.get(f"{LABEL_PREFIX}.{key}", "") for key in ("epic", "run", "task", "attempt")
-    )
-    return ids.container_name(epic_id, run_id, task_id, int(attempt)) if attempt.isdecimal() else ""
-
-
-async def _remove_all(engine: Engine, names: Iterable[str]) -> list[str]:
-    """Removes containers side by side; returns the names of those that could not be removed."""
-    names = list(names)
-    removals = (engine.pool.call(partial(EngineCalls.remove, container=name)) for name in names)
-    outcomes = await asyncio.gather(*removals, return_exceptions=True)
-    return [name for name, outcome in zip(names, outcomes, strict=True) if isinstance(outcome, BaseException)]

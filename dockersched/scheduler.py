@@ -41,6 +41,7 @@ class ParallelTaskScheduler:
             raise TypeError(f"a runner has a method run(options), {runner!r} has none")
         self._runner = runner
         self._discard = runner.discard if isinstance(runner, SandboxBackend) else _nothing_to_discard
+        self._holds = runner.holds if isinstance(runner, SandboxBackend) else _never_holds
         self._observers = tuple(observers)
 
     @staticmethod
@@ -77,6 +78,7 @@ class ParallelTaskScheduler:
         run = EpicRun(dag, options, self._observers)
         loop = asyncio.get_running_loop()
         mailbox: asyncio.Queue[_Message] = asyncio.Queue()
+        wake = partial(mailbox.put_nowait, _nothing_to_stop)
         running: dict[int, _Handle] = {}  # its size is the number of taken slots
 
         def settled(index: int) -> Iterable[int]:
@@ -95,7 +97,12 @@ class ParallelTaskScheduler:
         try:
             while run.plan.unfinished:
                 # An order to stop that is already there comes before new starts.
-                while run.plan.has_ready and len(running) < options.max_parallel and mailbox.empty():
+                while (
+                    run.plan.has_ready
+                    and len(running) < options.max_parallel
+                    and mailbox.empty()
+                    and not self._holds(wake)
+                ):
                     index, sandbox = run.start_next()
                     handle = running[index] = asyncio.create_task(self._run_sandbox(sandbox))
                     handle.add_done_callback(partial(_deliver, mailbox, partial(settled, index)))
@@ -121,6 +128,16 @@ class ParallelTaskScheduler:
 
 def _nothing_to_discard(_sandbox: SandboxRunOptions) -> None:
     """For runners that only run."""
+
+
+def _never_holds(_resumed: Callable[[], None]) -> bool:
+    """For runners that only run."""
+    return False
+
+
+def _nothing_to_stop() -> Iterable[int]:
+    """What wakes the coordinator."""
+    return ()
 
 
 def _deliver(mailbox: asyncio.Queue[_Message], message: _Message, _handle: _Handle) -> None:

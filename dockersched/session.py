@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -15,7 +16,7 @@ from dockersched import ids
 from dockersched.control import EpicControl
 from dockersched.epic import Epic
 from dockersched.epic_run import EpicRun, sandbox_options
-from dockersched.errors import EpicError, RunnerError, TaskExecutionError
+from dockersched.errors import EpicError, RunnerError, StateError, TaskExecutionError
 from dockersched.events import Event, Observer, RunDone, RunLaunched
 from dockersched.graph.capacity import check_capacity
 from dockersched.log import Logger
@@ -24,6 +25,7 @@ from dockersched.report.event_log import EventLog
 from dockersched.results import EpicResult, SandboxResult
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker.runner import DockerRunner
+from dockersched.sandbox.secret_values import SecretValues
 from dockersched.scheduler import ParallelTaskScheduler
 from dockersched.states import EpicState, Reason
 from dockersched.store.database import StateStore
@@ -68,7 +70,7 @@ class SessionResult:
         exit_code: for the program that ran it; 128 + number after a signal.
         document: what `result.json` says.
         path: of `result.json`.
-        leaked: containers that could not be removed.
+        leaked: what could not be removed from the engine, in words.
     """
 
     result: EpicResult
@@ -86,6 +88,7 @@ class Session:
         settings: of this process.
         store: the state database.
         succeeded: results of an earlier run that this one takes over, by task id.
+        beside_others: whether it may begin while another run of the same epic is unfinished.
     """
 
     def __init__(
@@ -95,17 +98,21 @@ class Session:
         store: StateStore,
         *,
         succeeded: Mapping[str, SandboxResult] | None = None,
+        beside_others: bool = True,
     ) -> None:
         self._epic = epic
         self._settings = settings
         self._store = store
         self._succeeded = succeeded or {}
+        self._beside_others = beside_others
         self._is_new = epic.options.run_id is None
         self._options = replace(epic.options, run_id=epic.options.run_id or ids.new_run_id())
         self._run_id = str(self._options.run_id)
         self._control = EpicControl()
         self._preparing: asyncio.Task[Mapping[str, str]] | None = None
         self._signal: signal.Signals | None = None
+        self._requests = CancelRequests(self.run_dir)
+        self._journal: Journal | None = None
 
     @property
     def run_dir(self) -> Path:
@@ -116,14 +123,20 @@ class Session:
         """Runs the epic; when it returns, no container of the run is left, and the state database says so.
 
         Raises:
-            EpicError: the epic asks for what the engine does not have; nothing was started.
+            EpicError: the epic asks for secrets that are not there, or for what the engine does not have; nothing was
+                started.
             RunOwnedError: another process runs it.
             RunnerError: no engine, or it failed before the epic could run.
+            StateError: something of the run could not be written; `resume` goes on with it.
         """
+        secrets = SecretValues()
+        if problems := secrets.problems(self._epic.dag):
+            raise EpicError(problems)
         async with await DockerRunner.connect(
             logs_dir=self.run_dir / "logs",
             on_output=self._settings.on_output,
             progress=self._settings.progress,
+            secrets=secrets,
             allow_mounts=self._settings.allow_mounts,
             private_dirs=[self._settings.state_dir],
         ) as runner:
@@ -131,11 +144,11 @@ class Session:
             problems = check_capacity(self._epic.dag, cpus=features.cpus, memory_bytes=features.memory_bytes)
             if problems := problems + runner.find_refusals(self._sandboxes()):
                 raise EpicError(problems)
-            with own_run(self.run_dir), self._signals():
+            with _writing(self.run_dir), own_run(self.run_dir), self._signals():
                 return await self._run_owned(runner)
 
     async def _run_owned(self, runner: DockerRunner) -> SessionResult:
-        events = EventLog(self.run_dir / "events.jsonl")
+        events = EventLog(self.run_dir / "events.jsonl", self._break_off)
         observers = (events.observe, *self._settings.observers)  # what somebody was told of is in the file
         epic_id, state_dir = self._options.epic_id, self._settings.state_dir
         try:
@@ -146,28 +159,41 @@ class Session:
                 await self._record_the_rest()
             finally:
                 self._store.close()
+            self._check_written()
             ended = self._save(result, leaked)
             causes = tuple(result.root_cause_ids)
             done = RunDone(datetime.now(UTC), self._run_id, result.state, ended.exit_code, causes)
             # In the file first: a run that the database calls finished is not gone on with, so its end must be told.
             events.observe(done)
+            self._check_written()
             self._store.finish_run(self._run_id, str(result.state), ended.exit_code)
+            self._requests.clear()
             _tell(self._settings.observers, done)
             return ended
         finally:
             events.close()
+
+    def _break_off(self, error: StateError) -> None:
+        """Something of the run cannot be written: it stands still, as it is on record, until it is resumed."""
+        if self._journal is None:
+            raise error
+        self._journal.fail(error)
+
+    def _check_written(self) -> None:
+        if self._journal is not None and self._journal.failure is not None:
+            raise self._journal.failure
 
     async def _execute(self, runner: DockerRunner, observers: Sequence[Observer]) -> EpicResult:
         try:
             refused = await self._begin(runner, observers)
             if refused is not None:
                 return refused
-            journal = Journal(self._store, self._run_id, on_failure=self._control.cancel)
+            journal = self._journal = Journal(self._store, self._run_id, on_failure=self._control.cancel)
             runner.journal = journal
             await self._end_cancelled_attempts(runner, journal)
             runner.share_namespaces(self._sandboxes(), at_once=self._options.max_parallel)
             scheduler = ParallelTaskScheduler(JournaledRunner(runner, journal), observers=observers)
-            async with self._requests():
+            async with self._taking_requests():
                 try:
                     return await scheduler.execute_epic(self._epic.dag, self._options, control=self._control)
                 finally:
@@ -182,7 +208,14 @@ class Session:
         if self._is_new:
             unavailable = await self._prepare(runner)
             epic = replace(self._epic, options=self._options)
-            self._store.create_run(self._run_id, epic, runner.images.resolved(), self._succeeded)
+            succeeded = {task_id: self._taken_over(task_id, result) for task_id, result in self._succeeded.items()}
+            try:
+                self._store.create_run(
+                    self._run_id, epic, runner.images.resolved(), succeeded, beside_others=self._beside_others
+                )
+            except StateError:
+                shutil.rmtree(self.run_dir)
+                raise
         else:
             runner.images.pin(self._store.images(self._run_id))
             self._store.reopen_run(self._run_id)
@@ -194,6 +227,18 @@ class Session:
         else:
             run.stop(Reason.CANCELLED)
         return run.finish()
+
+    def _taken_over(self, task_id: str, result: SandboxResult) -> SandboxResult:
+        """A result of an earlier run, with the log in this run's folder: the earlier one may be removed."""
+        if result.log is None or not Path(result.log.path).is_file():
+            return result
+        path = self.run_dir / "logs" / ids.log_name(task_id, 1)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(result.log.path, path)
+        except OSError:  # not every file system has links
+            shutil.copyfile(result.log.path, path)
+        return replace(result, log=replace(result.log, path=str(path)))
 
     def _sandboxes(self) -> list[SandboxRunOptions]:
         return [sandbox_options(task, self._options.epic_id, self._run_id) for task in self._epic.dag]
@@ -218,16 +263,19 @@ class Session:
                 await journal.record(task_id, attempt, SandboxResult(options.sandbox_id, reason=Reason.CANCELLED))
 
     @asynccontextmanager
-    async def _requests(self) -> AsyncIterator[None]:
-        """Lets other processes cancel the run, or tasks of it, meanwhile."""
-        requests = CancelRequests(self.run_dir)
+    async def _taking_requests(self) -> AsyncIterator[None]:
+        """Lets other processes cancel the run, or tasks of it; what was asked before comes before any start."""
+
+        def take() -> None:
+            for task_ids in self._requests.take():
+                self._control.cancel(task_ids)
 
         async def look() -> None:
             while True:
-                for task_ids in requests.take():
-                    self._control.cancel(task_ids)
                 await asyncio.sleep(_REQUEST_INTERVAL_S)
+                take()
 
+        take()
         looking = asyncio.create_task(look())
         try:
             yield
@@ -285,3 +333,14 @@ class Session:
 def _tell(observers: Sequence[Observer], event: Event) -> None:
     for observer in observers:
         observer(event)
+
+
+@contextmanager
+def _writing(run_dir: Path) -> Iterator[None]:
+    """What is wrong with the run's folder is told as such; the engine's troubles have types of their own."""
+    try:
+        yield
+    except BrokenPipeError:  # nobody reads what is shown
+        raise
+    except OSError as error:
+        raise StateError(f"{error.filename or run_dir} cannot be written: {error.strerror or error}") from error

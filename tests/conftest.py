@@ -17,7 +17,7 @@ _SETTLE_S = 15
 def engine() -> Iterator[APIClient]:
     """A client of the real engine. Without one the run fails: a test that was not run shows nothing.
 
-    At the end of the session no container of ours may be left, whatever the tests did.
+    At the end of the session no container or volume of ours may be left, whatever the tests did.
     """
     try:
         endpoint = resolve_endpoint()
@@ -34,12 +34,14 @@ def engine() -> Iterator[APIClient]:
         time.sleep(0.5)
         left &= _ours(client)
     client.close()
-    assert not left, f"containers were left behind: {sorted(left)}"
+    assert not left, f"containers or volumes were left behind: {sorted(left)}"
 
 
 def _ours(client: APIClient) -> set[str]:
-    found = client.containers(all=True, filters={"label": "io.dockersched.sandbox"})
-    return {container["Names"][0] for container in found}
+    ours = {"label": "io.dockersched.sandbox"}
+    containers = client.containers(all=True, filters=ours)
+    volumes = client.volumes(filters=ours)["Volumes"] or ()
+    return {container["Names"][0] for container in containers} | {volume["Name"] for volume in volumes}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,10 +2,11 @@
 # Usage: tools/engine_next.sh FOLDER
 # Unpacks the container engine of Debian's next release into FOLDER/bin, for tests: a second version beside the system's.
 # Nothing is installed: apt gets lists and caches of its own below FOLDER, and the mirror that the system's apt uses.
-# The system's runc is used with it, as the newer one needs a newer C library. To fetch anew, remove FOLDER.
+# The system's runc is used with it, as the newer one needs a newer C library. The static busybox beside it is for tests
+# that build images, since an engine of a test's own reaches no mirror. To fetch anew, remove FOLDER.
 set -eu
 
-folder=$1 release=trixie packages="docker.io containerd tini"
+folder=$1 release=trixie packages="docker.io containerd tini busybox-static"
 
 say() { printf 'dockersched: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -40,8 +41,8 @@ apt update
 apt download $packages
 for package in "$folder"/apt/*.deb; do dpkg -x "$package" "$folder/root"; done
 # dockerd comes last: while it is missing, the next call begins anew.
-for program in docker-init docker-proxy containerd containerd-shim-runc-v2 dockerd; do
-    found=$(find "$folder/root/usr" -name "$program" \( -type f -o -type l \) | head -n 1)
+for program in busybox docker-init docker-proxy containerd containerd-shim-runc-v2 dockerd; do
+    found=$(find "$folder/root" -name "$program" -perm /111 \( -type f -o -type l \) | head -n 1)
     [ -n "$found" ] || die "Debian $release's packages $packages hold no $program"
     cp -L "$found" "$folder/bin/$program"
 done

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from dockersched.sandbox.docker.connection import EngineEndpoint, make_client, resolve_endpoint
 from dockersched.sandbox.docker.dial import fetch_version
+from tests.support.engine_room import search_path
 from tests.support.private_engine import API_VERSION, PrivateEngine, why_no_private_engine
 
 ROOT = Path(__file__).parents[1]
@@ -83,7 +84,8 @@ def private_subject(programs: Path, source: EngineEndpoint) -> Iterator[Subject]
         for tag in tags:
             engine.load_image(tag, source)
         version = fetch_version(engine.endpoint, timeout=5).engine
-        yield Subject(version, engine.environ(), engine.room.on_network([]))
+        environ = {**engine.environ(), "PATH": search_path(programs.absolute())}
+        yield Subject(version, environ, engine.room.on_network([]))
 
 
 def table(found: Mapping[str, Mapping[str, Figures]]) -> str:

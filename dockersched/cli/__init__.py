@@ -30,6 +30,7 @@ VERBS = (
     "gc",
     "schema",
     "images",
+    "doctor",
 )
 
 _DESCRIPTION = "Runs an epic, a graph of tasks, each in its own resource-limited Docker container."

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from dockersched.cli.looking import add_run, open_reader
-from dockersched.cli.running import add_state_dir
+from dockersched.cli.running import add_state_dir, tell_leaked
 
 if TYPE_CHECKING:
     import argparse
@@ -66,12 +66,14 @@ def _wait_for_end(reader: StateReader, run_id: str) -> int:
 def _end_orphan(reader: StateReader, run_id: str, task_ids: list[str]) -> int:
     import asyncio  # noqa: PLC0415
 
-    from dockersched.errors import StateError  # noqa: PLC0415
-    from dockersched.recovery import end_orphan  # noqa: PLC0415
+    from dockersched.recovery import cancel_orphaned_tasks, end_orphan  # noqa: PLC0415
     from dockersched.store.database import StateStore  # noqa: PLC0415
 
+    store = StateStore(reader.state_dir)
     if task_ids:
-        raise StateError(f"run {run_id} has no owner any more: cancel the whole run, or resume it first")
-    for name in asyncio.run(end_orphan(StateStore(reader.state_dir), run_id)):
-        print(f"dockersched: container {name} could not be removed (docker rm -f {name})", file=sys.stderr)
+        leaked = asyncio.run(cancel_orphaned_tasks(store, run_id, task_ids))
+        print(f"dockersched: `dockersched resume {run_id}` goes on with the rest of the run", file=sys.stderr)
+    else:
+        leaked = asyncio.run(end_orphan(store, run_id))
+    tell_leaked(leaked)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dockersched.cli.running import add_state_dir, open_state_dir
+from dockersched.cli.running import add_state_dir, open_state_dir, tell_leaked
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +25,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Removes, and prints a line for each thing removed; returns 1 if something could not be."""
     import asyncio  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
-    import sys  # noqa: PLC0415
 
     from dockersched.recovery import collect_garbage  # noqa: PLC0415
     from dockersched.store.database import StateStore  # noqa: PLC0415
@@ -35,8 +34,7 @@ def execute(args: argparse.Namespace) -> int:
     verb = "would remove" if args.dry_run else "removed"
     for thing in garbage.removed:
         print(f"{verb} {thing}")
-    for name in garbage.leaked:
-        print(f"dockersched: container {name} could not be removed (docker rm -f {name})", file=sys.stderr)
+    tell_leaked(garbage.leaked)
     if not garbage.removed and not garbage.leaked:
         print("nothing to remove")
     return 1 if garbage.leaked else 0

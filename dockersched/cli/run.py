@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from dockersched.epic import Epic
     from dockersched.events import Observer
-    from dockersched.store.database import StateStore
 
 HELP = "run an epic, each task in its own sandbox"
 
@@ -37,22 +36,31 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Runs the epic; returns the exit code, or 0 once it is detached."""
     from dockersched.epicfile import load, locate  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
-    from dockersched.errors import EpicError  # noqa: PLC0415
+    from dockersched.errors import EpicError, RunOwnedError, UnfinishedRunError  # noqa: PLC0415
     from dockersched.session import Session  # noqa: PLC0415
     from dockersched.store.database import StateStore  # noqa: PLC0415
+    from dockersched.store.lock import owner_of  # noqa: PLC0415
 
     _check_detach(args)
     epic = _with_overrides(load(args.epic), args)
     if args.locked:
         _refuse_tags(epic, args.epic)
     store = StateStore(open_state_dir(args))
-    if not args.new:
-        _refuse_to_forget(store, epic.options.epic_id)
 
     def show(*observers: Observer) -> int:
         try:
-            return show_session(args, lambda settings: Session(epic, settings, store), *observers)
-        except EpicError as error:  # of what the engine has: the problems know the task, not yet the line
+            if not args.new:
+                store.refuse_to_forget(epic.options.epic_id)
+            return show_session(
+                args, lambda settings: Session(epic, settings, store, beside_others=args.new), *observers
+            )
+        except UnfinishedRunError as error:
+            owner = owner_of(store.run_dir(error.run_id))
+            if owner is None:
+                raise
+            remedy = "wait for it, cancel it, or start another with --new"
+            raise RunOwnedError(error.run_id, owner, remedy) from error
+        except EpicError as error:  # of secrets or the engine: the problems know the task, not yet the line
             raise EpicError(locate(error.problems, args.epic)) from error
 
     return _detached(args, show) if args.detach else show()
@@ -90,23 +98,6 @@ def _refuse_tags(epic: Epic, source: str) -> None:
 
     if problems := find_tags(epic.dag):
         raise EpicError(locate(problems, source))
-
-
-def _refuse_to_forget(store: StateStore, epic_id: str) -> None:
-    """An unfinished run is not silently left behind."""
-    from dockersched.errors import RunOwnedError, StateError  # noqa: PLC0415
-    from dockersched.store.lock import owner_of  # noqa: PLC0415
-
-    last = next((run for run in store.runs() if run.epic_id == epic_id), None)
-    if last is None or last.state is not None:
-        return
-    owner = owner_of(store.run_dir(last.run_id))
-    if owner is not None:
-        raise RunOwnedError(last.run_id, owner, "wait for it, cancel it, or start another with --new")
-    raise StateError(
-        f"the last run of {epic_id!r}, {last.run_id}, is unfinished: "
-        f"`dockersched resume {last.run_id}` goes on with it, `run --new` starts anew"
-    )
 
 
 def _with_overrides(epic: Epic, args: argparse.Namespace) -> Epic:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from dockersched.events import Observer
     from dockersched.session import Session, SessionSettings
@@ -111,9 +111,16 @@ def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Ses
         print(to_json(ended.document))
     if events is not None and events.gone:
         raise BrokenPipeError
-    for name in ended.leaked:
-        print(f"dockersched: container {name} could not be removed (docker rm -f {name})", file=sys.stderr)
+    tell_leaked(ended.leaked)
     return ended.exit_code
+
+
+def tell_leaked(things: Iterable[str]) -> None:
+    """Says on stderr what could not be removed from the engine, and how to do it by hand."""
+    for thing in things:
+        kind, _, name = thing.partition(" ")
+        command = f"docker volume rm {name}" if kind == "volume" else f"docker rm -f {name}"
+        print(f"dockersched: {thing} could not be removed ({command})", file=sys.stderr)
 
 
 def _shown(path: Path) -> str:

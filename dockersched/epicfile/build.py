@@ -15,6 +15,7 @@ from dockersched.epicfile.findings import Finding
 from dockersched.epicfile.opening_spec import opening_fields
 from dockersched.epicfile.quota_spec import quota_of
 from dockersched.epicfile.retry_spec import BackoffSpec, ExitCodesSpec, RetrySpec
+from dockersched.epicfile.secret_spec import secret_sources
 from dockersched.epicfile.source import STDIN, name_of
 from dockersched.epicfile.spec import Defaults, EpicFile, TaskSpec
 from dockersched.epicfile.wording import to_findings
@@ -167,5 +168,6 @@ def _task(task_id: str, spec: TaskSpec, shared: Defaults, shared_retry: RetryPol
         stop_grace_s=spec.stop_grace_period or shared.stop_grace_period,
         pull_policy=spec.pull_policy or shared.pull_policy,
         retry=_retry(spec.retry, shared_retry),
+        secrets=secret_sources(shared.secrets, spec.secrets, folder),
         **opening_fields(spec, shared, folder),
     )

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from dockersched.epicfile.opening_spec import OpeningKeys
 from dockersched.epicfile.quota_spec import QuotaSpec
 from dockersched.epicfile.retry_spec import RetrySpec, map_of_retry
+from dockersched.epicfile.secret_spec import Secrets, map_of_secrets
 from dockersched.epicfile.types import (
     AbsolutePath,
     Command,
@@ -31,7 +32,7 @@ from dockersched.model import Network, PullPolicy
 
 
 class Defaults(OpeningKeys):
-    """What tasks share: a task's own key wins; quota, environment and retry merge key by key."""
+    """What tasks share: a task's own key wins; quota, environment, secrets and retry merge key by key."""
 
     image: Annotated[Name | None, Given] = key(
         "The image to run in.", "dockersched/python", "alpine:3.20", default="dockersched/base"
@@ -60,6 +61,9 @@ class Defaults(OpeningKeys):
     )
     retry: Annotated[RetrySpec | None, BeforeValidator(map_of_retry), Given] = key(
         "When a task that failed is tried again, in a new container.", {"limit": 3, "on": ["infra", "timed_out"]}
+    )
+    secrets: Annotated[Secrets | None, BeforeValidator(map_of_secrets), Given] = key(
+        "Files below /run/secrets that only the task's user can read, by name.", {"API_KEY": {"env": "API_KEY"}}
     )
 
 

@@ -11,6 +11,7 @@ from dockersched.epicfile.findings import Finding, Path
 from dockersched.epicfile.opening_spec import MountSpec, UlimitsSpec
 from dockersched.epicfile.quota_spec import QuotaSpec
 from dockersched.epicfile.retry_spec import UNKNOWN_CAUSE, BackoffSpec, ExitCodesSpec, RetrySpec
+from dockersched.epicfile.secret_spec import SecretSpec
 from dockersched.epicfile.spec import Defaults, EpicFile, TaskSpec
 from dockersched.epicfile.values import NO_VALUE, Number, shown
 from dockersched.graph.problems import MAX_SUGGESTIONS, suggestion
@@ -20,6 +21,7 @@ _ELSEWHERE = {
     "cpus": "quota.cpus",
     "delay": "backoff.initial",
     "env": "environment",
+    "environment": "env",
     "factor": "backoff.factor",
     "initial": "backoff.initial",
     "jitter": "backoff.jitter",
@@ -65,6 +67,7 @@ _MODELS: dict[str | int, type[BaseModel]] = {
     "retry": RetrySpec,
     "on": ExitCodesSpec,
     "backoff": BackoffSpec,
+    "secrets": SecretSpec,
 }
 """The models of the maps below a task or the defaults, by their keys."""
 

@@ -79,6 +79,8 @@ class TaskOutput:
         attempt = await self._attempt(follow=follow)
         if attempt is None:
             self._note(f"task {self._task.task_id!r} has no attempt, and so no output")
+        elif not attempt.has_ended and self._reader.has_secrets(self._task.run_id):
+            await self._show_redacted(attempt.number, follow=follow, tail=tail)
         elif attempt.has_ended:
             self._show_file(attempt, tail)
         else:
@@ -113,6 +115,21 @@ class TaskOutput:
         attempts = self._reader.attempts(self._task.run_id, self._task.task_id)
         matching = [found for found in attempts if wanted in (None, found.number)]
         return matching[-1] if matching else None
+
+    async def _show_redacted(self, number: int, *, follow: bool, tail: int | None) -> None:
+        """Waits for the log file: only the run's owner knows the secrets, and takes them out."""
+        self._note(
+            f"task {self._task.task_id!r} has secrets, which are taken out when it has ended: nothing until then"
+        )
+        while follow:
+            is_owned = owner_of(self._folder) is not None
+            recorded = self._recorded(number)
+            if recorded is not None and recorded.has_ended:
+                self._show_file(recorded, tail)
+                return
+            if not is_owned:
+                return
+            await asyncio.sleep(_LOOK_S)
 
     async def _show_live(self, engine: Engine, number: int, *, follow: bool, tail: int | None) -> None:
         name = ids.container_name(self._task.epic_id, self._task.run_id, self._task.task_id, number)

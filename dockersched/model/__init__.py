@@ -7,6 +7,7 @@ from dockersched.model.opening import CAPABILITIES, ULIMITS, Mount, Profile
 from dockersched.model.options import EpicExecutionOptions
 from dockersched.model.quota import MIN_CPUS, MIN_MEMORY_BYTES, QuotaConfig
 from dockersched.model.retry import RETRY_CAUSES, RetryPolicy
+from dockersched.model.secret import SECRET_NAME_PATTERN, SECRETS_DIR, SecretSource, is_secret_name
 from dockersched.model.task import Network, NetworkNamespace, PullPolicy, ScheduledTask
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "MIN_CPUS",
     "MIN_MEMORY_BYTES",
     "RETRY_CAUSES",
+    "SECRETS_DIR",
+    "SECRET_NAME_PATTERN",
     "ULIMITS",
     "EpicExecutionOptions",
     "Mount",
@@ -24,4 +27,6 @@ __all__ = [
     "QuotaConfig",
     "RetryPolicy",
     "ScheduledTask",
+    "SecretSource",
+    "is_secret_name",
 ]

@@ -10,6 +10,7 @@ from dockersched.model.checks import choice, seconds, text, texts
 from dockersched.model.opening import Mount, Profile, capabilities, mounts, tmpfs_sizes, ulimits
 from dockersched.model.quota import QuotaConfig
 from dockersched.model.retry import RetryPolicy
+from dockersched.model.secret import SecretSource, check_place, secrets
 
 Network = Literal["none", "bridge"]
 NetworkNamespace = Literal["auto", "own"]
@@ -37,6 +38,7 @@ class ScheduledTask:
         stop_grace_s: seconds between the polite stop and the kill; None is the runner's default.
         pull_policy: when to pull the image: `missing` (the default), `always` or `never`.
         retry: when to try again; by default up to twice, and only what was not the task's own doing.
+        secrets: files below /run/secrets in the sandbox, by name, and where their content comes from.
         profile: `locked` (the default), or `trusted`: root, a root file system that can be written, and the
             capabilities that engines give by default.
         read_only: whether the root file system is; None follows the profile.
@@ -66,6 +68,7 @@ class ScheduledTask:
     stop_grace_s: float | None = None
     pull_policy: PullPolicy | None = None
     retry: RetryPolicy = _DEFAULT_RETRY
+    secrets: Mapping[str, SecretSource] = field(default_factory=dict, hash=False)
     runtime: str | None = None
     profile: Profile | None = None
     read_only: bool | None = None
@@ -83,6 +86,8 @@ class ScheduledTask:
         object.__setattr__(self, "args", texts("args", self.args))
         if self.environment:
             object.__setattr__(self, "environment", _environment(self.environment))
+        if self.secrets:
+            object.__setattr__(self, "secrets", secrets(self.secrets))
         if self.image is not None:
             text("image", self.image)
         if self.user is not None:
@@ -114,6 +119,8 @@ class ScheduledTask:
             object.__setattr__(self, "tmpfs", tmpfs_sizes(self.tmpfs))
         if self.mounts:
             object.__setattr__(self, "mounts", mounts(self.mounts, self.tmpfs))
+        if self.secrets:
+            check_place(self.tmpfs, [mount.target for mount in self.mounts])
         if self.ulimits:
             object.__setattr__(self, "ulimits", ulimits(self.ulimits))
             for name in ("nofile", "fsize"):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from dockersched.model import Mount, Network, NetworkNamespace, Profile, PullPolicy, QuotaConfig
+from dockersched.model import Mount, Network, NetworkNamespace, Profile, PullPolicy, QuotaConfig, SecretSource
 from dockersched.results import SandboxResult
 from dockersched.states import Reason
 
@@ -40,6 +40,7 @@ class SandboxRunOptions:
     timeout_s: float | None = None
     stop_grace_s: float | None = None
     pull_policy: PullPolicy | None = None
+    secrets: Mapping[str, SecretSource] = field(default_factory=dict, hash=False)
     runtime: str | None = None
     network_namespace: NetworkNamespace | None = None
     profile: Profile | None = None
@@ -112,11 +113,15 @@ class SandboxBackend(ABC):
         """
         return {}
 
+    def holds(self, resumed: Callable[[], None]) -> bool:  # noqa: ARG002
+        """Whether nothing more should be started for now; if so, `resumed` is called once when it may go on."""
+        return False
+
     def discard(self, options: SandboxRunOptions) -> None:  # noqa: B027 - an optional hook
         """The result is on record: what is left of the sandbox may go. Returns at once, works in the background."""
 
     async def sweep(self, run_id: str) -> list[str]:  # noqa: ARG002
-        """Removes whatever of a run is left; returns the names of what could not be removed."""
+        """Removes whatever of a run is left; returns in words what could not be removed."""
         return []
 
     async def aclose(self) -> None:  # noqa: B027 - an optional hook

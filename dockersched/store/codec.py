@@ -12,7 +12,7 @@ from typing import Any
 from dockersched.epic import Epic
 from dockersched.errors import StateError
 from dockersched.graph.dag import TaskDAG
-from dockersched.model import EpicExecutionOptions, Mount, QuotaConfig, RetryPolicy, ScheduledTask
+from dockersched.model import EpicExecutionOptions, Mount, QuotaConfig, RetryPolicy, ScheduledTask, SecretSource
 from dockersched.results import LogSummary, SandboxResult
 from dockersched.states import Reason
 
@@ -65,6 +65,7 @@ def _task(fields: dict[str, Any]) -> ScheduledTask:
     rebuilt = {
         "quota": _quota(fields.get("quota")),
         "retry": RetryPolicy(**fields["retry"]),
+        "secrets": {name: SecretSource(**source) for name, source in fields.get("secrets", {}).items()},
         "mounts": tuple(Mount(**mount) for mount in fields.get("mounts", ())),
     }
     return ScheduledTask(**{**fields, **rebuilt})

@@ -10,13 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dockersched.epic import Epic
-from dockersched.errors import StateError
+from dockersched.errors import StateError, UnfinishedRunError
 from dockersched.results import SandboxResult
 from dockersched.states import Reason
 from dockersched.store import codec, schema
 from dockersched.store.writer import BatchWriter
 
 FILE_NAME = "state.db"
+_RUNS = "SELECT run_id, epic_id, created_at, state, exit_code FROM runs"
+_NEWEST_FIRST = "ORDER BY created_at DESC, rowid DESC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class StateStore:
         epic: Epic,
         images: Mapping[str, tuple[str, str]],
         succeeded: Mapping[str, SandboxResult],
+        *,
+        beside_others: bool = True,
     ) -> None:
         """Records a run before anything of it exists.
 
@@ -69,9 +73,15 @@ class StateStore:
             epic: resolved.
             images: id and digest of each image, by name.
             succeeded: results that it takes over from an earlier run, by task id.
+            beside_others: whether it may begin while the last run of the same epic is unfinished.
+
+        Raises:
+            UnfinishedRunError: it may not.
         """
         with self._reading() as connection:
             connection.execute("BEGIN IMMEDIATE")
+            if not beside_others and (last := _last_run(connection, epic.options.epic_id)) and last.state is None:
+                raise UnfinishedRunError(last.run_id, epic.options.epic_id)
             connection.execute(
                 "INSERT INTO runs (run_id, epic_id, epic, created_at) VALUES (?, ?, ?, ?)",
                 (run_id, epic.options.epic_id, codec.dump_epic(epic), _now()),
@@ -98,6 +108,17 @@ class StateStore:
         with self._reading() as connection:
             connection.execute("UPDATE runs SET state = NULL, exit_code = NULL WHERE run_id = ?", (run_id,))
 
+    def refuse_to_forget(self, epic_id: str) -> None:
+        """An unfinished run is not silently left behind.
+
+        Raises:
+            UnfinishedRunError: the last run of this epic is one.
+        """
+        with self._reading() as connection:
+            last = _last_run(connection, epic_id)
+        if last is not None and last.state is None:
+            raise UnfinishedRunError(last.run_id, epic_id)
+
     def forget_run(self, run_id: str) -> None:
         """Removes everything known of a run."""
         with self._reading() as connection:
@@ -106,10 +127,7 @@ class StateStore:
     def runs(self) -> list[RunRow]:
         """All runs, the newest first."""
         with self._reading() as connection:
-            rows = connection.execute(
-                "SELECT run_id, epic_id, created_at, state, exit_code FROM runs ORDER BY created_at DESC, rowid DESC"
-            )
-            return [RunRow(*row) for row in rows]
+            return [RunRow(*row) for row in connection.execute(f"{_RUNS} {_NEWEST_FIRST}")]
 
     def run(self, run_id: str) -> RunRow:
         """One run.
@@ -222,6 +240,11 @@ class StateStore:
                 f"the state database {self._path} cannot be used ({error}): "
                 "move it away to start anew, or name another directory with --state-dir"
             ) from error
+
+
+def _last_run(connection: sqlite3.Connection, epic_id: str) -> RunRow | None:
+    row = connection.execute(f"{_RUNS} WHERE epic_id = ? {_NEWEST_FIRST} LIMIT 1", (epic_id,)).fetchone()
+    return RunRow(*row) if row else None
 
 
 def _now() -> str:

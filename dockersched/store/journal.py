@@ -92,10 +92,14 @@ class Journal(StopJournal):
         try:
             await write()
         except StateError as error:
-            if self.failure is None:
-                self.failure = error
-                self._on_failure()
+            self.fail(error)
             raise
+
+    def fail(self, error: StateError) -> None:
+        """Something of the run could not be written: from now on nothing is, and the run breaks off."""
+        if self.failure is None:
+            self.failure = error
+            self._on_failure()
 
 
 class JournaledRunner(SandboxBackend):
@@ -119,6 +123,9 @@ class JournaledRunner(SandboxBackend):
         except asyncio.CancelledError:
             await self._record(options, SandboxResult(options.sandbox_id, reason=Reason.CANCELLED))
             raise
+        except StateError as error:  # its log cannot be written: the container keeps it for whoever goes on
+            self._journal.fail(error)
+            raise
         except Exception as error:
             failure = f"{type(error).__name__}: {error}"
             await self._record(options, SandboxResult(options.sandbox_id, reason=Reason.ENGINE_ERROR, detail=failure))
@@ -132,6 +139,10 @@ class JournaledRunner(SandboxBackend):
     async def prepare(self, sandboxes: Sequence[SandboxRunOptions]) -> Mapping[str, str]:
         """Gets the images of the run."""
         return await self._inner.prepare(sandboxes)
+
+    def holds(self, resumed: Callable[[], None]) -> bool:
+        """Whether nothing more should be started for now."""
+        return self._inner.holds(resumed)
 
     def discard(self, options: SandboxRunOptions) -> None:
         """Removes what is left of a sandbox."""

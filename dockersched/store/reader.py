@@ -22,6 +22,10 @@ _ATTEMPTS = """
 SELECT attempt, result IS NOT NULL, json_extract(result, '$.log.path')
 FROM attempts WHERE run_id = ? AND task_id = ? ORDER BY attempt
 """
+_SECRETS = """
+SELECT 1 FROM runs, json_each(runs.epic, '$.tasks') AS task
+WHERE run_id = ? AND json_extract(task.value, '$.secrets') IS NOT NULL LIMIT 1
+"""
 _STOPPING = "SELECT task_id FROM attempts WHERE run_id = ? AND stop_intent IS NOT NULL AND result IS NULL"
 
 
@@ -86,6 +90,10 @@ class StateReader:
         rows = self._select("SELECT epic FROM runs WHERE run_id = ?", run_id)
         tasks = json.loads(rows[0][0])["tasks"] if rows else []
         return {task["id"]: task["depends_on"] for task in tasks}
+
+    def has_secrets(self, run_id: str) -> bool:
+        """Whether any task of a run is given secrets, whose values are not on record anywhere."""
+        return bool(self._select(_SECRETS, run_id))
 
     def stopping(self, run_id: str) -> set[str]:
         """The tasks of a run with an attempt that is being stopped."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,10 +13,15 @@ _FOLDER = "requests"
 
 
 class CancelRequests:
-    """The requests to cancel a run or tasks of it."""
+    """The requests to cancel a run or tasks of it.
+
+    One for tasks stays until the run ends, so that it holds for a resumed run too; one for the whole run is for its
+    owner, and goes when that takes it: who resumes the run wants it to go on.
+    """
 
     def __init__(self, run_dir: Path) -> None:
         self._folder = run_dir / _FOLDER
+        self._taken: set[str] = set()
 
     def put(self, task_ids: Sequence[str]) -> None:
         """Asks for these tasks to be cancelled; for the whole run when there are none."""
@@ -26,15 +32,22 @@ class CancelRequests:
         temporary.replace(self._folder / f"{name}.cancel")
 
     def take(self) -> list[list[str] | None]:
-        """The requests that have come, each the tasks to cancel, or None for the whole run; they come once."""
+        """The requests that have come, each the tasks to cancel, or None for the whole run; each comes once."""
         taken: list[list[str] | None] = []
         try:
             found = sorted(os.scandir(self._folder), key=lambda entry: entry.name)
         except FileNotFoundError:
             return []
         for entry in found:
-            if entry.name.endswith(".cancel"):
+            if entry.name.endswith(".cancel") and entry.name not in self._taken:
                 path = Path(entry.path)
-                taken.append(json.loads(path.read_text("utf-8")) or None)
-                path.unlink()
+                task_ids: list[str] = json.loads(path.read_text("utf-8"))
+                taken.append(task_ids or None)
+                self._taken.add(entry.name)
+                if not task_ids:
+                    path.unlink()
         return taken
+
+    def clear(self) -> None:
+        """The run has ended: nothing is asked of it any more."""
+        shutil.rmtree(self._folder, ignore_errors=True)

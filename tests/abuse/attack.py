@@ -29,12 +29,10 @@ class Ends:
     Args:
         reason: why it fails; None when it goes on to its own end. Several when either will do.
         answers: its output, lines of `what: answer`; where the sandbox was killed, as far as it came.
-        oom_event: the kernel killed something in it for lack of memory.
     """
 
     reason: Reason | tuple[Reason | None, ...] | None = None
     answers: Answers = field(default_factory=dict)
-    oom_event: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,7 @@ class Attack:
         if runtime is None:
             return self.ends
         ends = self.under_gvisor or self.ends
-        return Ends(ends.reason, {**ends.answers, **self.gvisor_answers}, ends.oom_event)
+        return Ends(ends.reason, {**ends.answers, **self.gvisor_answers})
 
 
 def shell(name: str, script: str, **fields: Any) -> Attack:

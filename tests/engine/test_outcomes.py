@@ -79,7 +79,7 @@ async def test_processes_over_the_quota_are_refused(runner: DockerRunner) -> Non
 
 
 async def test_cpu_over_the_quota_is_throttled(runner: DockerRunner) -> None:
-    script = "i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done"
+    script = "i=0; while [ $i -lt 120000 ]; do i=$((i+1)); done"
     free = await run(runner, shell(script, quota=QuotaConfig(cpus=1)))
     throttled = await run(runner, shell(script, quota=QuotaConfig(cpus=0.1)))
     durations = []

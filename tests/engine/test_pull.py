@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
 from docker.api import APIClient
 from docker.errors import ImageNotFound
+from tenacity import wait_none
 
 from dockersched import DockerRunner, Reason
 from dockersched.model import PullPolicy
+from dockersched.sandbox.docker import calls
 from tests.support.registry import Registry
 from tests.support.sandboxes import run, sandbox
 
@@ -82,7 +84,10 @@ async def test_the_policy_says_when_to_pull(registry: Registry, policy: PullPoli
 
 
 @pytest.mark.parametrize("status", [401, 404, 429, 500])
-async def test_a_registry_that_refuses_makes_the_image_unavailable(registry: Registry, status: int) -> None:
+async def test_a_registry_that_refuses_makes_the_image_unavailable(
+    registry: Registry, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "_PULL_WAIT", wait_none())
     registry.status = status
     async with await DockerRunner.connect() as runner:
         result = await run(runner, sandbox("true", image=registry.image))
@@ -90,3 +95,34 @@ async def test_a_registry_that_refuses_makes_the_image_unavailable(registry: Reg
     assert result.reason is Reason.IMAGE_UNAVAILABLE
     assert registry.image in result.detail
     assert list(unavailable) == ["a"]
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+async def test_what_a_registry_may_grant_later_is_asked_for_again(registry: Registry, status: int) -> None:
+    registry.failures = [status] * 2
+    async with await DockerRunner.connect() as runner:
+        result = await run(runner, sandbox("true", image=registry.image))
+    assert result.succeeded, result.detail
+    assert registry.failures == []
+
+
+async def test_of_one_image_there_is_one_pull_at_a_time(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    pulling, most = 0, 0
+    pull = calls.EngineCalls.pull
+
+    def counted(self: calls.EngineCalls, image: str, progress: Callable[[str], None]) -> None:
+        nonlocal pulling, most
+        pulling += 1
+        most = max(most, pulling)
+        pull(self, image, progress)
+        pulling -= 1
+
+    monkeypatch.setattr(calls.EngineCalls, "pull", counted)
+    policies: list[PullPolicy] = ["always", "missing", "always"]
+    async with await DockerRunner.connect() as runner:
+        wanted = [
+            sandbox("true", task_id=str(number), image=registry.image, pull_policy=policy)
+            for number, policy in enumerate(policies)
+        ]
+        assert await runner.prepare(wanted) == {}
+    assert most == 1

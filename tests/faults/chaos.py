@@ -1,92 +1,168 @@
 """Everything that can be broken, broken everywhere: `make chaos`. Prints a table; ends with 1 if anything was wrong.
 
-Each row is a function that tries one fault and returns its tally; `python -m tests.faults.chaos NAME …` runs some.
+Each row of the table, or a few of a kind, comes from a function here: `make chaos ARGS="NAME …"` runs some of them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from docker.api import APIClient
-
-from dockersched.sandbox.docker.connection import make_client, resolve_endpoint
-from tests.support.kill_points import DIAMOND, UNLUCKY, Plan, Trial, Verdict, judge_all
+from dockersched.sandbox.docker.connection import resolve_endpoint
+from dockersched.sandbox.docker.dial import fetch_version
+from tests.support import foreign, full_disk, promised_times
+from tests.support.kill_points import DIAMOND, SECRETIVE, SHARING, UNLUCKY, Plan, Trial, Verdict, judge_all
+from tests.support.lost_replies import lose_start_replies
+from tests.support.many_tasks import run_many
+from tests.support.outages import WAYS, try_outages
+from tests.support.spoiled_calls import ACTIONS, CALLS, spoil
+from tests.support.tally import Tally, table
+from tests.support.trials import client
 from tests.support.truncation import cut_everywhere
 
-_COLUMNS = ("fault", "tries", "wrong outcomes", "double starts", "orphans", "lost records")
+Row = Callable[[Path], Iterable[Tally]]
 
 
-@dataclass(frozen=True)
-class Tally:
-    """What many tries of one fault came to."""
-
-    fault: str
-    tries: int
-    wrong: int
-    double_starts: int
-    orphans: int
-    lost: int
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether all was as it should be."""
-        return not (self.wrong or self.double_starts or self.orphans or self.lost)
+def killed_at_every_point(folder: Path) -> Iterator[Tally]:
+    """SIGKILL before and after each engine call, statement and file of a run of six tasks with a diamond."""
+    yield _killed(folder, "dockersched killed in a run", DIAMOND)
 
 
-def killed_at_every_point() -> Tally:
-    """SIGKILL before and after each engine call, statement and file of a run."""
-    return _killed("dockersched killed in a run", DIAMOND)
-
-
-def killed_while_stopping() -> Tally:
+def killed_while_stopping(folder: Path) -> Iterator[Tally]:
     """The same for an epic with a deadline and a retry."""
-    return _killed("dockersched killed in deadline and retry", UNLUCKY)
+    yield _killed(folder, "dockersched killed in deadline and retry", UNLUCKY)
 
 
-def killed_in_resume() -> Tally:
+def killed_in_namespaces(folder: Path) -> Iterator[Tally]:
+    """The same for tasks that use a network namespace one after another."""
+    yield _killed(folder, "dockersched killed in a run that shares namespaces", SHARING)
+
+
+def killed_with_secrets(folder: Path) -> Iterator[Tally]:
+    """The same for tasks with secrets, whose volumes must be there at the start and gone in the end."""
+    yield _killed(folder, "dockersched killed in a run with secrets", SECRETIVE)
+
+
+def killed_in_resume(folder: Path) -> Iterator[Tally]:
     """SIGKILL in the middle of a run, and then at every point of its resumption."""
-    return _killed("dockersched killed again in resume", DIAMOND, "POST containers/*/start #4 after")
+    yield _killed(folder, "dockersched killed again in resume", DIAMOND, "POST containers/*/start #4 after")
 
 
-def state_truncated() -> Tally:
-    """The state database and its write-ahead log cut off at small steps, in the header at every byte."""
-    with tempfile.TemporaryDirectory(prefix="dockersched-chaos-") as name:
-        outcomes = cut_everywhere(Path(name), step=13)
-    wrong = sum(count for outcome, count in outcomes.items() if outcome not in {"loaded", "refused"})
-    return Tally("state database cut off", outcomes.total(), wrong, 0, 0, 0)
+def daemons_down(folder: Path) -> Iterator[Tally]:
+    """Daemons of the test's own end, politely and not, while tasks are created, run and end."""
+
+    async def both() -> Sequence[list[Tally]]:
+        return await asyncio.gather(
+            *(try_outages(live, WAYS, 10, folder / f"live-restore-{live}", _tried) for live in (False, True))
+        )
+
+    for tallies in asyncio.run(both()):
+        yield from tallies
 
 
-ROWS: dict[str, Callable[[], Tally]] = {
+def starts_unanswered(folder: Path) -> Iterator[Tally]:
+    """500 replies to a start are lost."""
+    with client() as engine:
+        yield asyncio.run(lose_start_replies(engine, folder, 500))
+
+
+def calls_spoiled(folder: Path) -> Iterator[Tally]:
+    """Every engine call of a task's life meets every fault."""
+    with client() as engine:
+        for action in ACTIONS:
+            total = Tally(f"{action}: each of {', '.join(CALLS)}")
+            for call in CALLS:
+                total.add(_tried(asyncio.run(spoil(engine, folder / f"{call}-{action}", call, action))))
+            yield total
+
+
+def foreign_containers(folder: Path) -> Iterator[Tally]:
+    """Look-alikes and namesakes stay as they are."""
+    with client() as engine:
+        total = Tally("foreign containers with our labels or names")
+        for number, (way, code) in enumerate([(["gc"], 0), (["cancel"], 0), (["resume"], 0)] * 5):
+            total.add(_tried(foreign.leave_look_alikes(engine, folder / f"like-{number}", way, code)))
+        kinds = (foreign.no_labels, foreign.another_runs_labels, foreign.another_attempts_labels)
+        for number, labels in enumerate(kinds * 5):
+            total.add(_tried(asyncio.run(foreign.leave_namesakes(engine, folder / f"name-{number}", labels))))
+        yield total
+
+
+def times_kept(folder: Path) -> Iterator[Tally]:
+    """What is promised in seconds."""
+    with client() as engine:
+        yield asyncio.run(promised_times.see_exits_without_events(engine, folder / "exits", 50))
+        yield asyncio.run(promised_times.keep_deadlines(engine, folder / "deadlines", 50))
+        yield promised_times.refuse_second_owners(engine, folder / "owners", 30)
+
+
+def disks_full(folder: Path) -> Iterator[Tally]:
+    """The engine's disk runs full, and there is room again."""
+    for what in full_disk.RESOURCES:
+        total = Tally(f"engine's disk full ({what}), then room")
+        for number in range(5):
+            total.add(_tried(asyncio.run(full_disk.fill_and_give_room(folder / f"{what}-{number}", what))))
+        yield total
+
+
+def state_truncated(folder: Path) -> Iterator[Tally]:
+    """The state database and its write-ahead log cut off at every byte of their heads, and at small steps."""
+    folder.mkdir()
+    outcomes = cut_everywhere(folder, step=13)
+    wrong = [f"{outcome}: {count} times" for outcome, count in outcomes.items() if outcome not in {"loaded", "refused"}]
+    measured = f"{outcomes['loaded']} loaded, {outcomes['refused']} refused"
+    yield Tally("state files cut off", outcomes.total(), wrong, measured=measured)
+
+
+def many_short_tasks(folder: Path) -> Iterator[Tally]:
+    """2,000 tasks, 16 at once."""
+    with client() as engine:
+        yield run_many(engine, folder, 2_000, 16)
+
+
+ROWS: dict[str, Row] = {
+    "daemons": daemons_down,
+    "starts": starts_unanswered,
+    "calls": calls_spoiled,
     "run": killed_at_every_point,
     "stops": killed_while_stopping,
+    "namespaces": killed_in_namespaces,
+    "secrets": killed_with_secrets,
     "resume": killed_in_resume,
+    "foreign": foreign_containers,
+    "times": times_kept,
+    "disks": disks_full,
     "truncation": state_truncated,
+    "many": many_short_tasks,
 }
 
 
-def _killed(fault: str, plan: Plan, *before: str) -> Tally:
-    with tempfile.TemporaryDirectory(prefix="dockersched-chaos-") as name:
-        folder = Path(name)
-        baseline = Trial(_client(), folder / "points", plan)
+def _killed(folder: Path, fault: str, plan: Plan, *before: str) -> Tally:
+    with client() as engine:
+        baseline = Trial(engine, folder / "points", plan)
         points = baseline.points_of_resume(*before) if before else baseline.points()
-        found = judge_all(_client, folder, [[*before, point] for point in points], plan=plan, on_verdict=_show)
+    found = judge_all(client, folder, [[*before, point] for point in points], plan=plan, on_verdict=_judged)
     return Tally(
         fault,
         sum(verdict.missed == 0 for verdict in found),
-        sum(bool(verdict.wrong) for verdict in found),
+        [f"{verdict.points}: {wrong}" for verdict in found for wrong in verdict.wrong],
         sum(verdict.double_starts for verdict in found),
         sum(verdict.orphans for verdict in found),
         sum(verdict.lost for verdict in found),
     )
 
 
-def _show(verdict: Verdict) -> None:
-    mark = "." if verdict.is_clean and not verdict.missed else "-" if verdict.is_clean else f"\n{verdict}\n"
-    _say(mark)
+def _judged(verdict: Verdict) -> None:
+    _say("." if verdict.is_clean and not verdict.missed else "-" if verdict.is_clean else f"\n{verdict}\n")
+
+
+def _tried(tally: Tally) -> Tally:
+    _say("." if tally.is_clean else f"\n{tally}\n")
+    return tally
 
 
 def _say(text: str) -> None:
@@ -94,27 +170,22 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-def _client() -> APIClient:
-    return make_client(resolve_endpoint(), version="1.41", timeout=60)
-
-
-def _table(tallies: Sequence[Tally]) -> str:
-    lines = [_COLUMNS, tuple("---" for _ in _COLUMNS)]
-    lines += [
-        (tally.fault, *map(str, (tally.tries, tally.wrong, tally.double_starts, tally.orphans, tally.lost)))
-        for tally in tallies
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def main(names: Sequence[str]) -> int:
     """Tries the named faults, or all; returns the exit code."""
-    tallies = []
-    for name in names or ROWS:
-        _say(f"\n{name}: ")
-        tallies.append(ROWS[name]())
-    _say("\n")
-    sys.stdout.write(f"{_table(tallies)}\n")
+    if unknown := set(names) - set(ROWS):
+        _say(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}\n")
+        return 2
+    tallies: list[Tally] = []
+    with tempfile.TemporaryDirectory(prefix="dockersched-chaos-") as folder:
+        for name in names or ROWS:
+            _say(f"\n{name}: ")
+            began = time.monotonic()
+            found = list(ROWS[name](Path(folder) / name))
+            _say(f" {time.monotonic() - began:.0f} s\n")
+            for tally in found:
+                _say("" if tally.is_clean else f"WRONG {tally}\n")
+            tallies += found
+    sys.stdout.write(f"Engine {fetch_version(resolve_endpoint(), timeout=5).engine}\n\n{table(tallies)}\n")
     return 0 if all(tally.is_clean for tally in tallies) else 1
 
 

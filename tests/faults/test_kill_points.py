@@ -6,10 +6,12 @@ import pytest
 from docker.api import APIClient
 
 from dockersched.sandbox.docker.connection import make_client, resolve_endpoint
-from tests.support.kill_points import DIAMOND, SHARING, UNLUCKY, Plan, Trial, judge_all, spread
+from tests.support.kill_points import DIAMOND, SECRETIVE, SHARING, UNLUCKY, Plan, Trial, judge_all, spread
 
 
-@pytest.mark.parametrize(("plan", "at_least", "count"), [(DIAMOND, 200, 7), (UNLUCKY, 100, 3), (SHARING, 200, 5)])
+@pytest.mark.parametrize(
+    ("plan", "at_least", "count"), [(DIAMOND, 200, 7), (UNLUCKY, 100, 3), (SHARING, 200, 5), (SECRETIVE, 100, 4)]
+)
 def test_a_killed_run_goes_on_as_if_nothing_had_been(
     plan: Plan, at_least: int, count: int, engine: APIClient, tmp_path: Path
 ) -> None:

@@ -18,12 +18,9 @@ from docker.errors import APIError
 
 from dockersched.errors import EngineUnavailableError
 from dockersched.sandbox.docker.dial import fetch_version
-from tests.support.private_engine import PrivateEngine, fill_disk, resize_tmpfs, tmpfs_data_root, why_no_private_engine
+from tests.support.private_engine import PrivateEngine, fill_disk, resize_tmpfs, tmpfs_data_root
 
-pytestmark = [
-    pytest.mark.usefixtures("engine"),
-    pytest.mark.skipif(bool(why_no_private_engine()), reason=why_no_private_engine()),
-]
+pytestmark = pytest.mark.usefixtures("engine")
 ROOT = Path(__file__).parents[2]
 
 TERMINATE_OR_KILL = pytest.mark.parametrize(

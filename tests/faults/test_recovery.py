@@ -2,131 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
-import secrets
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from datetime import datetime
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from docker.api import APIClient
-from docker.errors import NotFound
 
 from dockersched import ids
-from dockersched.store.database import StateStore
+from dockersched.store.lock import owner_of
 from dockersched.store.requests import CancelRequests
 from dockersched.store.schema import VERSION
-
-COMMAND = [sys.executable, "-m", "dockersched"]
-PREFIX = "io.dockersched"
-GRACE_S = 0.5
-LONG = {"run": "echo up; sleep 60"}
-
-
-class Bench:
-    """A state directory, an epic that only this test has, and the processes that work on them."""
-
-    def __init__(self, engine: APIClient, folder: Path) -> None:
-        self.engine = engine
-        self.folder = folder
-        self.state_dir = folder / ".dockersched"
-        self.epic_id = f"recovery-{secrets.token_hex(4)}"
-        self.label = f"{PREFIX}.epic={self.epic_id}"
-        self.processes: list[subprocess.Popen[str]] = []
-
-    def begin(self, tasks: dict[str, Any], running: int | None = None) -> subprocess.Popen[str]:
-        """Begins the epic; returns once as many containers have started (by default one for each task)."""
-        defaults = {
-            "quota": {"cpus": 0.5, "memory": "32m", "pids": 16},
-            "stop_grace_period": f"{round(GRACE_S * 1000)}ms",
-        }
-        fields = {"epic": self.epic_id, "max_parallel": 8, "defaults": defaults, "tasks": tasks}
-        (self.folder / "epic.json").write_text(json.dumps(fields))
-        process = self.start("run", "epic.json")
-        wanted = len(tasks) if running is None else running
-        until(lambda: len(self.started()) == wanted)
-        return process
-
-    def begin_and_kill(self, tasks: dict[str, Any], running: int | None = None) -> None:
-        """Begins the epic, and kills its process in the middle of it."""
-        process = self.begin(tasks, running)
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
-
-    def start(self, *args: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [*COMMAND, *args], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        self.processes.append(process)
-        return process
-
-    def run(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, *args], cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
-        )
-
-    def containers(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.engine.containers(all=True, filters={"label": self.label})
-        return found
-
-    def started(self) -> dict[str, dict[str, Any]]:
-        """What the engine knows of the containers that have started, by task."""
-        inspected = {}
-        for container in self.containers():
-            with suppress(NotFound):  # removed meanwhile
-                inspected[container["Labels"][f"{PREFIX}.task"]] = self.engine.inspect_container(container["Id"])
-        return {task: found for task, found in inspected.items() if not found["State"]["StartedAt"].startswith("0001")}
-
-    def until_exited(self, *tasks: str) -> None:
-        until(lambda: all(self.started()[task]["State"]["Status"] == "exited" for task in tasks))
-
-    def starts(self, since: float) -> list[str]:
-        """The task of every start that the engine saw."""
-        since_text: Any = f"{since:.6f}"
-        until_text: Any = f"{time.time():.6f}"
-        filters = {"type": "container", "event": "start", "label": self.label}
-        events = self.engine.events(since=since_text, until=until_text, filters=filters, decode=True)
-        return sorted(event["Actor"]["Attributes"][f"{PREFIX}.task"] for event in events)
-
-    @property
-    def store(self) -> StateStore:
-        return StateStore(self.state_dir)
-
-    @property
-    def run_id(self) -> str:
-        return self.store.runs()[0].run_id
-
-    def document(self, run_id: str | None = None) -> dict[str, Any]:
-        text = (self.state_dir / "runs" / (run_id or self.run_id) / "result.json").read_text()
-        fields: dict[str, Any] = json.loads(text)
-        return fields
-
-    def states(self) -> dict[str, str]:
-        return {name: task["state"] for name, task in self.document()["tasks"].items()}
-
-    def assert_all_recorded(self) -> None:
-        """Nothing is open: every attempt has its record, the run its end, and the engine no container."""
-        rows = self.store.attempts(self.run_id)
-        assert rows
-        assert [row for row in rows.values() if row.result is None] == []
-        assert self.store.runs()[0].state is not None
-        assert self.containers() == []
-
-    def close(self) -> None:
-        for process in self.processes:
-            process.kill()
-            for text in process.communicate():
-                sys.stdout.write(text or "")  # for whoever reads why a test failed
-        for container in self.containers():
-            self.engine.remove_container(container["Id"], force=True)
+from tests.support.bench import GRACE_S, LONG, Bench, in_time, look_alikes, seconds, until
+from tests.support.private_engine import fill_disk, tmpfs_data_root
 
 
 @pytest.fixture
@@ -134,23 +25,6 @@ def bench(engine: APIClient, tmp_path: Path) -> Iterator[Bench]:
     made = Bench(engine, tmp_path)
     yield made
     made.close()
-
-
-def until(holds: Callable[[], bool], limit_s: float = 30.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not holds():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
-
-
-def in_time(limit_s: float) -> float:
-    """A limit that holds when this test has the machine for itself, stretched while others work on it too."""
-    return limit_s * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-
-
-def seconds(task: dict[str, Any]) -> float:
-    began, ended = (datetime.fromisoformat(task[key]) for key in ("started_at", "finished_at"))
-    return (ended - began).total_seconds()
 
 
 def test_resume_adopts_what_lives_and_records_what_ended(bench: Bench) -> None:
@@ -272,6 +146,60 @@ def test_cancel_without_an_owner_cleans_up_itself(bench: Bench) -> None:
     assert bench.run("resume").returncode == 2
 
 
+def test_cancel_tasks_without_an_owner(bench: Bench) -> None:
+    since = time.time()
+    tasks = {
+        "long": LONG,
+        "behind": {"run": "true", "depends_on": ["long"]},
+        "later": {"run": "true", "depends_on": ["other"]},
+        "other": {"run": "echo other; sleep 2"},
+    }
+    bench.begin_and_kill(tasks, running=2)
+    done = bench.run("cancel", bench.run_id, "long", "later")
+    assert (done.returncode, f"resume {bench.run_id}" in done.stderr) == (0, True)
+    assert [container["Labels"]["io.dockersched.task"] for container in bench.containers()] == ["other"]
+    # The order holds for every resumption, also after one that is killed.
+    resumed = bench.start("resume")
+    until(lambda: owner_of(bench.state_dir / "runs" / bench.run_id) == resumed.pid)
+    resumed.kill()
+    resumed.wait()
+    assert bench.run("resume").returncode == 130
+    cancelled = {"long", "behind", "later"}
+    assert bench.states() == {name: "cancelled" if name in cancelled else "succeeded" for name in tasks}
+    assert bench.starts(since) == ["long", "other"]
+    bench.assert_all_recorded()
+
+
+def test_of_two_runs_at_the_same_moment_one_goes_on(bench: Bench) -> None:
+    bench.write({"short": {"run": "sleep 3"}})
+    codes = sorted(process.wait(30) for process in [bench.start("run", "epic.json") for _ in range(3)])
+    assert codes == [0, 5, 5]
+    assert [run.run_id for run in bench.store.runs()] == [path.name for path in (bench.state_dir / "runs").iterdir()]
+    bench.assert_all_recorded()
+
+
+def test_a_full_state_directory_loses_nothing(bench: Bench) -> None:
+    tasks = {"first": {"run": "true"}, **{name: {"run": f"echo {name}; sleep 3"} for name in ("one", "two")}}
+    with tmpfs_data_root(8) as disk:
+        bench.state_dir = disk
+        process = bench.begin(tasks, running=2)
+        filler = fill_disk(disk)
+        assert process.wait(30) == 2
+        assert process.stderr
+        message = process.stderr.read()
+        assert str(disk) in message
+        assert "Traceback" not in message
+        bench.until_exited("one", "two")
+        filler.unlink()
+        assert bench.run("resume").returncode == 0
+        assert set(bench.states().values()) == {"succeeded"}
+        assert [Path(bench.document()["tasks"][name]["log"]).read_text() for name in ("one", "two")] == [
+            "one\n",
+            "two\n",
+        ]
+        bench.assert_all_recorded()
+
+
 def test_cancel_ends_the_run_itself_when_the_owner_dies_meanwhile(bench: Bench) -> None:
     owner = bench.begin({"long": LONG})
     owner.send_signal(signal.SIGSTOP)
@@ -310,6 +238,9 @@ def test_retry_takes_over_what_succeeded(bench: Bench) -> None:
     assert good["started_at"] == bench.document(first)["tasks"]["good"]["started_at"]
     assert bench.run("retry", bench.run_id).returncode == 1  # what was taken over is taken over again
     assert bench.starts(since) == ["bad", "bad"]
+    assert bench.run("gc", "--keep", "1").stdout.count("removed run") == 2
+    log = Path(bench.document()["tasks"]["good"]["log"])
+    assert (log.read_text(), bench.run_id in log.parts) == ("good\n", True)
     bench.assert_all_recorded()
 
 
@@ -344,26 +275,6 @@ def test_gc_removes_only_what_is_ours_and_nobody_owns(bench: Bench) -> None:
             bench.engine.remove_container(container, force=True)
     owner.terminate()
     assert owner.wait(10) == 128 + signal.SIGTERM
-
-
-def look_alikes(bench: Bench, run_id: str) -> list[str]:
-    """Containers of somebody else: our labels with a run that nobody knows; a known run, but not our name."""
-    unknown = ids.new_run_id()
-    made = []
-    for name, run in (
-        (ids.container_name(bench.epic_id, unknown, "long", 1), unknown),
-        (f"{ids.container_name(bench.epic_id, run_id, 'long', 1)}-backup", run_id),
-    ):
-        labels = {
-            f"{PREFIX}.epic": bench.epic_id,
-            f"{PREFIX}.run": run,
-            f"{PREFIX}.task": "long",
-            f"{PREFIX}.attempt": "1",
-            f"{PREFIX}.sandbox": ids.sandbox_id(bench.epic_id, "long"),
-        }
-        config = {"Image": "dockersched/base", "Cmd": ["true"], "Labels": labels}
-        made.append(str(bench.engine.create_container_from_config(config, name)["Id"]))
-    return made
 
 
 def test_gc_keeps_the_newest_runs(bench: Bench) -> None:

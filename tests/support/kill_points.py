@@ -34,11 +34,13 @@ from dockersched import ids
 from dockersched.cli import main
 from dockersched.report import document, event_log
 from dockersched.sandbox.docker import batches
+from dockersched.sandbox.docker.volumes import LABEL_VOLUME
 from dockersched.store.database import FILE_NAME, RunRow, StateStore
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
-PASSED, AT = "KILL_POINTS_PASSED", "KILL_POINTS_AT"
+PASSED, AT, KEY = "KILL_POINTS_PASSED", "KILL_POINTS_AT", "KILL_POINTS_KEY"
+VALUE = "sk-0123456789"
 
 _OBJECT_CALL = re.compile(r"/v[\d.]+/(\w+)/(?:.+)/(\w+)")
 _STATEMENT = re.compile(r"\s*(\w+)(?:.*?\b(runs|images|attempts)\b(?:.*?SET (\w+))?)?", re.DOTALL)
@@ -120,6 +122,17 @@ UNLUCKY = Plan(
 )
 """A deadline, a retry, a dependent that never starts."""
 
+SECRETIVE = Plan(
+    {
+        name: {
+            "run": f"[ $(wc -c < /run/secrets/KEY) = {len(VALUE)} ] && echo ran {name}",
+            "secrets": {"KEY": {"env": KEY}},
+        }
+        for name in ("one", "two")
+    }
+)
+"""Secrets, which are in place whenever a task starts."""
+
 
 class Points:
     """Counts the calls of each kind, and kills this process at one of them."""
@@ -193,7 +206,7 @@ def _at_points(points: Points, sql: str, call: Callable[[], T]) -> T:
 def _request_kind(request: PreparedRequest) -> str:
     path = request.path_url.partition("?")[0]
     if request.method == "DELETE":
-        return "DELETE container"
+        return f"DELETE {'volume' if '/volumes/' in path else 'container'}"
     if of_object := _OBJECT_CALL.fullmatch(path):
         return f"{request.method} {of_object[1]}/*/{of_object[2]}"
     return f"{request.method} {path.partition('/')[2].partition('/')[2]}"
@@ -207,8 +220,8 @@ class Verdict:
         points: where it was killed.
         missed: how many of them it never came to.
         wrong: what is not as it should be, in words.
-        double_starts, orphans, lost: containers started more than once, containers left or started without a record,
-            and attempts without exactly one record and one log.
+        double_starts, orphans, lost: containers started more than once, containers and volumes left or started
+            without a record, and attempts without exactly one record and one log.
     """
 
     points: Sequence[str]
@@ -297,7 +310,7 @@ class Trial:
         done = subprocess.run(
             [sys.executable, "-m", "tests.support.kill_points", *args, "--quiet", "--state-dir", str(self._state_dir)],
             cwd=ROOT,
-            env={**os.environ, PASSED: str(passed), AT: at},
+            env={**os.environ, PASSED: str(passed), AT: at, KEY: VALUE},
             capture_output=True,
             text=True,
             timeout=_LIMIT_S,
@@ -315,7 +328,8 @@ class Trial:
         until: Any = f"{time.time():.6f}"
         for event in self._client.events(since=since, until=until, filters=filters, decode=True):
             attributes = event["Actor"]["Attributes"]
-            if attributes["io.dockersched.attempt"] != _OF_HOLDERS:
+            # What holds a namespace or a volume may be started again.
+            if attributes["io.dockersched.attempt"] != _OF_HOLDERS and LABEL_VOLUME not in attributes:
                 self._starts.add((event["timeNano"], attributes["name"]))
 
     def _only_run(self) -> RunRow | None:
@@ -331,10 +345,14 @@ class Trial:
         return RunRow(*rows[0]) if rows else None
 
     def _check(self, verdict: Verdict) -> None:
-        left = self._client.containers(all=True, filters={"label": f"io.dockersched.epic={self._epic_id}"})
-        verdict.orphans += len(left)
+        ours = {"label": f"io.dockersched.epic={self._epic_id}"}
+        left = self._client.containers(all=True, filters=ours)
         for container in left:
             self._client.remove_container(container["Id"], force=True)
+        left_volumes = self._client.volumes(filters=ours)["Volumes"] or []
+        for volume in left_volumes:
+            self._client.remove_volume(volume["Name"])
+        verdict.orphans += len(left) + len(left_volumes)
         run = self._only_run()
         if run is None or run.state != self._plan.state:
             verdict.wrong.append(f"the run is on record as {run}")

@@ -33,7 +33,7 @@ _CONTAINERD_LIMIT_S = 5.0
 
 
 def why_no_private_engine() -> str:
-    """Why this machine can run no engine for a test; empty when it can."""
+    """Why this machine can run no engine for a test, and the remedy; empty when it can."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "an engine for tests needs Linux and root"
     missing = [name for name in _PROGRAMS if not find_program(name, folder=_default_folder())]
@@ -72,6 +72,7 @@ class PrivateEngine:
     ) -> None:
         programs = dockerd or _default_folder()
         self._programs = programs.absolute() if programs else None
+        self.live_restore = live_restore
         self._given_data_root = data_root
         self._flags = [
             *(["--live-restore"] if live_restore else []),
@@ -82,6 +83,8 @@ class PrivateEngine:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        if reason := why_no_private_engine():
+            raise RuntimeError(reason)  # a test that is not run shows nothing
         self._room = EngineRoom()
         try:
             self.start()

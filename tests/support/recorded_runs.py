@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dockersched.epic import Epic
+from dockersched.errors import StateError
 from dockersched.events import EpicStarted, Event, RunLaunched, TaskFinished, TaskStarted
 from dockersched.graph.dag import TaskDAG
 from dockersched.model import EpicExecutionOptions, ScheduledTask
@@ -48,10 +49,12 @@ class RecordedRun:
 
     def tell(self, *events: Event) -> None:
         """Appends to the run's events."""
-        log = EventLog(self.folder / "events.jsonl")
+        failures: list[StateError] = []
+        log = EventLog(self.folder / "events.jsonl", failures.append)
         for event in events:
             log.observe(event)
         log.close()
+        assert not failures
 
     def start(self, task_id: str) -> None:
         """A task starts: intent and event."""

@@ -19,12 +19,16 @@ _LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 
 
 class Registry:
-    """Serves `image`; counts how often it is asked for the manifest; answers with `status` instead when that is set."""
+    """Serves `image`; counts how often it is asked for the manifest; answers with `status` instead when that is set.
+
+    `failures` are statuses of the next answers to come, each once.
+    """
 
     def __init__(self, name: str, busybox: bytes) -> None:
         self._name = name
         self.asked = 0
         self.status: int | None = None
+        self.failures: list[int] = []
         layer = _layer(busybox)
         config = _config(layer)
         manifest = _manifest(config, layer)
@@ -55,8 +59,9 @@ class Registry:
 
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
         kind, _, reference = request.path.removeprefix(f"/v2/{self._name}/").partition("/")
-        if kind == "manifests" and self.status is not None:
-            _send(request, self.status, b'{"errors": [{"code": "TOOMANYREQUESTS", "message": "slow down"}]}', _CONFIG)
+        status = self.failures.pop(0) if kind == "manifests" and self.failures else self.status
+        if kind == "manifests" and status is not None:
+            _send(request, status, b'{"errors": [{"code": "TOOMANYREQUESTS", "message": "slow down"}]}', _CONFIG)
         elif request.path == "/v2/":
             _send(request, 200, b"{}", "application/json")
         elif kind == "manifests":

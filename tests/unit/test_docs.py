@@ -35,7 +35,7 @@ from dockersched.inspection.runs import OpenState
 from dockersched.model import RetryPolicy
 from dockersched.report.document import result_schema
 from dockersched.report.event_document import event_document, event_schema
-from dockersched.sandbox.docker import batches, calls, container, watcher
+from dockersched.sandbox.docker import batches, calls, container, room, watcher
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.session import _SIGNALS
 from dockersched.states import EpicState, Reason, TaskState
@@ -233,7 +233,11 @@ def test_figures_of_reliability_are_those_of_the_code() -> None:
     assert f"once a second for up to {container._OUTAGE_LIMIT_S:g} s" in text
     assert container._PATIENCE_S == 1
     assert watcher._OUTAGE_LIMIT_S == container._OUTAGE_LIMIT_S
-    assert f"Create and start wait for room, up to {container._FULL_LIMIT_S:g} s" in text
+    assert f"tries again each second, up to {room._LIMIT_S:g} s" in text
+    assert room._PAUSE_S == 1
+    assert container._FULL_LIMIT_S == room._LIMIT_S
+    assert calls._PULL_TRIES == 5
+    assert "is tried up to five times" in text
     assert f"SIGKILL does not end within {container._KILL_LIMIT_S:g} s" in text
     assert f"A listing every {watcher._LISTING_INTERVAL_S:g} s" in text
     assert batches._LOG_TRIES == 3

@@ -28,6 +28,7 @@ from dockersched.inspection import output
 from dockersched.inspection.documents import run_schema, runs_schema, status_schema
 from dockersched.inspection.runs import find_run
 from dockersched.model import ScheduledTask
+from dockersched.model.secret import SecretSource
 from dockersched.results import SandboxResult, TaskResult
 from dockersched.states import Reason, TaskState
 from dockersched.store.lock import owner_of
@@ -241,6 +242,26 @@ def test_logs_of_what_never_started_are_empty_and_say_so(
     (run.folder / "logs" / "build.log").unlink()
     assert main(["logs", "last", "build", "--state-dir", str(tmp_path)]) == 2
     assert "is gone" in capsys.readouterr().err
+
+
+def test_output_that_may_hold_secrets_is_not_shown_before_they_are_taken_out(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    run = RecordedRun(
+        tmp_path, FIRST, [ScheduledTask("deploy", [], "sh", secrets={"token": SecretSource(env="TOKEN")}), *TASKS]
+    )
+    run.start("deploy")
+    assert main(["logs", "last", "deploy", "-f", "--state-dir", str(tmp_path)]) == 0
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "has secrets" in err
+    run.end("deploy", b"token is ***\n")
+    assert main(["logs", "last", "deploy", "--state-dir", str(tmp_path)]) == 0
+    assert capfd.readouterr() == ("token is ***\n", "")
+    other = RecordedRun(tmp_path, SECOND, TASKS)
+    other.start("build")
+    assert main(["logs", SECOND, "build", "--state-dir", str(tmp_path)]) == 3  # here the engine is asked
 
 
 @given(content=st.lists(st.sampled_from([b"\n", b"a", b"bc", b"\r"]), max_size=30), lines=st.integers(0, 6))

@@ -73,8 +73,14 @@ def test_classify_exit(exit_code: int, oom: bool, stopped_for: Reason | None, he
             Reason.QUOTA_NOT_APPLIED,
         ),
         (404, "No such container: 57d0f4f4457e", Reason.INTERRUPTED),
+        (409, "container is marked for removal and cannot be started", Reason.INTERRUPTED),
         (404, "No such image: nosuch:latest", Reason.IMAGE_UNAVAILABLE),
         (400, "Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available", Reason.REJECTED),
+        (
+            500,
+            "failed to update store for object type *libnetwork.endpoint: open : no such file or directory",
+            Reason.ENGINE_ERROR,
+        ),
         (500, "write /var/lib/docker/containers/x/.tmp: no space left on device", Reason.ENGINE_ERROR),
     ],
 )

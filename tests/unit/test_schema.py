@@ -203,8 +203,16 @@ RETRIES = [
     {"limit": 1, "on": ["infra"], "backoff": {}},
     {"infra": 2},
 ]
+SOURCES: list[Any] = [
+    None, "B", ["B"], {}, {"env": "B"}, {"file": "b c"}, {"env": "a b"}, {"env": "5a"}, {"env": 5}, {"env": ""},
+    {"file": ""}, {"file": 5}, {"env": "B", "file": "c"}, {"env": "B", "x": 1}, {"env": None},
+]  # fmt: skip
+SECRETS = [
+    *({"K": source} for source in SOURCES),
+    *({name: {"env": "B"}} for name in ("a.b-c", "-a", ".a", "", "a" * 63, "a" * 64, "a/b")),
+]
 TASK_KEYS = [*TaskSpec.model_fields, "unknown"]
-TASK_VALUES = st.sampled_from(VALUES) | st.sampled_from(OPENINGS) | st.sampled_from(RETRIES)
+TASK_VALUES = st.sampled_from(VALUES) | st.sampled_from(OPENINGS + RETRIES + SECRETS)
 TASKS = st.dictionaries(st.sampled_from(TASK_KEYS), TASK_VALUES, max_size=3)
 EPICS = st.fixed_dictionaries(
     {"epic": st.sampled_from(["e", "a b", "", 5]), "tasks": st.just({"a": {"run": "x"}})},
@@ -239,6 +247,7 @@ def test_what_the_loader_accepts_the_schema_accepts(data: dict[str, Any]) -> Non
         *((key, value) for key in TaskSpec.model_fields for value in VALUES),
         *((key, value) for key in (*OpeningKeys.model_fields, "quota") for value in OPENINGS),
         *(("retry", value) for value in RETRIES),
+        *(("secrets", value) for value in SECRETS),
     ],
     ids=repr,
 )

@@ -483,21 +483,45 @@ def test_requests_come_once_and_in_words(tmp_path: Path) -> None:
     assert requests.take() == []
 
 
+def test_a_request_for_tasks_holds_until_the_run_ends(tmp_path: Path) -> None:
+    first, resumed = CancelRequests(tmp_path), CancelRequests(tmp_path)
+    first.put(["a"])
+    first.put([])
+    first.take()
+    assert resumed.take() == [["a"]]
+    resumed.clear()
+    assert CancelRequests(tmp_path).take() == []
+
+
 # The event log
 
 
 def test_a_torn_line_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
+    failed: list[StateError] = []
     for _ in range(2):
-        log = EventLog(path)
+        log = EventLog(path, failed.append)
         log.observe(EpicStarted(datetime.now(UTC), "e", RUN, ("a",)))
         log.close()
     whole = path.read_bytes()
     (first, second) = whole.splitlines(keepends=True)
     for cut in range(len(second)):
         path.write_bytes(first + second[:cut])
-        EventLog(path).close()
+        EventLog(path, failed.append).close()
         assert path.read_bytes() == first
     path.write_bytes(whole)
-    EventLog(path).close()
+    EventLog(path, failed.append).close()
     assert path.read_bytes() == whole
+    assert failed == []
+
+
+def test_a_full_disk_under_the_event_log_is_told_once(tmp_path: Path) -> None:
+    failed: list[StateError] = []
+    log = EventLog(tmp_path / "events.jsonl", failed.append)
+    with Path("/dev/full").open("wb") as full:
+        os.dup2(full.fileno(), log._file.fileno())
+    for _ in range(3):
+        log.observe(EpicStarted(datetime.now(UTC), "e", RUN, ("a",)))
+    log.close()
+    (error,) = failed
+    assert "events.jsonl cannot be written: No space left on device" in str(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,9 @@ from dockersched.sandbox.docker import outcome, readback
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.health import EngineHealth
 from dockersched.sandbox.docker.logfile import CollectedLog, collect
+from dockersched.sandbox.docker.secret_files import SecretFiles, remove_secrets
+from dockersched.sandbox.docker.volumes import VolumeLostError
+from dockersched.sandbox.redaction import SecretPatterns
 from dockersched.states import Reason
 
 _LOG_TRIES = 3
@@ -39,26 +42,68 @@ class Launched:
     started_at: datetime | None
 
 
-def launch(calls: EngineCalls, name: str, body: Mapping[str, Any]) -> Launched:
-    """Creates a container, makes sure that all it is to be limited by is in effect, and starts it.
+def launch(calls: EngineCalls, name: str, body: Mapping[str, Any], secrets: SecretFiles | None = None) -> Launched:
+    """Creates a container, makes sure that all it is to be limited by is in effect, and starts it with its secrets.
 
     Raises:
         LaunchRefusedError: the engine refuses it, or does not apply a limit.
         RunnerError: the machinery failed.
     """
     try:
+        if secrets:
+            _open(calls, name, body, secrets)
         container_id = calls.create_or_find(name, body)
         inspected = calls.inspect(container_id)
         effective = readback.effective_quota(inspected)
         if difference := readback.difference(body, inspected):
             raise LaunchRefusedError(Reason.QUOTA_NOT_APPLIED, difference, effective)
         if not outcome.was_started(inspected["State"]):
-            calls.start(container_id)
+            _start(calls, container_id, secrets)
+        if secrets:
+            secrets.release(calls)
     except EngineRefusedError as refused:
         reason = outcome.classify_refusal(refused.status, refused.explanation)
         raise LaunchRefusedError(reason, refused.explanation) from refused
     state = inspected["State"]
     return Launched(container_id, effective, outcome.has_ended(state), outcome.parse_time(state["StartedAt"]))
+
+
+def _open(calls: EngineCalls, name: str, body: Mapping[str, Any], secrets: SecretFiles) -> None:
+    """Makes the volume of the secrets, unless the container was started with it by an earlier call."""
+    found = calls.find_ours(name, body["Labels"])
+    if found is None or not outcome.was_started(found["State"]):
+        secrets.open(calls)
+
+
+def _start(calls: EngineCalls, container_id: str, secrets: SecretFiles | None) -> None:
+    if secrets is None:
+        calls.start(container_id)
+        return
+    try:
+        _fill(calls, secrets)
+    except LookupError as unknown_user:
+        raise LaunchRefusedError(Reason.BAD_USER, str(unknown_user.args[0])) from unknown_user
+    calls.start(container_id)
+    try:
+        secrets.check(calls)
+    except VolumeLostError:
+        calls.remove(container_id)  # it runs without its secrets
+        raise
+
+
+def _fill(calls: EngineCalls, secrets: SecretFiles) -> None:
+    try:
+        secrets.fill(calls)
+    except VolumeLostError:
+        secrets.open(calls)
+        secrets.fill(calls)
+
+
+def remove(calls: EngineCalls, name: str, labels: Mapping[str, str], *, has_secrets: bool) -> None:
+    """Kills and removes the container of an attempt, and then what kept its secrets."""
+    calls.remove_ours(name, labels)
+    if has_secrets:
+        remove_secrets(calls, name, labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +122,7 @@ def collect_ended(
     log_path: Path | None,
     log_bytes: int,
     shown_bytes: int,
+    patterns: SecretPatterns,
     health: EngineHealth,
     connected_at: datetime,
 ) -> Collected | None:
@@ -88,7 +134,8 @@ def collect_ended(
         stopped_for: why we stopped it; None when we did not.
         log_path: where its output goes; None keeps it nowhere.
         log_bytes: how much of it the engine keeps.
-        shown_bytes: how much was shown live.
+        shown_bytes: how much was shown live, without the secrets.
+        patterns: what to take out of the output.
         health: when the engine was out of reach.
         connected_at: since when we know.
     """
@@ -98,7 +145,17 @@ def collect_ended(
         return Collected(gone, None)
     if not outcome.has_ended(inspected["State"]):
         return None
-    log = _whole_log(calls, container_id, log_path, log_bytes, shown_bytes)
+
+    def read() -> CollectedLog:
+        return collect(
+            calls.read_log(container_id),
+            log_path,
+            limit_bytes=log_bytes,
+            shown_bytes=shown_bytes,
+            redactor=patterns.redactor(),
+        )
+
+    log = _whole_log(read)
     ending = outcome.classify_exit(inspected["State"], stopped_for=stopped_for, log_head=log.head)
     if stopped_for is None and _is_doubtful(calls, inspected["Id"], ending, health, connected_at):
         ending = outcome.doubted(ending)
@@ -107,14 +164,12 @@ def collect_ended(
     return Collected(ending, log)
 
 
-def _whole_log(
-    calls: EngineCalls, container_id: str, log_path: Path | None, log_bytes: int, shown_bytes: int
-) -> CollectedLog:
+def _whole_log(read: Callable[[], CollectedLog]) -> CollectedLog:
     """The container's log; read again when it was cut, and after that taken as it is."""
     tries = 0
     while True:
         tries += 1
-        log = collect(calls.read_log(container_id), log_path, limit_bytes=log_bytes, shown_bytes=shown_bytes)
+        log = read()
         if log.complete or tries == _LOG_TRIES:
             return log
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -28,7 +29,21 @@ from dockersched.sandbox.docker.outcome import was_started
 T = TypeVar("T")
 _CONFLICT, _NOT_FOUND, _SERVER_ERROR = 409, 404, 500
 _TRIES = 4
+_ARCHIVE_CHUNK_BYTES = 2**18
 _NO_SPACE = "no space left on device"
+_PULL_TRIES = 5
+_PULL_WAIT = wait_random_exponential(multiplier=1, max=10)
+# What the engine says of a registry that may do better in a moment: too many requests, its own trouble, the way to it.
+_REGISTRY_TROUBLE = re.compile(
+    r"toomanyrequests|too many requests|unexpected http status(?: code)?: (?:429|5\d\d)|status code (?:429|5\d\d)"
+    r"|(?:internal server error|bad gateway|service unavailable|gateway timeout)"
+    r"|timeout|connection (?:refused|reset)|unexpected eof|temporary failure|server misbehaving",
+    re.IGNORECASE,
+)
+
+
+class ArchiveTooLargeError(PermanentRunnerError):
+    """An archive that does not fit into the volume it is unpacked into."""
 
 
 class EngineCalls:
@@ -55,6 +70,9 @@ class EngineCalls:
         )
         # A call that changes nothing when it is repeated is worth it whatever the engine's trouble was.
         self._repeating = self._retrying.copy(retry=retry_if_exception(_is_engine_trouble))
+        self._pulling = self._retrying.copy(
+            retry=retry_if_exception(_is_worth_another_pull), wait=_PULL_WAIT, stop=stop_after_attempt(_PULL_TRIES)
+        )
 
     def close(self) -> None:
         """Closes the connections."""
@@ -199,9 +217,57 @@ class EngineCalls:
                     raise EngineRefusedError(response.status_code, response.text.strip())
                 yield from response.iter_content(65_536)
 
+    def put_archive(self, container: str, path: str, open_archive: Callable[[], Iterable[bytes]]) -> None:
+        """Unpacks a tar stream into a folder of a container; a repetition opens the archive anew.
+
+        Raises:
+            ArchiveTooLargeError: what is mounted there has no room for it, which says nothing of the engine's disk.
+        """
+
+        def put() -> None:
+            try:
+                # A list would be taken for form fields.
+                self._client.put_archive(container, path, iter(open_archive()))
+            except APIError as error:
+                if _NO_SPACE in str(error.explanation):
+                    raise ArchiveTooLargeError(f"{path} of the sandbox has no room for what belongs there") from error
+                raise
+
+        self._repeat(put)
+
+    def read_archive(self, container: str, path: str) -> Iterator[bytes]:
+        """A path of a container as a tar stream; a stream that is cut raises, it never just ends."""
+        with self._translated():
+            stream, _ = self._client.get_archive(container, path, chunk_size=_ARCHIVE_CHUNK_BYTES)
+            yield from stream
+
+    def create_volume(self, name: str, options: Mapping[str, str], labels: Mapping[str, str]) -> None:
+        """Creates a volume of the local driver, or finds the one that an earlier call for the same attempt created.
+
+        Raises:
+            PermanentRunnerError: a volume that is not ours has the name.
+        """
+        created = self._repeat(lambda: self._client.create_volume(name, "local", dict(options), dict(labels)))
+        theirs = created.get("Labels") or {}
+        if any(theirs.get(key) != value for key, value in labels.items()):
+            raise PermanentRunnerError(f"a volume that is not ours has the name {name} (docker volume rm {name})")
+
+    def list_volumes(self, label: str) -> dict[str, Mapping[str, str]]:
+        """The volumes with a label: their labels, by name."""
+        found = self._repeat(lambda: self._client.volumes(filters={"label": label}))
+        return {str(volume["Name"]): volume.get("Labels") or {} for volume in found.get("Volumes") or ()}
+
+    def remove_volume(self, name: str) -> None:
+        """Removes a volume that no container uses any more; it may be gone already."""
+        _unless(_NOT_FOUND, lambda: self._repeat(lambda: self._client.remove_volume(name)))
+
     def info(self) -> dict[str, Any]:
         """What the engine says of itself and its host."""
         return self._repeat(self._client.info)
+
+    def version(self) -> dict[str, Any]:
+        """The versions of the engine and of the programs that it uses."""
+        return self._repeat(self._client.version)
 
     def inspect_image(self, image: str) -> dict[str, Any] | None:
         """What the engine knows of an image; None when it has none of that name."""
@@ -212,14 +278,18 @@ class EngineCalls:
         self._repeat(lambda: self._client.import_image_from_data(archive, repository=repository, tag=tag))
 
     def pull(self, image: str, progress: Callable[[str], None]) -> None:
-        """Pulls an image, telling its progress."""
+        """Pulls an image, telling its progress; tries again, up to four times, what a registry may grant later."""
         name, tag = _name_and_tag(image)
-        with self._translated():
-            for message in self._client.pull(name, tag=tag, stream=True, decode=True):
-                if "error" in message:
-                    raise EngineRefusedError(_NOT_FOUND, str(message["error"]))
-                if message.get("status") and not message.get("progressDetail"):  # not each step of a download
-                    progress(" ".join(filter(None, ("pull", message.get("id"), str(message["status"])))))
+
+        def pull() -> None:
+            with self._translated():
+                for message in self._client.pull(name, tag=tag, stream=True, decode=True):
+                    if "error" in message:
+                        raise EngineRefusedError(_NOT_FOUND, str(message["error"]))
+                    if message.get("status") and not message.get("progressDetail"):  # not each step of a download
+                        progress(" ".join(filter(None, ("pull", message.get("id"), str(message["status"])))))
+
+        self._pulling(pull)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -268,6 +338,12 @@ def _name_and_tag(image: str) -> tuple[str, str | None]:
 
 def _is_engine_trouble(error: BaseException) -> bool:
     return _is_worth_another_try(error) or (isinstance(error, EngineRefusedError) and error.status >= _SERVER_ERROR)
+
+
+def _is_worth_another_pull(error: BaseException) -> bool:
+    if isinstance(error, EngineRefusedError):
+        return _REGISTRY_TROUBLE.search(error.explanation) is not None
+    return _is_worth_another_try(error)
 
 
 def _is_worth_another_try(error: BaseException) -> bool:

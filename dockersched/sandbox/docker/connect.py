@@ -16,7 +16,7 @@ from docker.api import APIClient
 from dockersched.errors import EngineUnavailableError
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connection import EngineEndpoint, make_client, resolve_endpoint
-from dockersched.sandbox.docker.dial import fetch_version
+from dockersched.sandbox.docker.dial import EngineVersion, fetch_version
 from dockersched.sandbox.docker.features import EngineFeatures
 from dockersched.sandbox.docker.health import EngineHealth
 from dockersched.sandbox.docker.pool import EnginePool
@@ -65,14 +65,7 @@ async def connect(environ: Mapping[str, str] = os.environ, *, call_timeout_s: fl
     Raises:
         EngineUnavailableError: none answers there, or it is too old.
     """
-    endpoint = resolve_endpoint(environ)
-    version = await asyncio.to_thread(fetch_version, endpoint, _CONNECT_TIMEOUT_S)
-    api = min(_parse(version.api), _NEWEST_API)
-    if api < _OLDEST_API:
-        raise EngineUnavailableError(
-            f"the engine at {endpoint} is too old ({version.engine}, API {version.api}): use 20.10 or newer"
-        )
-    api_version = f"{api[0]}.{api[1]}"
+    endpoint, version, api_version = await asyncio.to_thread(reach, environ)
     closing = threading.Event()
 
     def client() -> APIClient:
@@ -89,6 +82,22 @@ async def connect(environ: Mapping[str, str] = os.environ, *, call_timeout_s: fl
         closing=closing,
     )
     return Engine(endpoint, version.engine, api_version, features, clock.start, health, pool)
+
+
+def reach(environ: Mapping[str, str] = os.environ) -> tuple[EngineEndpoint, EngineVersion, str]:
+    """Where the engine is, its versions, and the API version to speak with it. Blocks.
+
+    Raises:
+        EngineUnavailableError: none answers there, or it is too old.
+    """
+    endpoint = resolve_endpoint(environ)
+    version = fetch_version(endpoint, _CONNECT_TIMEOUT_S)
+    api = min(_parse(version.api), _NEWEST_API)
+    if api < _OLDEST_API:
+        raise EngineUnavailableError(
+            f"the engine at {endpoint} is too old ({version.engine}, API {version.api}): use 20.10 or newer"
+        )
+    return endpoint, version, f"{api[0]}.{api[1]}"
 
 
 @dataclass(frozen=True, slots=True)

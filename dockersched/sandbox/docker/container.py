@@ -19,8 +19,11 @@ from dockersched.sandbox.docker import batches
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connect import Engine
 from dockersched.sandbox.docker.outcome import Ending
+from dockersched.sandbox.docker.room import RoomGate
+from dockersched.sandbox.docker.secret_files import SecretFiles
 from dockersched.sandbox.docker.streams import open_stream, payloads
 from dockersched.sandbox.docker.watcher import ExitWatcher
+from dockersched.sandbox.redaction import SecretPatterns
 from dockersched.states import Reason
 
 T = TypeVar("T")
@@ -50,19 +53,25 @@ class Container:
         body: Mapping[str, Any],
         engine: Engine,
         watcher: ExitWatcher,
+        room: RoomGate,
         log_path: Path | None,
         on_output: OnOutput | None,
         journal: StopJournal,
+        patterns: SecretPatterns,
+        secrets: SecretFiles | None = None,
     ) -> None:
         self.name = name
         self._options = options
         self._body = body
         self._engine = engine
         self._watcher = watcher
+        self._room = room
         self._log_path = log_path
         self._log_bytes = (options.quota and options.quota.log_bytes) or 0
         self._on_output = on_output
         self._journal = journal
+        self._patterns = patterns
+        self._secrets = secrets
         self._exited = watcher.watch(name)
         self._following: asyncio.Task[None] | None = None
         self._known = known
@@ -76,8 +85,9 @@ class Container:
             LaunchRefusedError: it could not be started.
             RunnerError: the machinery failed.
         """
-        launch = partial(batches.launch, name=self.name, body=self._body)
-        launched = await self._patiently(lambda: self._engine.pool.start(launch))
+        launch = partial(batches.launch, name=self.name, body=self._body, secrets=self._secrets)
+        start = partial(self._while_away, lambda: self._engine.pool.start(launch))
+        launched = await self._room.passing(start)
         result = self._known = replace(self._known, quota_effective=launched.effective)
         self._watcher.started(self.name)
         self._stopped_for = self._journal.stopped_for(self._options)
@@ -104,9 +114,16 @@ class Container:
             await self._stop(reason)
             result = await self._collect(result, self._stopped_for)
         except RunnerError as error:
-            result = replace(result, exit_code=None, reason=reason, detail=str(error))
+            result = replace(result, exit_code=None, reason=reason, detail=self._patterns.redact(str(error)))
         with suppress(RunnerError):  # the sweep at the end of the run tells what is left
-            await self._call(partial(EngineCalls.remove_ours, name=self.name, labels=self._body["Labels"]))
+            await self._call(
+                partial(
+                    batches.remove,
+                    name=self.name,
+                    labels=self._body["Labels"],
+                    has_secrets=self._secrets is not None,
+                )
+            )
         return result
 
     async def _ended(self, result: SandboxResult) -> SandboxResult:
@@ -134,6 +151,7 @@ class Container:
             log_path=self._log_path,
             log_bytes=self._log_bytes,
             shown_bytes=self._shown_bytes,
+            patterns=self._patterns,
             health=self._engine.health,
             connected_at=self._engine.connected_at,
         )
@@ -151,7 +169,7 @@ class Container:
             result,
             exit_code=ending.exit_code,
             reason=ending.reason,
-            detail=self._explained(ending),
+            detail=self._patterns.redact(self._explained(ending)),
             oom_event=ending.oom_event,
             started_at=ending.started_at,
             finished_at=ending.finished_at,
@@ -202,12 +220,14 @@ class Container:
         """Shows the output while it grows. Display only: the log file is read after the exit."""
         await asyncio.sleep(_FOLLOW_AFTER_S)
         path = f"/v{self._engine.api_version}/containers/{self.name}/logs?follow=1&stdout=1&stderr=1"
+        redactor = self._patterns.redactor()
         try:
             async with open_stream(self._engine.endpoint, path) as reader:
                 async for data in payloads(reader):
-                    if self._on_output:
-                        self._on_output(self._options.task_id, data)
-                    self._shown_bytes += len(data)
+                    clear = redactor.feed(data)
+                    if self._on_output and clear:
+                        self._on_output(self._options.task_id, clear)
+                    self._shown_bytes += len(clear)
                     if self._shown_bytes >= _FOLLOW_BYTES:
                         return
         except EngineUnavailableError as error:
@@ -225,12 +245,20 @@ class Container:
         began = time.monotonic()
         while True:
             try:
-                return await submit()
-            except EngineUnavailableError:
-                if time.monotonic() - began > _OUTAGE_LIMIT_S:
-                    raise
+                return await self._while_away(submit)
             except EngineFullError as error:
                 log.warning("engine.full", name=self.name, error=str(error))
                 if time.monotonic() - began > _FULL_LIMIT_S:
+                    raise
+            await asyncio.sleep(_PATIENCE_S)
+
+    async def _while_away(self, submit: Callable[[], Awaitable[T]]) -> T:
+        """Repeats a batch until the engine is back, within bounds."""
+        began = time.monotonic()
+        while True:
+            try:
+                return await submit()
+            except EngineUnavailableError:
+                if time.monotonic() - began > _OUTAGE_LIMIT_S:
                     raise
             await asyncio.sleep(_PATIENCE_S)

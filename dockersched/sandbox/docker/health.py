@@ -27,6 +27,7 @@ class EngineHealth:
         self._lost_at: datetime | None = None
         self._outages: list[tuple[datetime, datetime]] = []
         self._full_at: datetime | None = None
+        self._is_full = False
 
     def answered(self, begun_at: datetime) -> None:
         """A call that was begun at this time was answered."""
@@ -46,6 +47,15 @@ class EngineHealth:
         """The engine said that it has no space left."""
         with self._lock:
             self._full_at = self.now()
+            self._is_full = True
+
+    def had_room(self, begun_at: datetime) -> None:
+        """A container was made and started by calls that were begun at this time."""
+        with self._lock:
+            # What was under way when another one was refused tells nothing.
+            if self._is_full and self._full_at is not None and begun_at > self._full_at:
+                self._full_at = begun_at
+                self._is_full = False
 
     def was_lost_at(self, moment: datetime) -> bool:
         """Whether the engine was out of reach at this time, as far as is known."""
@@ -62,4 +72,4 @@ class EngineHealth:
     def was_full_since(self, moment: datetime) -> bool:
         """Whether the engine had no space left at this time or later."""
         with self._lock:
-            return self._full_at is not None and self._full_at >= moment
+            return self._is_full or (self._full_at is not None and self._full_at >= moment)

@@ -9,7 +9,7 @@ import hashlib
 import re
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import docker.errors
 import requests
@@ -18,7 +18,7 @@ from dockersched.errors import ImageBuildError
 from dockersched.sandbox.docker.image_base import Base, base_choice, provide_base
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from docker.api import APIClient
 
@@ -55,6 +55,11 @@ def content_digest(name: str) -> str:
     return digest.hexdigest()
 
 
+def is_current(inspected: Mapping[str, Any], name: str) -> bool:
+    """Whether an image of the engine is what would be built now."""
+    return bool((inspected["Config"].get("Labels") or {}).get(CONTENT_LABEL) == content_digest(name))
+
+
 def ensure(client: APIClient, name: str, progress: Callable[[str], None]) -> str:
     """The id of the image, built first if it is missing or its content has changed.
 
@@ -72,7 +77,7 @@ def ensure(client: APIClient, name: str, progress: Callable[[str], None]) -> str
             found = client.inspect_image(f"{REPOSITORY}/{name}")
         except docker.errors.ImageNotFound:
             return build(client, name, progress=progress)
-        if (found["Config"].get("Labels") or {}).get(CONTENT_LABEL) == content_digest(name):
+        if is_current(found, name):
             return str(found["Id"])
         built = build(client, name, progress=progress)
         # What it replaced would stay for ever without a name; a running container may still use it.

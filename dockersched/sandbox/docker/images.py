@@ -41,6 +41,7 @@ class ImageResolver:
         self._on_record: dict[str, tuple[str, str]] = {}
         self._pinned: dict[str, ResolvedImage] = {}
         self._resolutions: dict[tuple[str, PullPolicy], asyncio.Task[ResolvedImage]] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
 
     async def resolve(self, reference: str, policy: PullPolicy) -> ResolvedImage:
         """The image of this name: whatever it was found to be first, for all that ask.
@@ -53,10 +54,15 @@ class ImageResolver:
             return self._pinned[reference]
         key = (reference, policy)
         if key not in self._resolutions:
-            self._resolutions[key] = asyncio.create_task(self._pool.call(self._batch(reference, policy)))
+            self._resolutions[key] = asyncio.create_task(self._resolve_in_turn(reference, policy))
         # One caller that is cancelled must not take the image from the others.
         image = await asyncio.shield(self._resolutions[key])
         return self._pinned.setdefault(reference, image)
+
+    async def _resolve_in_turn(self, reference: str, policy: PullPolicy) -> ResolvedImage:
+        """Of one image there is one pull at a time, whatever the policies of those who ask."""
+        async with self._turns.setdefault(reference, asyncio.Lock()):
+            return await self._pool.call(self._batch(reference, policy))
 
     def pin(self, images: Mapping[str, tuple[str, str]]) -> None:
         """Takes images as resolved already: id and digest, by name."""

@@ -1,4 +1,4 @@
-"""Copies a sandbox's output from the engine into a log file: after the exit, binary-exact, bounded."""
+"""Copies a sandbox's output from the engine into a log file: after the exit, bounded, binary-exact but for secrets."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dockersched.errors import RunnerError
+from dockersched.errors import RunnerError, StateError
 from dockersched.log import Logger
 from dockersched.results import LogSummary
 from dockersched.sandbox.docker.streams import FrameDecoder
+from dockersched.sandbox.redaction import Redactor
 
 log = Logger("logfile")
 
@@ -21,7 +22,7 @@ _ENTRY_OVERHEAD = 24
 
 @dataclass(frozen=True, slots=True)
 class CollectedLog:
-    """A sandbox's output.
+    """A sandbox's output without its secrets; sizes are those of what is left.
 
     Args:
         head: its first bytes.
@@ -36,43 +37,73 @@ class CollectedLog:
     complete: bool
 
 
-def collect(chunks: Iterable[bytes], path: Path | None, *, limit_bytes: int, shown_bytes: int) -> CollectedLog:
-    """Writes the engine's multiplexed log to `path`, without its framing.
+def collect(
+    chunks: Iterable[bytes], path: Path | None, *, limit_bytes: int, shown_bytes: int, redactor: Redactor
+) -> CollectedLog:
+    """Writes the engine's multiplexed log to `path`, without its framing and without secrets.
 
     Args:
         chunks: of the engine's answer.
         path: where to; None keeps only the head and the unseen part.
         limit_bytes: how much the engine keeps, at the least.
         shown_bytes: how much of the output was followed live.
+        redactor: a new one.
 
     Raises:
-        OSError: the file cannot be written.
+        StateError: the file cannot be written.
     """
+    try:
+        return _copy(chunks, path, limit_bytes=limit_bytes, shown_bytes=shown_bytes, redactor=redactor)
+    except OSError as error:
+        raise StateError(f"the log file {path} cannot be written: {error.strerror or error}") from error
+
+
+def _copy(
+    chunks: Iterable[bytes], path: Path | None, *, limit_bytes: int, shown_bytes: int, redactor: Redactor
+) -> CollectedLog:
     decoder = FrameDecoder()
+    output = _Output(decoder, redactor)
     head, unseen = bytearray(), bytearray()
-    size, complete = 0, True
+    size = 0
     target = path.open("wb") if path is not None else None
     try:
-        for payload in _until_cut(chunks, decoder):
+        for clear in output.pieces(chunks):
             if target is not None:
-                target.write(payload)
-            head += payload[: _HEAD_BYTES - len(head)]
+                target.write(clear)
+            head += clear[: _HEAD_BYTES - len(head)]
             start = max(0, shown_bytes - size)
-            unseen += payload[start : start + max(0, _UNSEEN_BYTES - len(unseen))]
-            size += len(payload)
-    except RunnerError as error:
-        log.warning("logfile.incomplete", path=str(path), error=str(error))
-        complete = False
+            unseen += clear[start : start + max(0, _UNSEEN_BYTES - len(unseen))]
+            size += len(clear)
     finally:
         if target is not None:
             target.close()
     # Once the engine has dropped something, what it still has is the limit or more.
-    truncated = shown_bytes > size or size + decoder.frames * _ENTRY_OVERHEAD >= limit_bytes
-    complete = complete and decoder.is_between_frames
-    summary = LogSummary(str(path), size, truncated, complete) if path is not None else None
-    return CollectedLog(bytes(head), bytes(unseen), summary, complete)
+    truncated = shown_bytes > size or output.size + decoder.frames * _ENTRY_OVERHEAD >= limit_bytes
+    summary = LogSummary(str(path), size, truncated, output.is_complete) if path is not None else None
+    return CollectedLog(bytes(head), bytes(unseen), summary, output.is_complete)
 
 
-def _until_cut(chunks: Iterable[bytes], decoder: FrameDecoder) -> Iterator[bytes]:
-    for chunk in chunks:
-        yield from decoder.feed(chunk)
+class _Output:
+    """The engine's answer, taken out of its framing and redacted.
+
+    Attributes:
+        size: of what the sandbox wrote, as far as the engine still has it.
+        is_complete: whether the answer came to its end.
+    """
+
+    def __init__(self, decoder: FrameDecoder, redactor: Redactor) -> None:
+        self.size = 0
+        self.is_complete = False
+        self._decoder = decoder
+        self._redactor = redactor
+
+    def pieces(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        try:
+            for chunk in chunks:
+                written = b"".join(self._decoder.feed(chunk))
+                self.size += len(written)
+                yield self._redactor.feed(written)
+            self.is_complete = self._decoder.is_between_frames
+        except RunnerError as error:
+            log.warning("logfile.incomplete", error=str(error))
+        yield self._redactor.close()

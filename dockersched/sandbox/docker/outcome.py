@@ -26,11 +26,12 @@ _REFUSALS = (
     (re.compile(r"storage-opt|error setting rlimit"), Reason.QUOTA_NOT_APPLIED),
     (re.compile(r"unable to find (user|group)|invalid user|no matching entries in passwd"), Reason.BAD_USER),
     (re.compile(r"chdir to cwd|mkdir:? /"), Reason.BAD_WORKING_DIR),
-    (re.compile(r"executable file not found|no such file or directory"), Reason.NOT_FOUND),
-    (re.compile(r"permission denied|exec format error|is a directory"), Reason.NOT_EXECUTABLE),
+    # Of a program only: a daemon that goes down misses files of its own.
+    (re.compile(r'executable file not found|exec: ".*no such file or directory', re.DOTALL), Reason.NOT_FOUND),
+    (re.compile(r'exec format error|exec: ".*(permission denied|is a directory)', re.DOTALL), Reason.NOT_EXECUTABLE),
     (re.compile(r"No such image"), Reason.IMAGE_UNAVAILABLE),
     # Somebody removed it between its creation and its start.
-    (re.compile(r"No such container"), Reason.INTERRUPTED),
+    (re.compile(r"No such container|is marked for removal"), Reason.INTERRUPTED),
 )
 
 

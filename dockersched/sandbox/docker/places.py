@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable
 
-from dockersched.model import QuotaConfig
+from dockersched.model import SECRETS_DIR, QuotaConfig
 from dockersched.model.opening import SHARED_MEMORY
 from dockersched.sandbox.base import SandboxRunOptions
 
@@ -43,7 +43,7 @@ def tmpfs_bytes(options: SandboxRunOptions, image_volumes: Iterable[str] = ()) -
     given = {path: _whole_pages(int(size)) for path, size in options.tmpfs.items()}
     private = [_TMP, HOME] if has_private_places(options) else []
     volumes = [posixpath.normpath(f"/{path.strip('/')}") for path in image_volumes if is_bounded(options)]
-    taken = {*given, *(mount.target for mount in options.mounts)}
+    taken = {*given, *(mount.target for mount in options.mounts), *([SECRETS_DIR] if options.secrets else [])}
     unsized = [path for path in dict.fromkeys((*private, *volumes, SHARED_MEMORY)) if path not in taken]
     share = (quota.memory_bytes or 0) // 2
     if options.read_only and quota.disk_bytes is not None and unsized:

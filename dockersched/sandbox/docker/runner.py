@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,10 +13,10 @@ from typing import Any, Self
 from dockersched import ids
 from dockersched.errors import ImageUnavailableError, MountRefusedError, Problem, RunnerError
 from dockersched.log import Logger
+from dockersched.model import PullPolicy
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunOptions, StopJournal
-from dockersched.sandbox.docker import batches, translate
-from dockersched.sandbox.docker.calls import EngineCalls
+from dockersched.sandbox.docker import batches, leftovers, translate
 from dockersched.sandbox.docker.connect import CALL_TIMEOUT_S, Engine, connect
 from dockersched.sandbox.docker.container import Container, OnOutput
 from dockersched.sandbox.docker.defaults import SandboxDefaults
@@ -25,10 +25,15 @@ from dockersched.sandbox.docker.mounts import MountGate
 from dockersched.sandbox.docker.namespaces import Namespaces, may_share
 from dockersched.sandbox.docker.openings import openings
 from dockersched.sandbox.docker.refusals import find_refusals, refusals
+from dockersched.sandbox.docker.room import RoomGate
+from dockersched.sandbox.docker.secret_files import HOLDER_IMAGE, SecretFiles
 from dockersched.sandbox.docker.watcher import ExitWatcher
+from dockersched.sandbox.secret_values import SecretValues
 from dockersched.states import Reason
 
 log = Logger("runner")
+
+_HOLDER_PULL_POLICY: PullPolicy = "missing"
 
 
 class DockerRunner(SandboxBackend):
@@ -39,8 +44,9 @@ class DockerRunner(SandboxBackend):
         logs_dir: folder for `<task>.log` files; None keeps no logs.
         defaults: what a sandbox gets when its options are silent.
         on_output: called on the event loop with a task's id and output while it runs; display only.
-        progress: called, from a thread, with a line about an image that is built or pulled.
+        progress: called, from any thread, with a line about an image that is built or pulled, or about a full disk.
         journal: told why a sandbox is stopped, before it is.
+        secrets: where the values of secrets are; what is known there by now is taken out of all output.
         allow_mounts: folders of this machine below which the sources of mounts may lie; without them, none may.
         private_dirs: folders that no sandbox sees, nor can write to by what holds them.
 
@@ -57,6 +63,7 @@ class DockerRunner(SandboxBackend):
         on_output: OnOutput | None = None,
         progress: Progress | None = None,
         journal: StopJournal | None = None,
+        secrets: SecretValues | None = None,
         allow_mounts: Iterable[str | os.PathLike[str]] = (),
         private_dirs: Iterable[str | os.PathLike[str]] = (),
     ) -> None:
@@ -64,8 +71,11 @@ class DockerRunner(SandboxBackend):
         self._logs_dir = logs_dir
         self._defaults = defaults or SandboxDefaults()
         self._on_output = on_output
-        self.images = ImageResolver(engine.pool, progress or (lambda _line: None))
+        say = progress or (lambda _line: None)
+        self.images = ImageResolver(engine.pool, say)
+        self._room = RoomGate(say, engine.health)
         self.journal = journal or StopJournal()
+        self.secrets = secrets or SecretValues()
         socket = engine.endpoint.socket
         never = [engine.features.data_root, *([socket] if socket else [])]
         self._gate = MountGate(allow_mounts, never, [os.fspath(path) for path in private_dirs])
@@ -120,6 +130,8 @@ class DockerRunner(SandboxBackend):
         by_image: dict[tuple[str, Any], list[str]] = {}
         for options in map(self._defaults.fill, sandboxes):
             by_image.setdefault((str(options.image), options.pull_policy), []).append(options.task_id)
+            if options.secrets:
+                by_image.setdefault((HOLDER_IMAGE, _HOLDER_PULL_POLICY), []).append(options.task_id)
         # What is pulled whatever is there comes first, since all tasks get what a name was first found to be.
         by_image = dict(sorted(by_image.items(), key=lambda entry: entry[0][1] != "always"))
         outcomes: list[ResolvedImage | BaseException] = []
@@ -158,14 +170,10 @@ class DockerRunner(SandboxBackend):
     async def run(self, options: SandboxRunOptions) -> SandboxResult:
         """Runs one sandbox to its end, as the contract in `dockersched.SandboxRunner` says."""
         options = self._defaults.fill(options)
-        result = SandboxResult(
-            options.sandbox_id,
-            image=options.image,
-            quota_requested=options.quota,
-            exit_code=0,
-        )
+        result = SandboxResult(options.sandbox_id, image=options.image, quota_requested=options.quota, exit_code=0)
         try:
             image = await self.images.resolve(str(options.image), options.pull_policy or "missing")
+            secrets = await self._secret_files(options) if options.secrets else None
         except ImageUnavailableError as error:
             return replace(result, exit_code=None, reason=Reason.IMAGE_UNAVAILABLE, detail=str(error))
         if problem := next(refusals(options, self.engine.features, image.volumes), None):
@@ -176,6 +184,7 @@ class DockerRunner(SandboxBackend):
             detail = f"task {options.task_id!r} {refused}"
             return replace(result, exit_code=None, reason=Reason.REJECTED, detail=detail)
         result = replace(result, image_digest=image.digest, openings=openings(options))
+        patterns = self.secrets.patterns()
         watcher = self._watcher(options.run_id)
         await watcher.ready()
         namespaces = self._namespaces.get(options.run_id) if may_share(options, self.engine.features) else None
@@ -188,13 +197,17 @@ class DockerRunner(SandboxBackend):
                 options,
                 image_id=image.image_id,
                 image_volumes=image.volumes,
+                mounts=[secrets.mount] if secrets else [],
                 network_mode=slot.network_mode if slot else None,
             ),
             engine=self.engine,
             watcher=watcher,
+            room=self._room,
             log_path=self._log_path(options),
             on_output=self._on_output,
             journal=self.journal,
+            patterns=patterns,
+            secrets=secrets,
         )
         ended: SandboxResult | None = None
         try:
@@ -204,7 +217,7 @@ class DockerRunner(SandboxBackend):
                 result,
                 exit_code=None,
                 reason=refused.reason,
-                detail=refused.detail,
+                detail=patterns.redact(refused.detail),
                 quota_effective=refused.effective,
                 openings=(),
             )
@@ -217,25 +230,27 @@ class DockerRunner(SandboxBackend):
             if namespaces and slot:
                 namespaces.give_back(slot, ended)
 
+    def holds(self, resumed: Callable[[], None]) -> bool:
+        """Whether the engine's disk is full, so that nothing more should be started for now."""
+        return self._room.holds(resumed)
+
     def discard(self, options: SandboxRunOptions) -> None:
         """Removes the sandbox's container, in the background."""
         self._in_background(self._remove(options))
 
     async def remove(self, options: SandboxRunOptions) -> None:
-        """Kills and removes the container of an attempt, if there is one."""
+        """Kills and removes the container of an attempt, if there is one, and its secrets."""
+        labels, has_secrets = translate.labels(options), bool(options.secrets)
         await self.engine.pool.call(
-            partial(EngineCalls.remove_ours, name=_name(options), labels=translate.labels(options))
+            partial(batches.remove, name=_name(options), labels=labels, has_secrets=has_secrets)
         )
 
     async def sweep(self, run_id: str) -> list[str]:
-        """Removes every container of a run, side by side; returns the names of those that could not be removed."""
+        """Removes every container and volume of a run; returns in words what could not be removed."""
         self._namespaces.pop(run_id, None)
         await self._settle_background()
-        found = await self.engine.pool.call(lambda calls: calls.list_run(f"{translate.LABEL_RUN}={run_id}"))
-        names = [str(container["Names"][0]).lstrip("/") for container in found if container.get("Names")]
-        removals = (self.engine.pool.call(partial(EngineCalls.remove, container=name)) for name in names)
-        outcomes = await asyncio.gather(*removals, return_exceptions=True)
-        return [name for name, outcome in zip(names, outcomes, strict=True) if isinstance(outcome, BaseException)]
+        found = await leftovers.find(self.engine.pool, f"{translate.LABEL_RUN}={run_id}")
+        return await leftovers.remove(self.engine.pool, found.get(run_id, leftovers.Leftovers()))
 
     async def aclose(self) -> None:
         """Waits for removals in the background, then lets go of threads and connections."""
@@ -254,6 +269,12 @@ class DockerRunner(SandboxBackend):
                 self.engine.health,
             )
         return self._watchers[run_id]
+
+    async def _secret_files(self, options: SandboxRunOptions) -> SecretFiles:
+        """What an attempt's secrets need; their values are read now if they were not before."""
+        holder = await self.images.resolve(HOLDER_IMAGE, _HOLDER_PULL_POLICY)
+        values = await asyncio.to_thread(self.secrets.values, options.secrets)
+        return SecretFiles(_name(options), translate.labels(options), str(options.user), holder.image_id, values)
 
     def _log_path(self, options: SandboxRunOptions) -> Path | None:
         if self._logs_dir is None:

@@ -1,0 +1,93 @@
+"""The key `secrets` of an epic file."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, ConfigDict, WithJsonSchema, model_validator
+
+from dockersched.epicfile import values
+from dockersched.epicfile.types import Given, Keys, Text, key, text_schema
+from dockersched.model import SECRET_NAME_PATTERN, SecretSource, is_secret_name
+
+_VARIABLE_PATTERN = "[A-Za-z_][A-Za-z0-9_]*"
+_REMEDY = "write {env: VARIABLE} or {file: path}"
+_NO_VALUES = "a secret itself does not belong into the file"
+
+# No message about a source shows what was written there: it may be the secret itself.
+
+
+def _source_variable(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(_VARIABLE_PATTERN, value):
+        raise ValueError(f"is not the name of a variable (letters, digits and '_'); {_NO_VALUES}")
+    return value
+
+
+SourceVariable = Annotated[str, BeforeValidator(_source_variable), WithJsonSchema(text_schema(_VARIABLE_PATTERN))]
+
+
+class SecretSpec(Keys):
+    """Where the value of a secret comes from when the run starts: one of the two."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["env"]}, {"required": ["file"]}]})
+
+    env: Annotated[SourceVariable | None, Given] = key(
+        "A variable of the environment that dockersched runs in.", "API_KEY"
+    )
+    file: Annotated[Text | None, Given] = key(
+        "A file; a relative path is relative to the epic file.", "./token.txt", "~/.netrc"
+    )
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if self.env is None and self.file is None:
+            raise ValueError(f"has no source: {_REMEDY}")
+        if self.env is not None and self.file is not None:
+            raise ValueError("env and file exclude each other: keep one of them")
+        return self
+
+    def source(self, folder: PurePath) -> SecretSource:
+        """The source; a relative path is one below `folder`."""
+        if self.file is None:
+            return SecretSource(env=self.env)
+        return SecretSource(file=os.path.abspath(folder / os.path.expanduser(self.file)))  # noqa: PTH100, PTH111 - no `..` left, and no error without a home
+
+
+def _secret_name(value: object) -> str:
+    name = values.text(value)
+    if not is_secret_name(name):
+        raise ValueError(
+            f"{values.shown(value)} is not the name of a secret: use up to 63 letters, digits, '_', '.' and '-', "
+            "and begin with a letter, digit or '_'"
+        )
+    return name
+
+
+def _map_of_source(value: object) -> object:
+    if value is None or isinstance(value, dict | SecretSpec):
+        return value
+    raise ValueError(f"is not a map: {_REMEDY}; {_NO_VALUES}")
+
+
+def map_of_secrets(value: object) -> object:
+    """Refuses what is no map of names, a list of Compose, say."""
+    if value is None or isinstance(value, dict):
+        return value
+    raise ValueError(
+        f"is not a map of names: write it as NAME: {{env: VARIABLE}} or NAME: {{file: path}}; {_NO_VALUES}"
+    )
+
+
+SecretName = Annotated[str, BeforeValidator(_secret_name), WithJsonSchema(text_schema(SECRET_NAME_PATTERN))]
+Secrets = dict[SecretName, Annotated[SecretSpec, BeforeValidator(_map_of_source), Given]]
+
+
+def secret_sources(
+    shared: Mapping[str, SecretSpec] | None, own: Mapping[str, SecretSpec] | None, folder: PurePath
+) -> dict[str, SecretSource]:
+    """The secrets of a task: those that tasks share, and its own."""
+    return {name: spec.source(folder) for name, spec in {**(shared or {}), **(own or {})}.items()}

@@ -1,0 +1,165 @@
+"""Takes secret values out of a stream of output, whatever the chunks it comes in. Pure.
+
+What is found: each value as it is, each longer line of a value of several lines, and the base64 form of the value,
+standard and URL-safe, at each of the three places where it can stand in what was encoded, also when it is broken into
+lines. What is not: other encodings, and a value that the program itself takes apart.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Iterator
+
+MASK = b"***"
+"""What stands in the place of a secret."""
+
+MIN_BYTES = 4
+"""A shorter value is not looked for: it would be found everywhere."""
+
+_MIN_LINE_BYTES = 8
+_LINE_BREAK = rb"(?:\r?\n)?"
+_LINE_BREAKS = b"\r\n"
+_PROBE_BYTES = 4
+
+
+class SecretPatterns:
+    """What to look for; made once, and shared by the redactors of many streams.
+
+    Args:
+        values: the secrets.
+    """
+
+    def __init__(self, values: Iterable[bytes]) -> None:
+        plain: set[bytes] = set()
+        encoded: set[bytes] = set()
+        for value in values:
+            plain.update(_plain_forms(value))
+            encoded.update(_base64_forms(value.strip()))
+        self._plain = _longest_first(plain)
+        self._encoded = _longest_first(encoded)
+        longest = max(map(len, self._encoded), default=0)
+        self._encoded_bytes = longest + len(_LINE_BREAKS) * (longest - 1)  # in lines of one character
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to look for."""
+        return bool(self._plain)
+
+    def redactor(self) -> Redactor:
+        """A redactor for one stream."""
+        return Redactor(self)
+
+    def redact(self, text: str) -> str:
+        """A whole text without the secrets."""
+        redactor = self.redactor()
+        whole = redactor.feed(text.encode("utf-8", "surrogateescape")) + redactor.close()
+        return whole.decode("utf-8", "surrogateescape")
+
+    def matches(self, data: bytes, end: int) -> Iterator[tuple[int, int]]:
+        """Where secrets stand that begin before a position, those that overlap included."""
+        unbroken = data.translate(None, _LINE_BREAKS)
+        # Looking for each form by itself is faster than a pattern of them all.
+        words = [re.escape(form) for form in self._plain if form in data]
+        words += [_breakable(form) for form in self._encoded if form in unbroken]
+        if not words:
+            return
+        regex = re.compile(b"|".join(words))
+        found = regex.search(data)
+        while found and found.start() < end:
+            yield found.span()
+            found = regex.search(data, found.start() + 1)
+
+    def undecided_from(self, data: bytes) -> int:
+        """The first position at which a secret may begin that goes on behind the data; its length if there is none."""
+        starts = (_unfinished(data, form) for form in self._plain)
+        window = data[-self._encoded_bytes :]
+        unbroken = window.translate(None, _LINE_BREAKS)
+        left = max((len(unbroken) - _unfinished(unbroken, form) for form in self._encoded), default=0)
+        return min(*starts, len(data) - _bytes_with(window, left))
+
+
+class Redactor:
+    """Redacts one stream. What it gives is the same however the stream is cut into chunks.
+
+    Only bytes with which a secret may begin are held back until it is clear that none does, so that output which is
+    followed live comes at once.
+    """
+
+    def __init__(self, patterns: SecretPatterns) -> None:
+        self._patterns = patterns
+        self._held = b""
+        self._masked = 0  # how many of the held bytes belong to a secret whose mask is out already
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What is clear of the stream by now, beyond what was given before."""
+        if not self._patterns:
+            return chunk
+        self._held += chunk
+        return self._take(self._patterns.undecided_from(self._held))
+
+    def close(self) -> bytes:
+        """The rest, after the last chunk."""
+        return self._take(len(self._held))
+
+    def _take(self, end: int) -> bytes:
+        """The held bytes up to a position, redacted; secrets that overlap have one mask."""
+        held, clear = self._held, []
+        masked_to = self._masked
+        for start, stop in self._patterns.matches(held, end):
+            if start >= masked_to:
+                clear += [held[masked_to:start], MASK]
+            masked_to = max(masked_to, stop)
+        clear.append(held[masked_to:end])
+        self._held, self._masked = held[end:], max(0, masked_to - end)
+        return b"".join(clear)
+
+
+def _plain_forms(value: bytes) -> Iterator[bytes]:
+    """The value, and its lines; without the white space around them, which programs drop."""
+    whole = value.strip()
+    if len(whole) >= MIN_BYTES:
+        yield whole
+    lines = whole.splitlines()
+    if len(lines) > 1:
+        yield from (line for line in map(bytes.strip, lines) if len(line) >= _MIN_LINE_BYTES)
+
+
+def _base64_forms(value: bytes) -> Iterator[bytes]:
+    """The characters that depend on the value alone, for each number of bytes (modulo 3) that may come before it."""
+    if len(value) < MIN_BYTES:
+        return
+    for before in range(3):
+        whole = base64.b64encode(bytes(before) + value + bytes(2))
+        form = whole[(8 * before + 5) // 6 : 8 * (before + len(value)) // 6]
+        yield form
+        yield form.replace(b"+", b"-").replace(b"/", b"_")
+
+
+def _longest_first(forms: Iterable[bytes]) -> tuple[bytes, ...]:
+    return tuple(sorted(forms, key=lambda form: (-len(form), form)))
+
+
+def _breakable(form: bytes) -> bytes:
+    """A pattern for a form that may be broken into lines."""
+    return _LINE_BREAK.join(re.escape(bytes((byte,))) for byte in form)
+
+
+def _unfinished(data: bytes, form: bytes) -> int:
+    """Where the end of the data is the beginning of a form, but not all of it; the data's length if it is not."""
+    first, probe = max(0, len(data) - len(form) + 1), form[:_PROBE_BYTES]
+    start = data.find(probe, first)
+    while start >= 0:
+        if form.startswith(data[start:]):
+            return start
+        start = data.find(probe, start + 1)
+    last = range(max(first, len(data) - len(probe) + 1), len(data))
+    return next((start for start in last if form.startswith(data[start:])), len(data))
+
+
+def _bytes_with(window: bytes, count: int) -> int:
+    """How many bytes at the end hold this many that are no line breaks."""
+    size = 0
+    while count:
+        size += 1
+        count -= window[-size] not in _LINE_BREAKS
+    return size
