@@ -10,12 +10,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from dockersched.sandbox.docker.connection import resolve_endpoint
 from dockersched.sandbox.docker.dial import fetch_version
 from tests.support import foreign, full_disk, promised_times
-from tests.support.kill_points import DIAMOND, SECRETIVE, SHARING, UNLUCKY, Plan, Trial, Verdict, judge_all
+from tests.support.kill_trials import DIAMOND, SECRETIVE, SHARING, UNLUCKY, Plan, Trial, Verdict, judge_all
 from tests.support.lost_replies import lose_start_replies
 from tests.support.many_tasks import run_many
 from tests.support.outages import WAYS, try_outages
@@ -145,7 +146,9 @@ def _killed(folder: Path, fault: str, plan: Plan, *before: str) -> Tally:
     with client() as engine:
         baseline = Trial(engine, folder / "points", plan)
         points = baseline.points_of_resume(*before) if before else baseline.points()
-    found = judge_all(client, folder, [[*before, point] for point in points], plan=plan, on_verdict=_judged)
+    found = judge_all(
+        client, folder, [[*before, point] for point in points], plan=plan, side_by_side=4, on_verdict=_judged
+    )
     return Tally(
         fault,
         sum(verdict.missed == 0 for verdict in found),
@@ -158,6 +161,15 @@ def _killed(folder: Path, fault: str, plan: Plan, *before: str) -> Tally:
 
 def _judged(verdict: Verdict) -> None:
     _say("." if verdict.is_clean and not verdict.missed else "-" if verdict.is_clean else f"\n{verdict}\n")
+
+
+def _row(name: str, folder: Path) -> list[Tally]:
+    """The tallies of a row; one that breaks off is wrong, and the others are tried all the same."""
+    try:
+        with redirect_stdout(sys.stderr):  # stdout is for the table
+            return list(ROWS[name](folder))
+    except Exception as error:  # noqa: BLE001
+        return [Tally(name, tries=1, wrong=[f"{name} broke off: {error!r}"])]
 
 
 def _tried(tally: Tally) -> Tally:
@@ -180,7 +192,7 @@ def main(names: Sequence[str]) -> int:
         for name in names or ROWS:
             _say(f"\n{name}: ")
             began = time.monotonic()
-            found = list(ROWS[name](Path(folder) / name))
+            found = _row(name, Path(folder) / name)
             _say(f" {time.monotonic() - began:.0f} s\n")
             for tally in found:
                 _say("" if tally.is_clean else f"WRONG {tally}\n")

@@ -6,7 +6,7 @@ import pytest
 from docker.api import APIClient
 
 from dockersched.sandbox.docker.connection import make_client, resolve_endpoint
-from tests.support.kill_points import DIAMOND, SECRETIVE, SHARING, UNLUCKY, Plan, Trial, judge_all, spread
+from tests.support.kill_trials import DIAMOND, SECRETIVE, SHARING, UNLUCKY, Plan, Trial, judge_all, spread
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from tests.support.engine_proxy import EngineProxy, Fault
 from tests.support.sandboxes import SMALL
 from tests.support.spoiled_calls import CALLS
 from tests.support.tally import Tally
-from tests.support.trials import double_starts, left_of, run_epic, runner_on, watching
+from tests.support.trials import attempt_starts, double_starts, left_of, run_epic, runner_on, watching
 
 
 async def lose_start_replies(engine: APIClient, folder: Path, count: int) -> Tally:
@@ -29,7 +29,7 @@ async def lose_start_replies(engine: APIClient, folder: Path, count: int) -> Tal
         proxy.close()
     tally.expect(f"leaked {leaked}", holds=leaked == [])
     tally.expect(f"{len(proxy.spoiled)} replies were lost", holds=len(proxy.spoiled) == count)
-    started = {event.name for event in seen if event.what == "start"}
+    started = attempt_starts(seen)
     tally.expect(f"{len(started)} containers were started", holds=len(started) == count)
     for task in result.tasks.values():
         tally.expect(str(task), holds=task.succeeded and task.attempts == 1)

@@ -66,7 +66,7 @@ async def keep_deadlines(engine: APIClient, folder: Path, count: int) -> Tally:
         async with await runner_on(None, folder) as runner:
             result = await run_epic(runner, tasks, epic_id="deadlines", max_parallel=4, run_id=run_id)
             await runner.sweep(run_id)
-    started = {event.name: event.at_s for event in seen if event.what == "start"}
+    started = {event.name: event.at_s for event in seen if event.what == "start" and event.is_of_an_attempt}
     gone = {event.name: event.at_s for event in seen if event.what == "destroy"}
     for task in result.tasks.values():
         tally.expect(str(task), holds=task.reason == "timed_out" and task.attempts == 1)

@@ -26,6 +26,7 @@ from dockersched import (
 from dockersched.events import Observer
 from dockersched.sandbox.docker.connect import connect
 from dockersched.sandbox.docker.connection import make_client, resolve_endpoint
+from dockersched.sandbox.docker.volumes import LABEL_VOLUME
 
 
 async def runner_on(url: str | None, logs_dir: Path, *, call_timeout_s: float = 60, **settings: Any) -> DockerRunner:
@@ -71,7 +72,8 @@ def starts_by_container(engine: APIClient, run_id: str) -> Mapping[str, int]:
     """How often each container of a run was started, by the engine's record, which goes 256 events back."""
     filters = {"label": f"io.dockersched.run={run_id}", "event": "start"}
     found = engine.events(since=0, until=engine_time(engine), filters=filters, decode=True)
-    return Counter(event["Actor"]["Attributes"]["name"] for event in found)
+    names = (event["Actor"]["Attributes"] for event in found)
+    return Counter(each["name"] for each in names if each["io.dockersched.attempt"] != "0")
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,12 @@ class Seen:
     what: str
     name: str
     at_s: float
+    attributes: Mapping[str, str]
+
+    @property
+    def is_of_an_attempt(self) -> bool:
+        """What holds a network namespace or a volume may be started as often as it is needed."""
+        return self.attributes.get("io.dockersched.attempt") != "0" and LABEL_VOLUME not in self.attributes
 
 
 @contextmanager
@@ -93,10 +101,11 @@ def watching(engine: APIClient, label: str) -> Iterator[list[Seen]]:
 
         def listen() -> None:
             for event in stream:
-                name = event["Actor"]["Attributes"]["name"]
+                attributes = event["Actor"]["Attributes"]
+                name = attributes["name"]
                 if name == begun:
                     return
-                seen.append(Seen(event["Action"], name, event["timeNano"] / 1e9))
+                seen.append(Seen(event["Action"], name, event["timeNano"] / 1e9, attributes))
 
         thread = threading.Thread(target=listen, daemon=True)
         thread.start()
@@ -110,7 +119,11 @@ def watching(engine: APIClient, label: str) -> Iterator[list[Seen]]:
         assert not thread.is_alive(), "the engine tells no events"
 
 
+def attempt_starts(seen: Iterable[Seen]) -> Counter[str]:
+    """How often the container of each attempt was started, by its name."""
+    return Counter(event.name for event in seen if event.what == "start" and event.is_of_an_attempt)
+
+
 def double_starts(seen: Iterable[Seen]) -> int:
     """How many containers were started more than once."""
-    starts = Counter(event.name for event in seen if event.what == "start")
-    return sum(count > 1 for count in starts.values())
+    return sum(count > 1 for count in attempt_starts(seen).values())
