@@ -99,14 +99,22 @@ async def settled(runner: DockerRunner, options: SandboxRunOptions) -> SandboxRe
     return result
 
 
-async def test_a_namespace_is_used_again_when_it_is_empty(runner: DockerRunner) -> None:
+async def test_a_namespace_is_used_again_when_it_is_empty(runner: DockerRunner, engine: APIClient) -> None:
     options = [shell(NAMESPACE, task_id=f"t{number}", run_id="again") for number in range(3)]
+    options.append(shell(NAMESPACE, task_id="own", run_id="again", network_namespace="own"))
     share(runner, options[0])
-    first, second, third = [log_of(await settled(runner, each)) for each in options]
-    own = log_of(await settled(runner, shell(NAMESPACE, task_id="own", run_id="again", network_namespace="own")))
-    assert first != second == third
-    assert own not in {first, second}
-    assert await runner.sweep("again") == []
+    numbers, modes = [], []
+    for each in options:
+        numbers.append(log_of(await runner.run(each)))
+        name = ids.container_name(each.epic_id, each.run_id, each.task_id, each.attempt)
+        modes.append(engine.inspect_container(name)["HostConfig"]["NetworkMode"])
+        await runner._settle_background()
+    (holder,) = engine.containers(filters={"label": ["io.dockersched.run=again", "io.dockersched.attempt=0"]})
+    left = await runner.sweep("again")
+    joined = f"container:{holder['Id']}"
+    assert modes == ["none", joined, joined, "none"]
+    assert numbers[1] == numbers[2] != numbers[3]
+    assert left == []
 
 
 async def test_no_two_sandboxes_are_in_one_namespace(runner: DockerRunner, engine: APIClient) -> None:
