@@ -149,7 +149,7 @@ class Session:
 
     async def _run_owned(self, runner: DockerRunner) -> SessionResult:
         events = EventLog(self.run_dir / "events.jsonl", self._break_off)
-        observers = (*self._settings.observers, events.observe)
+        observers = (events.observe, *self._settings.observers)  # what somebody was told of is in the file
         epic_id, state_dir = self._options.epic_id, self._settings.state_dir
         try:
             _tell(observers, RunLaunched(datetime.now(UTC), epic_id, self._run_id, os.getpid(), state_dir))

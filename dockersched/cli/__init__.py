@@ -17,7 +17,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
-VERBS = ("run", "validate", "resume", "retry", "cancel", "gc", "schema", "images", "doctor")
+VERBS = (
+    "run",
+    "validate",
+    "ps",
+    "status",
+    "logs",
+    "wait",
+    "resume",
+    "retry",
+    "cancel",
+    "gc",
+    "schema",
+    "images",
+    "doctor",
+)
 
 _DESCRIPTION = "Runs an epic, a graph of tasks, each in its own resource-limited Docker container."
 _EPILOG = "`dockersched VERB --help` tells more about a verb."

@@ -6,12 +6,13 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from dockersched.cli.running import add_state_dir, open_state_dir, tell_leaked
+from dockersched.cli.looking import add_run, open_reader
+from dockersched.cli.running import add_state_dir, tell_leaked
 
 if TYPE_CHECKING:
     import argparse
 
-    from dockersched.store.database import StateStore
+    from dockersched.store.reader import StateReader
 
 HELP = "cancel a run, or tasks of it"
 _WAIT_S = 60.0
@@ -20,7 +21,7 @@ _LOOK_S = 0.1
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
-    parser.add_argument("run", metavar="RUN", help="id of the run")
+    add_run(parser)
     parser.add_argument("tasks", metavar="TASK", nargs="*", help="tasks to cancel, with all that depends on them")
     add_state_dir(parser)
 
@@ -28,45 +29,47 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Asks the owner, or ends the run itself where there is none any more; returns 0 once the run has ended."""
     from dockersched.errors import StateError  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
-    from dockersched.store.database import StateStore  # noqa: PLC0415
-    from dockersched.store.lock import owner_of  # noqa: PLC0415
+    from dockersched.inspection.runs import find_run  # noqa: PLC0415
     from dockersched.store.requests import CancelRequests  # noqa: PLC0415
 
-    store = StateStore(open_state_dir(args))
-    run = store.run(args.run)
-    if run.state is not None:
+    reader = open_reader(args)
+    run = find_run(reader, args.run)
+    if run.has_ended or run.is_lost:
         print(f"dockersched: run {run.run_id} is finished already: {run.state}", file=sys.stderr)
         return 0
-    known = store.epic(run.run_id).dag
+    known = reader.dependencies(run.run_id)
     if unknown := [task_id for task_id in args.tasks if task_id not in known]:
-        raise StateError(f"run {run.run_id} has no task {unknown[0]!r}")
-    if owner_of(store.run_dir(run.run_id)) is None:
-        return _end_orphan(store, run.run_id, args.tasks)
-    CancelRequests(store.run_dir(run.run_id)).put(args.tasks)
-    return 0 if args.tasks else _wait_for_end(store, run.run_id)
+        why = f"has no task {unknown[0]!r}" if known else "gets its images ready: until then, cancel the whole run"
+        raise StateError(f"run {run.run_id} {why}")
+    if run.pid is None:
+        return _end_orphan(reader, run.run_id, args.tasks)
+    CancelRequests(run.folder).put(args.tasks)
+    return 0 if args.tasks else _wait_for_end(reader, run.run_id)
 
 
-def _wait_for_end(store: StateStore, run_id: str) -> int:
+def _wait_for_end(reader: StateReader, run_id: str) -> int:
     """Waits until the owner has ended the run; does it in its place should it die meanwhile."""
-    from dockersched.store.lock import owner_of  # noqa: PLC0415
+    from dockersched.inspection.runs import find_run  # noqa: PLC0415
 
     deadline = time.monotonic() + _WAIT_S
     while time.monotonic() < deadline:
-        is_owned = owner_of(store.run_dir(run_id)) is not None
-        if store.run(run_id).state is not None:
+        run = find_run(reader, run_id)
+        if run.has_ended or run.is_lost:
             return 0
-        if not is_owned:
-            return _end_orphan(store, run_id, [])
+        if run.pid is None:
+            return _end_orphan(reader, run_id, [])
         time.sleep(_LOOK_S)
     print(f"dockersched: run {run_id} has not ended yet", file=sys.stderr)
     return 1
 
 
-def _end_orphan(store: StateStore, run_id: str, task_ids: list[str]) -> int:
+def _end_orphan(reader: StateReader, run_id: str, task_ids: list[str]) -> int:
     import asyncio  # noqa: PLC0415
 
     from dockersched.recovery import cancel_orphaned_tasks, end_orphan  # noqa: PLC0415
+    from dockersched.store.database import StateStore  # noqa: PLC0415
 
+    store = StateStore(reader.state_dir)
     if task_ids:
         leaked = asyncio.run(cancel_orphaned_tasks(store, run_id, task_ids))
         print(f"dockersched: `dockersched resume {run_id}` goes on with the rest of the run", file=sys.stderr)

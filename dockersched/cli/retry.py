@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dockersched.cli.looking import add_run, open_reader
 from dockersched.cli.running import add_display, add_mounts, add_state_dir, open_state_dir, show_session
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ HELP = "run again what did not succeed in an earlier run"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
-    parser.add_argument("run", metavar="RUN", help="id of the run")
+    add_run(parser)
     add_display(parser)
     add_mounts(parser)
     add_state_dir(parser)
@@ -25,11 +26,12 @@ def execute(args: argparse.Namespace) -> int:
     from dataclasses import replace  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
 
     from dockersched.errors import StateError  # noqa: PLC0415
+    from dockersched.inspection.runs import resolve_run_id  # noqa: PLC0415
     from dockersched.session import Session  # noqa: PLC0415
     from dockersched.store.database import StateStore  # noqa: PLC0415
 
     store = StateStore(open_state_dir(args))
-    run = store.run(args.run)
+    run = store.run(resolve_run_id(open_reader(args), args.run))
     if run.state is None:
         raise StateError(f"run {run.run_id} is unfinished: `dockersched resume {run.run_id}` goes on with it")
     earlier = store.epic(run.run_id)

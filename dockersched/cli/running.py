@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
 
+    from dockersched.events import Observer
     from dockersched.session import Session, SessionSettings
 
 DEFAULT_STATE_DIR = ".dockersched"
@@ -69,8 +70,14 @@ def open_state_dir(args: argparse.Namespace) -> Path:
     return path.resolve()
 
 
-def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Session]) -> int:
-    """Runs the session that `make` builds, showing it as the arguments say; returns the exit code."""
+def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Session], *observers: Observer) -> int:
+    """Runs the session that `make` builds, showing it as the arguments say; returns the exit code.
+
+    Args:
+        args: of the command.
+        make: builds the session from its settings.
+        observers: see every event, too.
+    """
     import asyncio  # noqa: PLC0415
 
     from dockersched.report.console import ConsoleReport  # noqa: PLC0415
@@ -88,7 +95,7 @@ def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Ses
     events = EventStream(sys.stdout) if args.output == "jsonl" else None
     settings = SessionSettings(
         state_dir=open_state_dir(args),
-        observers=(report.observe, events.observe) if events else (report.observe,),
+        observers=(report.observe, *([events.observe] if events else []), *observers),
         on_output=None if args.quiet else report.output,
         progress=report.note,
         allow_mounts=tuple(args.allow_mount),

@@ -6,6 +6,7 @@ set the clipboard, reorder what is read. Only what is written here as an escape 
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -55,6 +56,24 @@ def decode(data: bytes, limit: int) -> str:
     while end > limit - 4 and data[end] in _UTF8_CONTINUATION:
         end -= 1
     return printable(data[:end].decode("utf-8", "replace")) + " … (line cut)"
+
+
+class TerminalText:
+    """Task output on its way to a terminal: nothing is cut, and nothing steers.
+
+    Args:
+        encoding: of the terminal.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def feed(self, data: bytes) -> bytes:
+        """The next chunk, fit for the terminal; a character that is cut at its end comes with the one after it."""
+        lines = self._decoder.decode(data).split("\n")
+        text = "\n".join(printable(line.removesuffix("\r")) for line in lines)
+        return text.encode(self._encoding, "backslashreplace")
 
 
 class Paint:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from dockersched.report.text import one_line, printable
 from dockersched.states import Reason, TaskState
@@ -41,7 +41,23 @@ _SENTENCES = {
 }
 
 
-def reason_words(task: TaskResult) -> str:
+class Explained(Protocol):
+    """A task with what its reason is told by."""
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why it did not succeed."""
+
+    @property
+    def root_cause(self) -> str | None:
+        """For a task that never started, the failed task that it is due to."""
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code of the last attempt's process."""
+
+
+def reason_words(task: Explained) -> str:
     """The reason in a few words, for a table or a line: `exit_code 3`, `oom_killed`, `because of lint`."""
     if task.reason is None:
         return ""

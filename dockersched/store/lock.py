@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dockersched.errors import RunOwnedError
 
-# `owner_of` holds the lock for a moment, which must not look like an owner.
+# Whoever looks for the owner holds the lock for a moment, shared, which must not look like an owner.
 _TRIES = 5
 _PAUSE_S = 0.02
 
@@ -27,7 +27,7 @@ def own_run(run_dir: Path) -> Iterator[None]:
     run_dir.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(run_dir / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        if not any(map(_locked, repeat(descriptor, _TRIES))):
+        if not any(map(_owned, repeat(descriptor, _TRIES))):
             raise RunOwnedError(run_dir.name, _pid(descriptor))
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -38,21 +38,41 @@ def own_run(run_dir: Path) -> Iterator[None]:
 
 def owner_of(run_dir: Path) -> int | None:
     """The pid of the process that owns a run; None when none does. 0 when it is not known."""
+    with _looking(run_dir) as descriptor:
+        return None if descriptor is None or _locked(descriptor, fcntl.LOCK_SH) else _pid(descriptor)
+
+
+def wait_for_owner(run_dir: Path) -> None:
+    """Blocks until no process owns a run, without asking again and again."""
+    with _looking(run_dir) as descriptor:
+        if descriptor is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+
+
+@contextmanager
+def _looking(run_dir: Path) -> Iterator[int | None]:
     try:
-        descriptor = os.open(run_dir / "owner.lock", os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(run_dir / "owner.lock", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return None
+        yield None
+        return
     try:
-        return None if _locked(descriptor) else _pid(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _locked(descriptor: int) -> bool:
+def _owned(descriptor: int) -> bool:
+    if _locked(descriptor, fcntl.LOCK_EX):
+        return True
+    time.sleep(_PAUSE_S)
+    return False
+
+
+def _locked(descriptor: int, how: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
-        time.sleep(_PAUSE_S)
         return False
     return True
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,14 @@ print(json.dumps(seen))
 """
 
 
+@pytest.fixture
+async def run_id(runner: DockerRunner) -> AsyncIterator[str]:
+    """A run of which nothing is left, however the test ends."""
+    run_id = ids.new_run_id()
+    yield run_id
+    assert await runner.sweep(run_id) == []
+
+
 def python(script: str, **changes: Any) -> SandboxRunOptions:
     return sandbox("python3", "-c", script, image="dockersched/python", **changes)
 
@@ -99,18 +108,24 @@ async def settled(runner: DockerRunner, options: SandboxRunOptions) -> SandboxRe
     return result
 
 
-async def test_a_namespace_is_used_again_when_it_is_empty(runner: DockerRunner) -> None:
-    options = [shell(NAMESPACE, task_id=f"t{number}", run_id="again") for number in range(3)]
+async def test_a_namespace_is_used_again_when_it_is_empty(runner: DockerRunner, engine: APIClient, run_id: str) -> None:
+    options = [shell(NAMESPACE, task_id=f"t{number}", run_id=run_id) for number in range(3)]
+    options.append(shell(NAMESPACE, task_id="own", run_id=run_id, network_namespace="own"))
     share(runner, options[0])
-    first, second, third = [log_of(await settled(runner, each)) for each in options]
-    own = log_of(await settled(runner, shell(NAMESPACE, task_id="own", run_id="again", network_namespace="own")))
-    assert first != second == third
-    assert own not in {first, second}
-    assert await runner.sweep("again") == []
+    numbers, modes = [], []
+    for each in options:
+        numbers.append(log_of(await runner.run(each)))
+        name = ids.container_name(each.epic_id, each.run_id, each.task_id, each.attempt)
+        modes.append(engine.inspect_container(name)["HostConfig"]["NetworkMode"])
+        await runner._settle_background()
+    (holder,) = engine.containers(filters={"label": [f"io.dockersched.run={run_id}", "io.dockersched.attempt=0"]})
+    joined = f"container:{holder['Id']}"
+    assert modes == ["none", joined, joined, "none"]
+    assert numbers[1] == numbers[2] != numbers[3]
 
 
-async def test_no_two_sandboxes_are_in_one_namespace(runner: DockerRunner, engine: APIClient) -> None:
-    running = [shell(f"{NAMESPACE}; sleep 0.2", task_id=f"t{number}", run_id="busy") for number in range(12)]
+async def test_no_two_sandboxes_are_in_one_namespace(runner: DockerRunner, engine: APIClient, run_id: str) -> None:
+    running = [shell(f"{NAMESPACE}; sleep 0.2", task_id=f"t{number}", run_id=run_id) for number in range(12)]
     share(runner, running[0], at_once=2)
     places = asyncio.Semaphore(2)
 
@@ -119,8 +134,7 @@ async def test_no_two_sandboxes_are_in_one_namespace(runner: DockerRunner, engin
             return await runner.run(options)
 
     results = await asyncio.gather(*map(bounded, running))
-    holders = engine.containers(filters={"label": ["io.dockersched.run=busy", "io.dockersched.attempt=0"]})
-    await runner.sweep("busy")
+    holders = engine.containers(filters={"label": [f"io.dockersched.run={run_id}", "io.dockersched.attempt=0"]})
     by_namespace: dict[bytes, list[SandboxResult]] = {}
     for result in results:
         by_namespace.setdefault(log_of(result), []).append(result)
@@ -131,15 +145,13 @@ async def test_no_two_sandboxes_are_in_one_namespace(runner: DockerRunner, engin
         assert all(earlier[1] <= later[0] for earlier, later in pairwise(spans))  # type: ignore[operator]
 
 
-async def test_a_sandbox_leaves_nothing_for_the_next(runner: DockerRunner) -> None:
-    run_id = "traces"
+async def test_a_sandbox_leaves_nothing_for_the_next(runner: DockerRunner, run_id: str) -> None:
     first = shell("true", task_id="first", run_id=run_id)
     share(runner, first)
     await settled(runner, first)
     before = await settled(runner, python(LOOK, task_id="before", run_id=run_id))
     attack = await settled(runner, python(ATTACK, task_id="attack", run_id=run_id))
     after = await settled(runner, python(LOOK, task_id="after", run_id=run_id))
-    await runner.sweep(run_id)
     assert log_of(attack).decode().splitlines() == [
         "connections done",
         "abstract socket done",
@@ -155,8 +167,9 @@ async def test_a_sandbox_leaves_nothing_for_the_next(runner: DockerRunner) -> No
 
 
 @pytest.mark.parametrize("how", ["kill", "remove"])
-async def test_a_holder_that_dies_costs_one_attempt(runner: DockerRunner, engine: APIClient, how: str) -> None:
-    run_id = f"dead-{how}"
+async def test_a_holder_that_dies_costs_one_attempt(
+    runner: DockerRunner, engine: APIClient, run_id: str, how: str
+) -> None:
     options = [shell(NAMESPACE, task_id=f"t{number}", run_id=run_id) for number in range(4)]
     share(runner, options[0])
     await settled(runner, options[0])
@@ -176,11 +189,11 @@ async def test_a_holder_that_dies_costs_one_attempt(runner: DockerRunner, engine
 
 
 async def test_a_container_in_the_namespace_of_an_earlier_process_is_adopted(
-    runner: DockerRunner, engine: APIClient, tmp_path: Path
+    runner: DockerRunner, engine: APIClient, tmp_path: Path, run_id: str
 ) -> None:
-    options = shell("sleep 1; echo whole", task_id="adopted", run_id="adopt")
+    options = shell("sleep 1; echo whole", task_id="adopted", run_id=run_id)
     share(runner, options)
-    await settled(runner, shell("true", task_id="first", run_id="adopt"))
+    await settled(runner, shell("true", task_id="first", run_id=run_id))
     running = asyncio.create_task(runner.run(options))
     name = ids.container_name(options.epic_id, options.run_id, options.task_id, options.attempt)
     while not engine.containers(filters={"name": name}):
@@ -189,6 +202,5 @@ async def test_a_container_in_the_namespace_of_an_earlier_process_is_adopted(
         adopted = await other.run(options)
     assert engine.inspect_container(name)["HostConfig"]["NetworkMode"].startswith("container:")
     result = await running
-    await runner.sweep("adopt")
     assert (adopted.succeeded, log_of(adopted)) == (True, b"whole\n")
     assert result.succeeded

@@ -17,6 +17,7 @@ import pytest
 from dockersched import EpicExecutionOptions, TaskExecutionError, __version__, errors, recovery, results, session
 from dockersched.cli import VERBS, cancel, failures, gc
 from dockersched.cli.arguments import Parser, add_log_options
+from dockersched.cli.schema import SCHEMAS
 from dockersched.epicfile import load_text
 from dockersched.events import (
     EpicFinished,
@@ -29,6 +30,8 @@ from dockersched.events import (
     TaskStarted,
 )
 from dockersched.graph.retry import INFRASTRUCTURE
+from dockersched.inspection.documents import status_schema
+from dockersched.inspection.runs import OpenState
 from dockersched.model import RetryPolicy
 from dockersched.report.document import result_schema
 from dockersched.report.event_document import event_document, event_schema
@@ -145,6 +148,21 @@ def test_the_excerpt_of_a_result_has_only_keys_of_the_schema() -> None:
     assert found.keys() <= schema["properties"].keys()
     for task in found["tasks"].values():
         assert task.keys() <= schema["properties"]["tasks"]["additionalProperties"]["properties"].keys()
+
+
+def test_every_key_of_what_is_seen_from_outside_is_explained() -> None:
+    schema: Any = status_schema()
+    task = schema["properties"]["tasks"]["additionalProperties"]
+    named = [re.findall(r"`(\w+)`", cell) for cell in first_cells(section(ORCHESTRATOR, "Watching"))]
+    assert sorted(key for cell in named for key in cell) == sorted([*schema["properties"], *task["properties"]])
+    (row,) = re.findall(r"^\| `state` \| (.*else as in.*) \|$", section(ORCHESTRATOR, "Watching"), re.MULTILINE)
+    assert re.findall(r"`(\w+)`", row) == [str(state) for state in OpenState]
+
+
+def test_schemas_that_are_named_exist() -> None:
+    (named,) = re.findall(r"^\| `schema \[([^]]*)\]`", README.read_text("utf-8"), re.MULTILINE)
+    assert named.split(r"\|") == list(SCHEMAS)
+    assert set(re.findall(r"`(?:dockersched )?schema (\w+)`", ORCHESTRATOR.read_text("utf-8"))) <= set(SCHEMAS)
 
 
 @pytest.mark.parametrize("document", [README, ORCHESTRATOR], ids=lambda path: path.name)

@@ -1,0 +1,88 @@
+"""Going on in a process of its own: what a run needs to outlive its caller and the caller's terminal."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dockersched.events import Event, Observer
+
+CONSOLE_NAME = "console.log"
+
+
+def run_detached(state_dir: Path, execute: Callable[[Observer], int], announce: Callable[[str], None]) -> int:
+    """Executes in a new process, and returns as soon as that owns its run; returns twice, once in each process.
+
+    The new process has a session of its own, and its output goes to a file, in the run's folder once there is one. If
+    it ends without owning a run, what it said is said here, and its exit code is returned.
+
+    Args:
+        state_dir: the state directory.
+        execute: runs in the new process, with an observer that must see the events; returns its exit code.
+        announce: gets the run's id, in the process that called.
+    """
+    console = state_dir / f".console-{secrets.token_hex(8)}.log"
+    reading, writing = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        os.setsid()
+        _redirect(console)
+        return execute(_Announcer(console, writing))
+    os.close(writing)
+    try:
+        with os.fdopen(reading, encoding="utf-8") as told:
+            run_id = told.read().strip()
+    except BaseException:
+        os.kill(child, signal.SIGTERM)  # nobody learns of the run: it must not go on
+        raise
+    if run_id:
+        announce(run_id)
+        return 0
+    _, status = os.waitpid(child, 0)
+    with suppress(FileNotFoundError):
+        with console.open(encoding="utf-8", errors="replace") as said:
+            shutil.copyfileobj(said, sys.stderr)
+        console.unlink()
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+class _Announcer:
+    """At the launch of the run, moves the console into its folder and tells the caller its id."""
+
+    def __init__(self, console: Path, writing: int) -> None:
+        self._console = console
+        self._writing: int | None = writing
+
+    def __call__(self, event: Event) -> None:
+        from dockersched.events import RunLaunched  # noqa: PLC0415 - keeps `--help` fast
+
+        if not isinstance(event, RunLaunched) or self._writing is None:
+            return
+        self._console.rename(event.state_dir / "runs" / event.run_id / CONSOLE_NAME)
+        with suppress(BrokenPipeError):  # the caller is gone already
+            os.write(self._writing, event.run_id.encode())
+        os.close(self._writing)
+        self._writing = None
+
+
+def _redirect(console: Path) -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    output = os.open(console, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+    for descriptor, stream in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(descriptor, stream)
+    for descriptor in (nothing, output):
+        if descriptor > 2:  # else the caller had closed its own
+            os.close(descriptor)

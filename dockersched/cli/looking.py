@@ -1,0 +1,54 @@
+"""What the verbs that only look at runs share: their options, and how they answer."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Mapping
+
+    from dockersched.report.text import Paint
+    from dockersched.store.reader import StateReader
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Declares `RUN`."""
+    parser.add_argument("run", metavar="RUN", help="id of the run, the beginning of it, or `last`")
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Declares `--output`."""
+    parser.add_argument("--output", choices=("text", "json"), default="text", help="json prints one object on stdout")
+
+
+def open_reader(args: argparse.Namespace) -> StateReader:
+    """A reader of the state directory, which need not be there."""
+    from dockersched.store.reader import StateReader  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
+
+    return StateReader(Path(args.state_dir).resolve())
+
+
+def paint_for_stdout() -> Paint:
+    """Colours, where stdout shows them."""
+    import os  # noqa: PLC0415
+
+    from dockersched.report.text import Paint, colours_wanted  # noqa: PLC0415
+
+    return Paint(enabled=colours_wanted(os.environ, terminal=sys.stdout.isatty()))
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Prints lines, in whatever encoding stdout has."""
+    encoding = sys.stdout.encoding
+    for line in lines:
+        print(line.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def print_json(document: Mapping[str, object]) -> None:
+    """Prints a document on one line, in ASCII: that is fast for many tasks, too."""
+    import json  # noqa: PLC0415
+
+    print(json.dumps(document))

@@ -1,0 +1,151 @@
+"""How the tasks of a run stand, from its events; what the events cannot tell is taken from the state database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dockersched.graph.transitions import FINAL_STATES
+from dockersched.states import Reason, TaskState
+from dockersched.store.reader import StateReader
+
+_LAUNCH = b'"type":"launch"'
+_FINISHED = b'"type":"task_finished"'
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """A task, seen from outside.
+
+    Args:
+        task_id: the task.
+        state: where it stands.
+        reason: why it, or its last attempt, did not succeed.
+        detail: one line for people.
+        root_cause: for a task that never started, the failed task that it is due to.
+        exit_code: of the last attempt that has ended.
+        attempt: attempts so far.
+        since: when it came into this state, as documents have times; None when that is not known.
+    """
+
+    task_id: str
+    state: TaskState
+    reason: Reason | None = None
+    detail: str = ""
+    root_cause: str | None = None
+    exit_code: int | None = None
+    attempt: int = 0
+    since: str | None = None
+
+
+def read_tasks(reader: StateReader, run_id: str, *, has_ended: bool) -> dict[str, TaskView]:
+    """All tasks of a run by id, in declaration order; none while the run is not on record.
+
+    Args:
+        reader: of the state directory.
+        run_id: of the run.
+        has_ended: whether the run has a result; it stands above the events.
+    """
+    depends_on = reader.dependencies(run_id)
+    folder = reader.run_dir(run_id)
+    began, told = _as_told(folder)
+    for task_id in reader.stopping(run_id):
+        if task_id in told and told[task_id].state is TaskState.RUNNING:
+            told[task_id] = replace(told[task_id], state=TaskState.STOPPING)
+    if has_ended and any(task_id not in told or told[task_id].state not in FINAL_STATES for task_id in depends_on):
+        told.update(_as_recorded(folder))
+    return {
+        task_id: told[task_id] if task_id in told else _waiting(task_id, needed, told, began)
+        for task_id, needed in depends_on.items()
+    }
+
+
+def root_causes(tasks: Mapping[str, TaskView]) -> list[str]:
+    """The tasks that failed themselves, in declaration order."""
+    return [task.task_id for task in tasks.values() if task.state is TaskState.FAILED]
+
+
+def is_final(folder: Path, task_id: str) -> bool:
+    """Whether a task is in a final state, by its run's events."""
+    _, told = _as_told(folder)
+    return task_id in told and told[task_id].state in FINAL_STATES
+
+
+def count_finished(folder: Path) -> int:
+    """How many tasks of a run are in a final state, from its events."""
+    return _since_launch(folder).count(_FINISHED)  # no text in an event can hold these bytes: its quotes are escaped
+
+
+def _as_told(folder: Path) -> tuple[str | None, dict[str, TaskView]]:
+    """When the epic began, and every task that the events tell of, as they leave it."""
+    began: str | None = None
+    told: dict[str, TaskView] = {}
+    for event in _events(folder):
+        match event["type"]:
+            case "epic_started":
+                began = event["at"]
+            case "task_started":
+                task_id = event["task"]
+                told[task_id] = TaskView(task_id, TaskState.RUNNING, attempt=event["attempt"], since=event["at"])
+            case "task_retrying":
+                told[event["task"]] = TaskView(
+                    event["task"],
+                    TaskState.RETRYING,
+                    Reason(event["reason"]),
+                    event["detail"],
+                    exit_code=event["exit_code"],
+                    attempt=event["attempt"],
+                    since=event["at"],
+                )
+            case "task_finished":
+                told[event["task"]] = _finished(event["task"], event, event["at"])
+    return began, told
+
+
+def _as_recorded(folder: Path) -> dict[str, TaskView]:
+    """The tasks as `result.json` has them: who ends a run in the place of a dead process tells no events."""
+    try:
+        document = json.loads((folder / "result.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return {task_id: _finished(task_id, task, document["finished_at"]) for task_id, task in document["tasks"].items()}
+
+
+def _finished(task_id: str, fields: Mapping[str, Any], at: str) -> TaskView:
+    return TaskView(
+        task_id,
+        TaskState(fields["state"]),
+        Reason(fields["reason"]) if fields["reason"] else None,
+        fields["detail"],
+        fields["root_cause"],
+        fields["exit_code"],
+        fields["attempts"],
+        # Of a task that an earlier process ran, a resumed run tells as if it had happened at once.
+        fields["finished_at"] or at,
+    )
+
+
+def _waiting(task_id: str, needed: list[str], told: Mapping[str, TaskView], began: str | None) -> TaskView:
+    """A task of which no event tells."""
+    met = [told[other].since for other in needed if other in told and told[other].state is TaskState.SUCCEEDED]
+    if len(met) < len(needed) or began is None:
+        return TaskView(task_id, TaskState.PENDING, since=began)
+    return TaskView(task_id, TaskState.READY, since=max(filter(None, (began, *met))))
+
+
+def _events(folder: Path) -> Iterator[dict[str, Any]]:
+    """The events since the run was launched, or resumed, the last time; a torn last line is left out."""
+    whole, _, _ = _since_launch(folder).rpartition(b"\n")
+    for line in whole.split(b"\n") if whole else ():
+        yield json.loads(line)
+
+
+def _since_launch(folder: Path) -> bytes:
+    try:
+        content = (folder / "events.jsonl").read_bytes()
+    except FileNotFoundError:
+        return b""
+    return content[content.rfind(b"\n", 0, max(0, content.rfind(_LAUNCH))) + 1 :]

@@ -1,0 +1,131 @@
+"""The state database for those who only look: nothing is changed, and little imported, so that answers come fast."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dockersched.errors import StateError
+from dockersched.store.schema import VERSION
+
+_BUSY_TIMEOUT_S = 30.0
+_RUN = """
+SELECT run_id, epic_id, created_at, finished_at, state, exit_code, json_array_length(epic, '$.tasks')
+FROM runs WHERE run_id = ?
+"""
+_ATTEMPTS = """
+SELECT attempt, result IS NOT NULL, json_extract(result, '$.log.path')
+FROM attempts WHERE run_id = ? AND task_id = ? ORDER BY attempt
+"""
+_SECRETS = """
+SELECT 1 FROM runs, json_each(runs.epic, '$.tasks') AS task
+WHERE run_id = ? AND json_extract(task.value, '$.secrets') IS NOT NULL LIMIT 1
+"""
+_STOPPING = "SELECT task_id FROM attempts WHERE run_id = ? AND stop_intent IS NOT NULL AND result IS NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """A run on record; times are as the database has them, `state` is None while it is unfinished."""
+
+    run_id: str
+    epic_id: str
+    created_at: str
+    finished_at: str | None
+    state: str | None
+    exit_code: int | None
+    task_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedAttempt:
+    """An attempt on record.
+
+    Args:
+        number: of the attempt, as on the engine.
+        has_ended: whether it has its terminal record.
+        log: path of its output; None while it has not ended, or if there is none.
+    """
+
+    number: int
+    has_ended: bool
+    log: Path | None
+
+
+class StateReader:
+    """Reads one state directory; a directory without a database has no runs.
+
+    Args:
+        state_dir: the state directory; it need not exist.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
+        self._path = state_dir / "state.db"
+
+    def run_dir(self, run_id: str) -> Path:
+        """The folder of a run."""
+        return self.state_dir / "runs" / run_id
+
+    def run_times(self) -> dict[str, str]:
+        """When each run on record began.
+
+        Raises:
+            StateError: the database cannot be read.
+        """
+        return dict(self._select("SELECT run_id, created_at FROM runs"))
+
+    def run(self, run_id: str) -> RecordedRun | None:
+        """A run; None while it is not on record."""
+        rows = self._select(_RUN, run_id)
+        return RecordedRun(*rows[0]) if rows else None
+
+    def dependencies(self, run_id: str) -> dict[str, list[str]]:
+        """What each task of a run depends on, in declaration order; nothing while the run is not on record."""
+        rows = self._select("SELECT epic FROM runs WHERE run_id = ?", run_id)
+        tasks = json.loads(rows[0][0])["tasks"] if rows else []
+        return {task["id"]: task["depends_on"] for task in tasks}
+
+    def has_secrets(self, run_id: str) -> bool:
+        """Whether any task of a run is given secrets, whose values are not on record anywhere."""
+        return bool(self._select(_SECRETS, run_id))
+
+    def stopping(self, run_id: str) -> set[str]:
+        """The tasks of a run with an attempt that is being stopped."""
+        return {task_id for (task_id,) in self._select(_STOPPING, run_id)}
+
+    def attempts(self, run_id: str, task_id: str) -> list[RecordedAttempt]:
+        """The attempts of a task so far, in their order."""
+        return [
+            RecordedAttempt(number, bool(has_ended), Path(log) if log else None)
+            for number, has_ended, log in self._select(_ATTEMPTS, run_id, task_id)
+        ]
+
+    def _select(self, sql: str, *values: str) -> list[Any]:
+        with self._reading() as connection:
+            return connection.execute(sql, values).fetchall() if connection is not None else []
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection | None]:
+        if not self._path.exists():
+            yield None
+            return
+        try:
+            uri = f"{self._path.absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_S)) as connection:
+                found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+                if found > VERSION:
+                    raise StateError(
+                        f"the state database has schema version {found}, this dockersched knows {VERSION}: "
+                        "use the newer dockersched that wrote it, or another --state-dir"
+                    )
+                yield connection if found else None  # a database that is just being made has no tables yet
+        except (sqlite3.Error, UnicodeError) as error:
+            raise StateError(
+                f"the state database {self._path} cannot be read ({error}): name another directory with --state-dir"
+            ) from error
