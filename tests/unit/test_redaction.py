@@ -40,8 +40,8 @@ def test_chunks_make_no_difference(values: list[bytes], data: st.DataObject) -> 
 def test_no_secret_comes_through(values: list[bytes], around: list[bytes], places: list[int]) -> None:
     sought = [value for value in values if len(value.strip()) >= MIN_BYTES]
     whole = around[0].join([b"", *values, around[1]])
-    clear = redacted(values, *cut(whole, places))
-    assert [value for value in sought if value.strip() in clear.replace(MASK, b"\0")] == []
+    clear = redacted(values, *cut(whole, places)).split(MASK)
+    assert [value for value in sought if any(value.strip() in piece for piece in clear)] == []
 
 
 @given(st.binary(min_size=MIN_BYTES, max_size=40), st.binary(max_size=5), st.binary(max_size=5), st.integers(1, 80))
