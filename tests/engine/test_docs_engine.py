@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,7 +32,8 @@ def test_the_state_directory_holds_what_the_architecture_says(engine: APIClient,
     state_dir, epic = tmp_path / "state", tmp_path / "epic.json"
     task = {"run": "exit 75", "retry": {"limit": 1, "on": [{"exit_code": 75}], "backoff": {"initial": "10ms"}}}
     epic.write_text(json.dumps({"epic": "tree", "defaults": {"image": "dockersched/base"}, "tasks": {"again": task}}))
-    assert main(["run", str(epic), "--quiet", "--detach", "--state-dir", str(state_dir)]) == 0
+    detached = [sys.executable, "-m", "dockersched", "run", str(epic), "--quiet", "--detach"]
+    subprocess.run([*detached, "--state-dir", str(state_dir)], check=True)
     assert main(["wait", "last", "--state-dir", str(state_dir)]) == 1
     (run_dir,) = (state_dir / "runs").iterdir()
     CancelRequests(run_dir).put([])
