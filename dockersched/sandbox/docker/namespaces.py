@@ -15,7 +15,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from dockersched import ids
 from dockersched.errors import EngineRefusedError, RunnerError
 from dockersched.log import Logger
 from dockersched.results import SandboxResult
@@ -145,18 +144,20 @@ class Namespaces:
         self._idle.append(Slot(options, container_id, made_at))
 
     async def _remove(self, options: SandboxRunOptions) -> None:
-        remove = partial(EngineCalls.remove_ours, name=_name(options), labels=translate.labels(options))
+        remove = partial(
+            EngineCalls.remove_ours, name=translate.container_name(options), labels=translate.labels(options)
+        )
         try:
             await self._engine.pool.call(remove)
         except RunnerError as error:  # the sweep at the end of the run finds it
-            log.warning("namespaces.holder_not_removed", name=_name(options), error=str(error))
+            log.warning("namespaces.holder_not_removed", name=translate.container_name(options), error=str(error))
 
 
 def _launch(calls: EngineCalls, options: SandboxRunOptions) -> str:
     body = holder.create_body(options, _image_id(calls))
-    launched = batches.launch(calls, _name(options), body)
+    launched = batches.launch(calls, translate.container_name(options), body)
     if launched.has_ended:
-        raise EngineRefusedError(0, f"{_name(options)} ended at once")
+        raise EngineRefusedError(0, f"{translate.container_name(options)} ended at once")
     return launched.container_id
 
 
@@ -169,7 +170,3 @@ def _image_id(calls: EngineCalls) -> str:
     if found is None:
         raise EngineRefusedError(0, f"{reference} is not there after it was imported")
     return str(found["Id"])
-
-
-def _name(options: SandboxRunOptions) -> str:
-    return ids.container_name(options.epic_id, options.run_id, options.task_id, options.attempt)

@@ -192,7 +192,7 @@ class DockerRunner(SandboxBackend):
         container = Container(
             options,
             known=result,
-            name=_name(options),
+            name=translate.container_name(options),
             body=translate.create_body(
                 options,
                 image_id=image.image_id,
@@ -242,7 +242,7 @@ class DockerRunner(SandboxBackend):
         """Kills and removes the container of an attempt, if there is one, and its secrets."""
         labels, has_secrets = translate.labels(options), bool(options.secrets)
         await self.engine.pool.call(
-            partial(batches.remove, name=_name(options), labels=labels, has_secrets=has_secrets)
+            partial(batches.remove, name=translate.container_name(options), labels=labels, has_secrets=has_secrets)
         )
 
     async def sweep(self, run_id: str) -> list[str]:
@@ -274,7 +274,9 @@ class DockerRunner(SandboxBackend):
         """What an attempt's secrets need; their values are read now if they were not before."""
         holder = await self.images.resolve(HOLDER_IMAGE, _HOLDER_PULL_POLICY)
         values = await asyncio.to_thread(self.secrets.values, options.secrets)
-        return SecretFiles(_name(options), translate.labels(options), str(options.user), holder.image_id, values)
+        return SecretFiles(
+            translate.container_name(options), translate.labels(options), str(options.user), holder.image_id, values
+        )
 
     def _log_path(self, options: SandboxRunOptions) -> Path | None:
         if self._logs_dir is None:
@@ -286,7 +288,7 @@ class DockerRunner(SandboxBackend):
         try:
             await self.remove(options)
         except RunnerError as error:
-            log.warning("runner.container_not_removed", name=_name(options), error=str(error))
+            log.warning("runner.container_not_removed", name=translate.container_name(options), error=str(error))
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -296,7 +298,3 @@ class DockerRunner(SandboxBackend):
     async def _settle_background(self) -> None:
         while self._background:
             await asyncio.wait(self._background)
-
-
-def _name(options: SandboxRunOptions) -> str:
-    return ids.container_name(options.epic_id, options.run_id, options.task_id, options.attempt)

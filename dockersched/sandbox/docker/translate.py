@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from dockersched import ids
 from dockersched.model import Mount, QuotaConfig
 from dockersched.model.opening import SHARED_MEMORY
 from dockersched.sandbox.base import SandboxRunOptions
@@ -33,6 +34,11 @@ def labels(options: SandboxRunOptions) -> dict[str, str]:
         f"{LABEL_PREFIX}.attempt": str(options.attempt),
         f"{LABEL_PREFIX}.sandbox": options.sandbox_id,
     }
+
+
+def container_name(options: SandboxRunOptions) -> str:
+    """The engine's name for an attempt."""
+    return ids.container_name(options.epic_id, options.run_id, options.task_id, options.attempt)
 
 
 def create_body(
