@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from dockersched.graph.transitions import FINAL_STATES
@@ -26,13 +27,15 @@ from dockersched.report.fields import (
 from dockersched.states import EpicState, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from dockersched.model import QuotaConfig
     from dockersched.results import EpicResult, LogSummary, SandboxResult, TaskResult
 
 SCHEMA_VERSION = 1
+
+_JSON = json.JSONEncoder(indent=2)
 
 
 def result_document(result: EpicResult, *, exit_code: int | None = None) -> dict[str, object]:
@@ -60,12 +63,14 @@ def result_schema() -> dict[str, object]:
 
 def to_json(document: Mapping[str, object]) -> str:
     """The document as text, in ASCII: what a task is called can upset no terminal and no encoding."""
-    return json.dumps(document, indent=2)
+    return "".join(_JSON.iterencode(document))
 
 
 def write_json_atomically(path: Path, document: Mapping[str, object]) -> None:
     """Writes the document; a reader sees all of it or what was there before, even after a power failure."""
-    write_atomically(path, f"{to_json(document)}\n".encode("ascii"))
+    # Piece by piece: of a run with thousands of tasks, the whole text would be most of what the process ever holds.
+    pieces = chain(_JSON.iterencode(document), ["\n"])
+    write_atomically(path, (piece.encode("ascii") for piece in pieces))
 
 
 def task_fields() -> tuple[Field[TaskResult], ...]:
@@ -73,12 +78,12 @@ def task_fields() -> tuple[Field[TaskResult], ...]:
     return _TASK
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, pieces: Iterable[bytes]) -> None:
     """Writes a file; a reader sees all of it or what was there before, even after a power failure."""
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         with temporary.open("xb") as file:
-            file.write(content)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -57,4 +57,4 @@ def _drop_torn_line(path: Path) -> None:
     content = path.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     if whole != content:
-        write_atomically(path, whole)
+        write_atomically(path, [whole])
