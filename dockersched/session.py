@@ -14,9 +14,10 @@ from pathlib import Path
 
 from dockersched import ids
 from dockersched.control import EpicControl
+from dockersched.data.run_files import RunFiles, pack_workspaces
 from dockersched.epic import Epic
 from dockersched.epic_run import EpicRun, sandbox_options
-from dockersched.errors import EpicError, RunnerError, StateError, TaskExecutionError
+from dockersched.errors import EpicError, Problem, RunnerError, StateError, TaskExecutionError, WorkspaceError
 from dockersched.events import Event, Observer, RunDone, RunLaunched
 from dockersched.graph.capacity import check_capacity
 from dockersched.log import Logger
@@ -113,6 +114,7 @@ class Session:
         self._signal: signal.Signals | None = None
         self._requests = CancelRequests(self.run_dir)
         self._journal: Journal | None = None
+        self._files = RunFiles.of_run(self.run_dir)
 
     @property
     def run_dir(self) -> Path:
@@ -139,11 +141,14 @@ class Session:
             secrets=secrets,
             allow_mounts=self._settings.allow_mounts,
             private_dirs=[self._settings.state_dir],
+            files=self._files,
         ) as runner:
             features = runner.engine.features
             problems = check_capacity(self._epic.dag, cpus=features.cpus, memory_bytes=features.memory_bytes)
             if problems := problems + runner.find_refusals(self._sandboxes()):
                 raise EpicError(problems)
+            if self._is_new:
+                await self._pack()
             with _writing(self.run_dir), own_run(self.run_dir), self._signals():
                 return await self._run_owned(runner)
 
@@ -228,8 +233,24 @@ class Session:
             run.stop(Reason.CANCELLED)
         return run.finish()
 
+    async def _pack(self) -> None:
+        """Packs the workspaces; their digests are part of what is on record."""
+        say = self._settings.progress or (lambda _line: None)
+        try:
+            dag = await asyncio.to_thread(pack_workspaces, self._epic.dag, self._files, say)
+        except WorkspaceError as error:
+            raise EpicError([Problem(problem) for problem in str(error).splitlines()]) from error
+        self._epic = replace(self._epic, dag=dag)
+
     def _taken_over(self, task_id: str, result: SandboxResult) -> SandboxResult:
-        """A result of an earlier run, with the log in this run's folder: the earlier one may be removed."""
+        """A result of an earlier run, with log and outputs in this run's folder: the earlier one may be removed."""
+        result = replace(
+            result,
+            outputs={
+                name: replace(output, path=str(self._files.link_output(output.digest, task_id, name)))
+                for name, output in result.outputs.items()
+            },
+        )
         if result.log is None or not Path(result.log.path).is_file():
             return result
         path = self.run_dir / "logs" / ids.log_name(task_id, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from dockersched.errors import EpicError
+from dockersched.graph.handover import declared, find_unmet, writing_values
 from dockersched.graph.problems import find_problems
 from dockersched.model import ScheduledTask
 
@@ -18,7 +19,8 @@ class TaskDAG:
         dependency_counts: for each task, by index, how many different tasks it depends on.
 
     Raises:
-        EpicError: duplicate ids, unknown dependencies, self-dependencies, cycles; all of them at once.
+        EpicError: duplicate ids, unknown dependencies, self-dependencies, cycles, inputs and references that nothing
+            meets; all of them at once.
     """
 
     __slots__ = ("_index_of", "dependency_counts", "dependents", "tasks")
@@ -28,8 +30,11 @@ class TaskDAG:
         self._index_of = {task.id: index for index, task in enumerate(self.tasks)}
         self.dependents: list[list[int]] = [[] for _ in self.tasks]
         self.dependency_counts = [len(set(task.depends_on)) for task in self.tasks]
-        if not self._connect():
-            raise EpicError(find_problems([(task.id, task.depends_on) for task in self.tasks]))
+        users = [task for task in self.tasks if task.inputs or task.has_references]
+        unmet = find_unmet(users, self.tasks) if users else []
+        if not self._connect() or unmet:
+            raise EpicError([*unmet, *find_problems([(task.id, declared(task, self)) for task in self.tasks])])
+        self.tasks = writing_values(users, self.tasks)
 
     @classmethod
     def of(cls, tasks: TaskDAG | Iterable[ScheduledTask]) -> TaskDAG:
