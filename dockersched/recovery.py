@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dockersched import ids
+from dockersched.data.run_files import STORE
+from dockersched.data.store import ContentStore
 from dockersched.epic_run import EpicRun
 from dockersched.errors import RunOwnedError, TaskExecutionError
 from dockersched.report.document import result_document, write_json_atomically
@@ -23,6 +25,7 @@ from dockersched.store.database import StateStore
 from dockersched.store.journal import Journal
 from dockersched.store.lock import own_run, owner_of
 from dockersched.store.requests import CancelRequests
+from dockersched.units import format_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,28 @@ async def collect_garbage(store: StateStore, *, keep: int, dry_run: bool) -> Gar
                 if not dry_run:
                     shutil.rmtree(store.run_dir(run.run_id), ignore_errors=True)
                     store.forget_run(run.run_id)
+    if not dry_run and (freed := _prune(store)):
+        removed.append(f"{format_bytes(freed)} of files that no run needs")
     return Garbage(removed, leaked)
+
+
+def _prune(store: StateStore) -> int:
+    """Removes what no run that is left needs from the content store; returns how many bytes are free for it."""
+    keep = {
+        digest
+        for run in store.runs()
+        for digest in (
+            *(task.workspace.digest for task in store.epic(run.run_id).dag if task.workspace),
+            *(
+                made.digest
+                for row in store.attempts(run.run_id).values()
+                if row.result
+                for made in row.result.outputs.values()
+            ),
+        )
+        if digest is not None
+    }
+    return ContentStore(store.run_dir("").parent / STORE).prune(keep)
 
 
 @contextmanager

@@ -6,15 +6,13 @@ import sys
 from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
-from dockersched.cli.looking import add_run, open_reader
+from dockersched.cli.looking import add_run, check_task, open_reader
 from dockersched.cli.running import add_state_dir
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from dockersched.inspection.runs import RunView
-    from dockersched.store.reader import StateReader
 
 HELP = "print the output of a task, stdout and stderr as they came"
 
@@ -38,20 +36,11 @@ def execute(args: argparse.Namespace) -> int:
 
     reader = open_reader(args)
     run = find_run(reader, args.run)
-    _check_task(reader, run, args.task)
+    check_task(reader, run, args.task)
     task = TaskOfRun(run.epic_id or "", run.run_id, args.task, args.attempt)
     output = TaskOutput(reader, task, write=_writer(), note=_note)
     asyncio.run(output.show(follow=args.follow, tail=args.tail))
     return 0
-
-
-def _check_task(reader: StateReader, run: RunView, task_id: str) -> None:
-    from dockersched.errors import StateError  # noqa: PLC0415
-    from dockersched.graph.problems import suggestion  # noqa: PLC0415
-
-    known = reader.dependencies(run.run_id)
-    if task_id not in known and (known or run.pid is None):  # else its tasks are not on record yet
-        raise StateError(f"run {run.run_id} has no task {task_id!r}{suggestion(task_id, list(known))}")
 
 
 def _writer() -> Callable[[bytes], None]:

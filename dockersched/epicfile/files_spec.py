@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from dockersched.data.patterns import pattern_problem
 from dockersched.epicfile import values
 from dockersched.epicfile.findings import Finding
-from dockersched.epicfile.types import Count, Given, Keys, Switch, Text, key, size_schema, text_schema
+from dockersched.epicfile.types import Count, Given, Keys, OrText, Switch, Text, key, size_schema, text_schema
 from dockersched.errors import ValueReferenceError
 from dockersched.model import WORKSPACE_DIR, Input, Output, OutputWhen, Workspace, is_output_name
 from dockersched.model.files import MIN_WORKSPACE_BYTES, OUTPUT_NAME_PATTERN
@@ -109,7 +109,9 @@ def _at(value: object) -> str:
         raise ValueError(str(error).removeprefix("at ")) from None
 
 
-From = Annotated[str, BeforeValidator(_from), WithJsonSchema(text_schema(rf"[\s\S]+\.{OUTPUT_NAME_PATTERN}"))]
+FROM_PATTERN = rf"[\s\S]+\.{OUTPUT_NAME_PATTERN}"
+
+From = Annotated[str, BeforeValidator(_from), WithJsonSchema(text_schema(FROM_PATTERN))]
 At = Annotated[str, BeforeValidator(_at), WithJsonSchema(text_schema(rf"{WORKSPACE_DIR}(?:/[\s\S]*)?"))]
 
 
@@ -127,11 +129,6 @@ class InputSpec(Keys):
         return Input(task, output, self.at or f"{WORKSPACE_DIR}/{output}")
 
 
-def map_of_workspace(value: object) -> object:
-    """A workspace that is written as its source alone, too."""
-    return {"source": value} if isinstance(value, str) else value
-
-
 def _output_name(value: object) -> str:
     name = values.text(value)
     if not is_output_name(name):
@@ -141,12 +138,13 @@ def _output_name(value: object) -> str:
     return name
 
 
-def _map_of_output(value: object) -> object:
-    return {"path": value} if isinstance(value, str) else value
+def _map_of(name: str) -> Callable[[object], object]:
+    """Makes a map of a text that stands for its most important key."""
 
+    def read(value: object) -> object:
+        return {name: value} if isinstance(value, str) else value
 
-def _map_of_input(value: object) -> object:
-    return {"from": value} if isinstance(value, str) else value
+    return read
 
 
 def _value_key(value: object) -> str:
@@ -157,13 +155,15 @@ def _value_key(value: object) -> str:
 
 
 OutputName = Annotated[str, BeforeValidator(_output_name), WithJsonSchema(text_schema(OUTPUT_NAME_PATTERN))]
+OneOutput = Annotated[OutputSpec, OrText(), BeforeValidator(_map_of("path"))]
+OneInput = Annotated[InputSpec, OrText(FROM_PATTERN), BeforeValidator(_map_of("from"))]
 ValueKey = Annotated[str, BeforeValidator(_value_key), WithJsonSchema(text_schema(VALUE_KEY_PATTERN))]
 
 
 class WorkspaceKey(Keys):
     """The key that tasks can share."""
 
-    workspace: Annotated[WorkspaceSpec | None, BeforeValidator(map_of_workspace), Given] = key(
+    workspace: Annotated[Annotated[WorkspaceSpec, OrText()] | None, BeforeValidator(_map_of("source")), Given] = key(
         "Files that the sandbox begins with at /workspace: a folder, or a map of what is taken of it.",
         ".",
         {"source": ".", "exclude": ["*.log"]},
@@ -173,10 +173,10 @@ class WorkspaceKey(Keys):
 class FilesKeys(WorkspaceKey):
     """What comes out of a task, and goes into it from others."""
 
-    outputs: Annotated[dict[OutputName, Annotated[OutputSpec, BeforeValidator(_map_of_output)]] | None, Given] = key(
+    outputs: Annotated[dict[OutputName, OneOutput] | None, Given] = key(
         "What is copied out of /workspace when the task has ended, by name.", {"report": {"path": "out/"}}
     )
-    inputs: Annotated[list[Annotated[InputSpec, BeforeValidator(_map_of_input)]] | None, Given] = key(
+    inputs: Annotated[list[OneInput] | None, Given] = key(
         "Outputs of earlier tasks that are put into /workspace.", [{"from": "build.report", "at": "/workspace/in"}]
     )
     values: Annotated[list[ValueKey] | None, Given] = key(

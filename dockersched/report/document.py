@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dockersched.model import QuotaConfig
-    from dockersched.results import EpicResult, LogSummary, SandboxResult, TaskResult
+    from dockersched.results import EpicResult, LogSummary, OutputSummary, SandboxResult, TaskResult
 
 SCHEMA_VERSION = 1
 
@@ -139,6 +139,13 @@ _QUOTAS: tuple[Field[SandboxResult | None], ...] = (
     ),
 )
 
+_OUTPUT: tuple[Field[OutputSummary], ...] = (
+    Field("path", "Folder with a copy of it.", TEXT, lambda output: output.path),
+    Field("entries", "Files and folders.", COUNT, lambda output: output.entries),
+    Field("size_bytes", "Content of all its files.", COUNT, lambda output: output.size_bytes),
+    Field("digest", "SHA-256 of its list of files with their hashes.", TEXT, lambda output: output.digest),
+)
+
 _TASK: tuple[Field[TaskResult], ...] = (
     Field("state", "How the task ended.", {"enum": sorted(FINAL_STATES)}, lambda task: task.state),
     Field(
@@ -192,6 +199,20 @@ _TASK: tuple[Field[TaskResult], ...] = (
         "What its sandbox was given beyond what every sandbox gets, each in a few words.",
         {"type": "array", "items": TEXT},
         lambda task: list(task.sandbox.openings) if task.sandbox else [],
+    ),
+    Field(
+        "outputs",
+        "What was copied out of its sandbox, by name.",
+        map_of(object_schema(_OUTPUT), "One output."),
+        lambda task: {
+            name: values_of(_OUTPUT, output) for name, output in (task.sandbox.outputs if task.sandbox else {}).items()
+        },
+    ),
+    Field(
+        "values",
+        "The small values that it wrote, without secrets.",
+        map_of(TEXT, "One value."),
+        lambda task: dict(task.sandbox.values) if task.sandbox else {},
     ),
     Field("log", "Path of the task's output.", nullable(TEXT), _of_log(lambda log: log.path)),
     Field("log_bytes", "Size of the log.", nullable(COUNT), _of_log(lambda log: log.size_bytes)),
