@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dockersched import ids
 from dockersched.data.run_files import STORE
-from dockersched.data.store import ContentStore
+from dockersched.data.store import PRUNE_GRACE_S, ContentStore
 from dockersched.epic_run import EpicRun
 from dockersched.errors import RunOwnedError, TaskExecutionError
 from dockersched.report.document import result_document, write_json_atomically
@@ -146,12 +146,12 @@ async def collect_garbage(store: StateStore, *, keep: int, dry_run: bool) -> Gar
                 if not dry_run:
                     shutil.rmtree(store.run_dir(run.run_id), ignore_errors=True)
                     store.forget_run(run.run_id)
-    if not dry_run and (freed := _prune(store)):
+    if not dry_run and (freed := prune(store)):
         removed.append(f"{format_bytes(freed)} of files that no run needs")
     return Garbage(removed, leaked)
 
 
-def _prune(store: StateStore) -> int:
+def prune(store: StateStore, *, grace_s: float = PRUNE_GRACE_S) -> int:
     """Removes what no run that is left needs from the content store; returns how many bytes are free for it."""
     keep = {
         digest
@@ -167,7 +167,7 @@ def _prune(store: StateStore) -> int:
         )
         if digest is not None
     }
-    return ContentStore(store.run_dir("").parent / STORE).prune(keep)
+    return ContentStore(store.run_dir("").parent / STORE).prune(keep, grace_s=grace_s)
 
 
 @contextmanager

@@ -58,8 +58,8 @@ class ScheduledTask:
         outputs: what is copied out of the workspace at the end, by name.
         inputs: outputs of earlier tasks that are put into the workspace; each implies the dependency, as does a
             reference to a value.
-        values: keys of the small values that the task writes to the file that $DOCKERSCHED_OUTPUT names; None is what
-            other tasks refer to.
+        values: keys of the small values that the task writes to the file that $DOCKERSCHED_OUTPUT names; None, or none,
+            is what other tasks refer to.
 
     Raises:
         ValueError, TypeError: a field that cannot be right whatever the engine.
@@ -151,7 +151,7 @@ class ScheduledTask:
         if self.inputs:
             object.__setattr__(self, "inputs", files.inputs(self.inputs))
         if self.values is not None:
-            object.__setattr__(self, "values", _value_keys(self.values))
+            object.__setattr__(self, "values", _value_keys(self.values) or None)
         if self.tmpfs or self.mounts:
             files.check_place((*self.tmpfs, *(mount.target for mount in self.mounts)))
         if self.inputs or self.has_references:

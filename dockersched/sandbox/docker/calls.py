@@ -271,6 +271,10 @@ class EngineCalls:
         theirs = created.get("Labels") or {}
         if any(theirs.get(key) != value for key, value in labels.items()):
             raise PermanentRunnerError(f"a volume that is not ours has the name {name} (docker volume rm {name})")
+        if created.get("Options") != dict(options):
+            raise PermanentRunnerError(
+                f"the engine did not apply the limits of volume {name}: {created.get('Options')}"
+            )
 
     def list_volumes(self, label: str) -> dict[str, Mapping[str, str]]:
         """The volumes with a label: their labels, by name."""
