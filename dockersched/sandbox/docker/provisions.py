@@ -20,6 +20,7 @@ from dockersched.sandbox.docker.refusals import refusals
 from dockersched.sandbox.docker.sandbox_files import SandboxFiles
 from dockersched.sandbox.docker.secret_files import SecretFiles
 from dockersched.sandbox.handover import with_values
+from dockersched.sandbox.redaction import SecretPatterns
 from dockersched.sandbox.secret_values import SecretValues
 from dockersched.states import Reason
 
@@ -61,7 +62,6 @@ class Provisions:
         features: of the engine.
         images: resolves and pulls.
         gate: says what may be mounted.
-        secrets: where the values of secrets are.
         files: where files are beside dockersched; None refuses sandboxes that have any.
     """
 
@@ -70,13 +70,11 @@ class Provisions:
         features: EngineFeatures,
         images: ImageResolver,
         gate: MountGate,
-        secrets: SecretValues,
         files: RunFiles | None,
     ) -> None:
         self._features = features
         self._images = images
         self._gate = gate
-        self._secrets = secrets
         self._files = files
 
     async def prepare(self, sandboxes: Iterable[SandboxRunOptions]) -> Mapping[str, str]:
@@ -107,23 +105,24 @@ class Provisions:
                 raise outcome
         return unavailable
 
-    async def provide(self, options: SandboxRunOptions) -> Provision:
+    async def provide(self, options: SandboxRunOptions, known: SecretValues) -> Provision:
         """What a sandbox gets.
 
         Args:
             options: of the sandbox, with the defaults filled in.
+            known: where the values of secrets are.
 
         Raises:
             LaunchRefusedError: it must not or cannot be run.
         """
         try:
             image = await self._images.resolve(str(options.image), options.pull_policy or "missing")
-            secrets = await self._secret_files(options) if options.secrets else None
+            secrets = await self._secret_files(options, known) if options.secrets else None
             options = with_values(options)
             if problem := next(refusals(options, self._features, image.volumes), None):
                 raise LaunchRefusedError(Reason.REJECTED, problem.message)
             options = replace(options, mounts=tuple(map(self._gate.admit, options.mounts)))
-            files = await self._sandbox_files(options) if options.has_files else None
+            files = await self._sandbox_files(options, known.patterns()) if options.has_files else None
         except ImageUnavailableError as error:
             raise LaunchRefusedError(Reason.IMAGE_UNAVAILABLE, str(error)) from error
         except ValueReferenceError as error:
@@ -134,15 +133,15 @@ class Provisions:
             raise LaunchRefusedError(Reason.REJECTED, str(error)) from error
         return Provision(options, image, secrets, files)
 
-    async def _secret_files(self, options: SandboxRunOptions) -> SecretFiles:
+    async def _secret_files(self, options: SandboxRunOptions, known: SecretValues) -> SecretFiles:
         """What an attempt's secrets need; their values are read now if they were not before."""
         holder = await self._images.resolve(HOLDER_IMAGE, _HOLDER_PULL_POLICY)
-        values = await asyncio.to_thread(self._secrets.values, options.secrets)
+        values = await asyncio.to_thread(known.values, options.secrets)
         return SecretFiles(
             translate.container_name(options), translate.labels(options), str(options.user), holder.image_id, values
         )
 
-    async def _sandbox_files(self, options: SandboxRunOptions) -> SandboxFiles:
+    async def _sandbox_files(self, options: SandboxRunOptions, patterns: SecretPatterns) -> SandboxFiles:
         """What an attempt's files need; its workspace is packed now if it was not before."""
         if self._files is None:
             raise WorkspaceError(options.task_id, ["has files to go in or out, for which this runner has no place"])
@@ -151,4 +150,4 @@ class Provisions:
         if workspace is not None and workspace.source is not None and workspace.digest is None:
             packed = await asyncio.to_thread(self._files.pack, workspace)
             options = replace(options, workspace=replace(workspace, digest=packed.digest))
-        return SandboxFiles(options, holder.image_id, self._files, self._secrets.patterns())
+        return SandboxFiles(options, holder.image_id, self._files, patterns)

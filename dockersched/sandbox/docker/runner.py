@@ -87,7 +87,7 @@ class DockerRunner(SandboxBackend):
         socket = engine.endpoint.socket
         never = [engine.features.data_root, *([socket] if socket else [])]
         self._gate = MountGate(allow_mounts, never, [os.fspath(path) for path in private_dirs])
-        self._provisions = Provisions(engine.features, self.images, self._gate, self.secrets, files)
+        self._provisions = Provisions(engine.features, self.images, self._gate, files)
         self._watchers: dict[str, ExitWatcher] = {}
         self._namespaces: dict[str, Namespaces] = {}
         self._background: set[asyncio.Task[None]] = set()
@@ -164,7 +164,7 @@ class DockerRunner(SandboxBackend):
         options = self._defaults.fill(options)
         result = SandboxResult(options.sandbox_id, image=options.image, quota_requested=options.quota, exit_code=0)
         try:
-            given = await self._provisions.provide(options)
+            given = await self._provisions.provide(options, self.secrets)
         except batches.LaunchRefusedError as refused:
             return _refused(result, refused, self.secrets.patterns())
         options, patterns = given.options, self.secrets.patterns()
