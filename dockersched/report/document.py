@@ -6,7 +6,6 @@ The document and its JSON Schema are made from the same tables of fields, so tha
 from __future__ import annotations
 
 import json
-import os
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from dockersched.graph.transitions import FINAL_STATES
 from dockersched.report.fields import (
     COUNT,
     FLAG,
+    OUTCOME,
     SECONDS,
     TEXT,
     TIME,
@@ -24,10 +24,11 @@ from dockersched.report.fields import (
     timestamp,
     values_of,
 )
-from dockersched.states import EpicState, Reason
+from dockersched.report.files import write_atomically
+from dockersched.states import EpicState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from dockersched.model import QuotaConfig
@@ -76,25 +77,6 @@ def write_json_atomically(path: Path, document: Mapping[str, object]) -> None:
 def task_fields() -> tuple[Field[TaskResult], ...]:
     """What `result.json` has for each task, for documents that show a task too."""
     return _TASK
-
-
-def write_atomically(path: Path, pieces: Iterable[bytes]) -> None:
-    """Writes a file; a reader sees all of it or what was there before, even after a power failure."""
-    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _of_sandbox(value: Callable[[SandboxResult], object]) -> Callable[[TaskResult], object]:
@@ -148,19 +130,7 @@ _OUTPUT: tuple[Field[OutputSummary], ...] = (
 
 _TASK: tuple[Field[TaskResult], ...] = (
     Field("state", "How the task ended.", {"enum": sorted(FINAL_STATES)}, lambda task: task.state),
-    Field(
-        "reason",
-        "Why it did not succeed; null when it did.",
-        {"enum": [*Reason, None]},
-        lambda task: task.reason,
-    ),
-    Field("detail", "One line for people, often empty.", TEXT, lambda task: task.detail),
-    Field(
-        "root_cause",
-        "For a task that never started: id of the task that this is due to.",
-        nullable(TEXT),
-        lambda task: task.root_cause,
-    ),
+    *OUTCOME,
     Field(
         "exit_code",
         "Of the sandbox's process; null when it never ran or was lost.",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dockersched.report.text import Paint, decode, one_line
+from dockersched.report.log_tail import log_tail
+from dockersched.report.text import Paint, one_line
 from dockersched.report.wording import STATE_STYLES, duration_words, path_words, reason_sentence, reason_words
 from dockersched.states import EpicState, Reason, TaskState
 from dockersched.units import format_duration
@@ -23,8 +23,6 @@ _OPENINGS_MAX = 20
 _NAMES_MAX = 8
 _ID_MAX = 48
 _TAIL_LINES = 10
-_TAIL_BYTES = 64 * 2**10
-_TAIL_LINE_BYTES = 1_000
 _HEADERS = ("task", "state", "reason", "duration", "attempts")
 _ENDINGS = {EpicState.TIMED_OUT: " timed out", EpicState.CANCELLED: " was cancelled"}
 
@@ -49,20 +47,6 @@ def summary_lines(result: EpicResult, paint: Paint, result_path: str | os.PathLi
     yield ""
     yield from _openings(result, paint)
     yield _last_line(result, paint, result_path)
-
-
-def log_tail(path: str | os.PathLike[str]) -> list[str]:
-    """The last lines of a task's log, printable; nothing where it cannot be read."""
-    try:
-        with Path(path).open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL_BYTES))
-            lines = file.read(_TAIL_BYTES).removesuffix(b"\n").split(b"\n")
-    except OSError:
-        return []
-    if size > _TAIL_BYTES and len(lines) > 1:
-        del lines[0]  # its beginning was not read
-    return [decode(line.removesuffix(b"\r"), _TAIL_LINE_BYTES) for line in lines[-_TAIL_LINES:] if size]
 
 
 def _table(tasks: Sequence[TaskResult], paint: Paint) -> Iterator[str]:
@@ -129,7 +113,7 @@ def _openings(result: EpicResult, paint: Paint) -> Iterator[str]:
 
 def _log(log: LogSummary, paint: Paint) -> Iterator[str]:
     path = path_words(log.path)
-    tail = log_tail(log.path) if log.size_bytes else []
+    tail = log_tail(log.path, _TAIL_LINES) if log.size_bytes else []
     if not tail:
         yield f"  it wrote nothing · log: {path}" if log.size_bytes == 0 else f"  log: {path}"
         return
