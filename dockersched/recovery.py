@@ -14,6 +14,7 @@ from dockersched.data.run_files import STORE
 from dockersched.data.store import PRUNE_GRACE_S, ContentStore
 from dockersched.epic_run import EpicRun
 from dockersched.errors import RunOwnedError, TaskExecutionError
+from dockersched.report.digest import DigestSettings, make_digest
 from dockersched.report.document import result_document, write_json_atomically
 from dockersched.results import EpicResult, SandboxResult
 from dockersched.sandbox.docker import leftovers
@@ -36,8 +37,13 @@ class Garbage:
     leaked: Sequence[str]
 
 
-async def end_orphan(store: StateStore, run_id: str) -> list[str]:
+async def end_orphan(store: StateStore, run_id: str, digest: DigestSettings | None = None) -> list[str]:
     """Ends a run whose owner died: its containers and volumes are removed, what has no record is cancelled.
+
+    Args:
+        store: the state database.
+        run_id: the run.
+        digest: how its failures are digested.
 
     Returns:
         in words, what could not be removed.
@@ -58,7 +64,8 @@ async def end_orphan(store: StateStore, run_id: str) -> list[str]:
                 await journal.record(task_id, attempt, cancelled)
             result = _as_recorded(store, run_id, journal)
             path = store.run_dir(run_id) / "result.json"
-            write_json_atomically(path, result_document(result))
+            told = make_digest(result, digest or DigestSettings())
+            write_json_atomically(path, result_document(result, digest=told))
             store.finish_run(run_id, str(result.state), result.exit_code)
             CancelRequests(store.run_dir(run_id)).clear()
             return leaked

@@ -8,7 +8,7 @@ import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from dockersched.errors import EpicError, Problem, RunnerError, StateError, Task
 from dockersched.events import Event, Observer, RunDone, RunLaunched
 from dockersched.graph.capacity import check_capacity
 from dockersched.log import Logger
+from dockersched.report.digest import Digest, DigestSettings, make_digest
 from dockersched.report.document import result_document, write_json_atomically
 from dockersched.report.event_log import EventLog
 from dockersched.results import EpicResult, SandboxResult
@@ -53,6 +54,7 @@ class SessionSettings:
         on_output: gets tasks' output while they run; display only.
         allow_mounts: folders below which the sources of mounts may lie.
         progress: gets a line about each image that is built or pulled.
+        digest: how the failures are digested.
     """
 
     state_dir: Path
@@ -60,6 +62,7 @@ class SessionSettings:
     on_output: Callable[[str, bytes], None] | None = None
     progress: Callable[[str], None] | None = None
     allow_mounts: Sequence[str] = ()
+    digest: DigestSettings = field(default_factory=DigestSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class SessionResult:
     Args:
         result: of the epic.
         exit_code: for the program that ran it; 128 + number after a signal.
+        digest: of its failures.
         document: what `result.json` says.
         path: of `result.json`.
         leaked: what could not be removed from the engine, in words.
@@ -76,6 +80,7 @@ class SessionResult:
 
     result: EpicResult
     exit_code: int
+    digest: Digest
     document: dict[str, object]
     path: Path
     leaked: Sequence[str]
@@ -345,10 +350,11 @@ class Session:
         exit_code = result.exit_code
         if self._signal is not None and result.state is EpicState.CANCELLED:
             exit_code = 128 + self._signal
-        document = result_document(result, exit_code=exit_code)
+        digest = make_digest(result, self._settings.digest)
+        document = result_document(result, digest=digest, exit_code=exit_code)
         path = self.run_dir / "result.json"
         write_json_atomically(path, document)
-        return SessionResult(result, exit_code, document, path, leaked)
+        return SessionResult(result, exit_code, digest, document, path, leaked)
 
 
 def _tell(observers: Sequence[Observer], event: Event) -> None:

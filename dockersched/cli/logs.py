@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
+from dockersched.cli.arguments import whole_number
 from dockersched.cli.looking import add_run, check_task, open_reader
 from dockersched.cli.running import add_state_dir
 
@@ -22,8 +22,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("task", metavar="TASK", help="id of the task")
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the task's attempt has ended")
-    parser.add_argument("--tail", type=_whole_number, metavar="N", help="only the last N lines, and what follows them")
-    parser.add_argument("--attempt", type=_whole_number, metavar="N", help="which attempt (the last one)")
+    parser.add_argument("--tail", type=whole_number, metavar="N", help="only the last N lines, and what follows them")
+    parser.add_argument("--attempt", type=whole_number, metavar="N", help="which attempt (the last one)")
     add_state_dir(parser)
 
 
@@ -60,9 +60,3 @@ def _note(line: str) -> None:
     from dockersched.report.text import printable  # noqa: PLC0415
 
     print(f"dockersched: {printable(line)}", file=sys.stderr)
-
-
-def _whole_number(text: str) -> int:
-    if not text.isdecimal():
-        raise ArgumentTypeError(f"must be a whole number, not {text!r}")
-    return int(text)

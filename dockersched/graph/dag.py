@@ -61,6 +61,21 @@ class TaskDAG:
         """The position of a task in declaration order."""
         return self._index_of[task_id]
 
+    def with_dependencies(self, task_ids: Iterable[str]) -> TaskDAG:
+        """The graph of these tasks and of all that they depend on, in declaration order.
+
+        Raises:
+            KeyError: one of them is not in this graph.
+        """
+        needed = dict.fromkeys(task_ids)
+        waiting = list(needed)
+        for task_id in waiting:  # grows while it is walked
+            for dependency in self[task_id].depends_on:
+                if dependency not in needed:
+                    needed[dependency] = None
+                    waiting.append(dependency)
+        return TaskDAG(task for task in self.tasks if task.id in needed)
+
     def _connect(self) -> bool:
         """Fills in the dependents; tells whether all dependencies are known and a full order exists."""
         if len(self._index_of) < len(self.tasks):

@@ -36,7 +36,7 @@ def summary_lines(result: EpicResult, paint: Paint, result_path: str | os.PathLi
         result_path: where `result.json` is, to be told.
     """
     yield from _table(list(result.tasks.values()), paint)
-    waiting = _never_started_by_cause(result.tasks.values())
+    waiting = never_started_by_cause(result.tasks.values())
     causes = result.root_cause_ids
     for task_id in causes[:_CAUSES_MAX]:
         yield ""
@@ -122,7 +122,8 @@ def _log(log: LogSummary, paint: Paint) -> Iterator[str]:
         yield f"  {paint('|', 'dim')} {line}"
 
 
-def _never_started_by_cause(tasks: Iterable[TaskResult]) -> dict[str, list[str]]:
+def never_started_by_cause(tasks: Iterable[TaskResult]) -> dict[str, list[str]]:
+    """The tasks that never started, by the task that this is due to."""
     by_cause: defaultdict[str, list[str]] = defaultdict(list)
     for task in tasks:
         if task.root_cause is not None:
@@ -130,7 +131,8 @@ def _never_started_by_cause(tasks: Iterable[TaskResult]) -> dict[str, list[str]]
     return by_cause
 
 
-def _last_line(result: EpicResult, paint: Paint, result_path: str | os.PathLike[str] | None) -> str:
+def counts_words(result: EpicResult) -> str:
+    """How many tasks came to which end: `2 succeeded, 1 failed, 1 never started`."""
     counts = Counter(task.state for task in result.tasks.values())
     parts = [
         f"{counts.pop(TaskState.SUCCEEDED, 0):,} succeeded",
@@ -139,8 +141,12 @@ def _last_line(result: EpicResult, paint: Paint, result_path: str | os.PathLike[
     never = counts.pop(TaskState.UPSTREAM_FAILED, 0)
     parts += [f"{never:,} never started"] if never else []
     parts += [f"{count:,} {state}" for state, count in counts.items()]
+    return ", ".join(parts)
+
+
+def _last_line(result: EpicResult, paint: Paint, result_path: str | os.PathLike[str] | None) -> str:
     style = "green" if result.succeeded else "red"
     title = paint(f"epic {one_line(result.epic_id)}{_ENDINGS.get(result.state, '')}", "bold", style)
     took = format_duration(max(0.0, (result.finished_at - result.started_at).total_seconds()))
     where = f" · result: {path_words(result_path)}" if result_path else ""
-    return f"{title}: {', '.join(parts)} in {took}{where}"
+    return f"{title}: {counts_words(result)} in {took}{where}"

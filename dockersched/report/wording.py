@@ -46,6 +46,26 @@ _SENTENCES = {
     Reason.UPSTREAM_FAILED: "never started, because a task it depends on failed",
 }
 
+_ADVICE = {
+    Reason.EXIT_CODE: "the task's own failure: read the end of its log",
+    Reason.TIMED_OUT: "make it faster, or raise its `timeout`",
+    Reason.OOM_KILLED: "raise its `quota.memory`, which places in memory count towards, or make it need less",
+    Reason.KILLED: "it may have needed more memory than there was: look at its log, or raise its `quota.memory`",
+    Reason.NOT_FOUND: "correct `command`, or choose another `image`",
+    Reason.NOT_EXECUTABLE: "correct `command`, or the file in the image",
+    Reason.BAD_USER: "give `user` in numbers",
+    Reason.BAD_WORKING_DIR: "correct `working_dir`",
+    Reason.IMAGE_UNAVAILABLE: "correct the name of `image`, or see to the registry",
+    Reason.QUOTA_NOT_APPLIED: "`dockersched doctor` says what the engine cannot do",
+    Reason.REJECTED: "correct what the engine refuses, or see to the engine",
+    Reason.INTERRUPTED: "not the task's doing: run it again",
+    Reason.ENGINE_ERROR: "not the task's doing: see to the engine (`dockersched doctor`), then run it again",
+    Reason.CANCELLED: "run it again if it is still wanted",
+    Reason.FAIL_FAST: "see to the task that failed",
+    Reason.EPIC_TIMED_OUT: "raise the epic's `timeout`, or look at the durations of its tasks",
+    Reason.UPSTREAM_FAILED: "see to the task that failed",
+}
+
 
 class Explained(Protocol):
     """A task with what its reason is told by."""
@@ -90,6 +110,11 @@ def reason_sentence(task: TaskResult) -> str:
             return f"its image{f' {one_line(image)}' if image else ''} is not available"
         case reason:
             return _SENTENCES[reason]
+
+
+def advice(reason: Reason | None) -> str:
+    """Whose a failure is and what helps, in a few words."""
+    return "" if reason is None else _ADVICE[reason]
 
 
 def path_words(path: str | os.PathLike[str]) -> str:

@@ -33,6 +33,7 @@ from dockersched.graph.retry import INFRASTRUCTURE
 from dockersched.inspection.documents import status_schema
 from dockersched.inspection.runs import OpenState
 from dockersched.model import RetryPolicy
+from dockersched.report.digest import DEFAULT_BYTES
 from dockersched.report.document import result_schema
 from dockersched.report.event_document import event_document, event_schema
 from dockersched.sandbox.docker import batches, calls, container, room, watcher
@@ -139,6 +140,15 @@ def test_every_key_of_the_result_is_explained() -> None:
     document = section(ORCHESTRATOR, "result.json")
     named = [re.findall(r"`(\w+)`", cell) for cell in first_cells(document)]
     assert sorted(key for cell in named for key in cell) == sorted([*schema["properties"], *task["properties"]])
+
+
+def test_every_key_of_the_digest_is_explained() -> None:
+    schema: Any = result_schema()
+    found = schema["properties"]["digest"]["properties"]
+    named = [re.findall(r"`(\w+)`", cell) for cell in first_cells(section(ORCHESTRATOR, "Failure digest"))]
+    expected = [*found, *found["causes"]["items"]["properties"]]
+    assert sorted(key for cell in named for key in cell) == sorted(expected)
+    assert f"`--digest-bytes N` ({DEFAULT_BYTES})" in section(ORCHESTRATOR, "Failure digest")
 
 
 def test_the_excerpt_of_a_result_has_only_keys_of_the_schema() -> None:

@@ -23,7 +23,7 @@ TASK_KEYS = {
 }  # fmt: skip
 EPIC_KEYS = {
     "schema_version", "epic", "run", "state", "exit_code", "started_at", "finished_at", "duration_s", "root_causes",
-    "openings", "tasks",
+    "digest", "openings", "tasks",
 }  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def test_document_tells_of_the_epic() -> None:
     document = result_document(epic(ran(), ran("test", exit_code=3), never_ran()))
 
     assert set(document) == EPIC_KEYS
-    assert document | {"tasks": None} == {
+    assert document | {"tasks": None, "digest": None} == {
         "schema_version": 1,
         "epic": "quick",
         "run": "run-1",
@@ -77,8 +77,31 @@ def test_document_tells_of_the_epic() -> None:
         "finished_at": "2026-01-31T12:00:03.250000Z",
         "duration_s": 3.25,
         "root_causes": ["test"],
+        "digest": None,
         "openings": {"network: bridge": ["lint", "test"]},
         "tasks": None,
+    }
+
+
+def test_document_digests_the_failures() -> None:
+    digest = result_document(epic(ran(), ran("test", exit_code=3), never_ran()))["digest"]
+
+    limits = {"cpus": 0.5, "memory": 64 * 2**20, "pids": 32, "disk": None, "nofile": None, "fsize": None, "log": None}
+    assert digest == {
+        "max_bytes": 4096,
+        "causes": [
+            {
+                "task": "test",
+                "reason": "exit_code",
+                "detail": "a detail",
+                "meaning": "ended with exit code 3",
+                "advice": "the task's own failure: read the end of its log",
+                "rerun": "dockersched retry run-1 --only test",
+                "quota": {"requested": limits, "effective": limits},
+                "log_tail": [],
+            }
+        ],
+        "left_out": 0,
     }
 
 
