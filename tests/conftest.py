@@ -48,8 +48,8 @@ def _ours(client: APIClient) -> set[str]:
 
 def pytest_configure() -> None:
     """Whoever runs the tests, an agent or a CI service, the command is called as by a person."""
-    for variable in AGENT_VARIABLES:
-        os.environ.pop(variable.name, None)
+    for name in (*(variable.name for variable in AGENT_VARIABLES), "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        os.environ.pop(name, None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -27,18 +27,6 @@ def add_detach(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_detach(args: argparse.Namespace) -> None:
-    """Refuses what cannot go together with `--detach`.
-
-    Raises:
-        EpicError: it is asked for events.
-    """
-    from dockersched.errors import EpicError, Problem  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
-
-    if args.detach and args.output == "jsonl":
-        raise EpicError([Problem("dockersched: a detached run prints no events: they are in its events.jsonl")])
-
-
 def show_or_detach(args: argparse.Namespace, show: Callable[..., int]) -> int:
     """Shows a run here, or in a process of its own if that is asked for; returns the exit code.
 

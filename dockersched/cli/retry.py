@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dockersched.cli.detach import add_detach, check_detach, show_or_detach
+from dockersched.cli.detach import add_detach, show_or_detach
+from dockersched.cli.ending import check_ending
 from dockersched.cli.looking import add_run, open_reader
 from dockersched.cli.running import add_display, add_mounts, add_state_dir, open_state_dir, show_session
 
@@ -43,7 +44,7 @@ def execute(args: argparse.Namespace) -> int:
     from dockersched.session import Session  # noqa: PLC0415
     from dockersched.store.database import StateStore  # noqa: PLC0415
 
-    check_detach(args)
+    check_ending(args)
     store = StateStore(open_state_dir(args))
     run = store.run(resolve_run_id(open_reader(args), args.run))
     if run.state is None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dockersched.cli.detach import add_detach, check_detach, show_or_detach
+from dockersched.cli.detach import add_detach, show_or_detach
+from dockersched.cli.ending import check_ending
 from dockersched.cli.running import add_display, add_mounts, add_state_dir, open_state_dir, show_session
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def execute(args: argparse.Namespace) -> int:
     from dockersched.store.database import StateStore  # noqa: PLC0415
     from dockersched.store.lock import owner_of  # noqa: PLC0415
 
-    check_detach(args)
+    check_ending(args)
     epic = _with_overrides(load(args.epic), args)
     if args.locked:
         _refuse_tags(epic, args.epic)

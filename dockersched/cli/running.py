@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dockersched.session import Session, SessionResult, SessionSettings
 
 DEFAULT_STATE_DIR = ".dockersched"
+EXIT_NOT_WRITTEN = 1
 
 
 def add_state_dir(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +42,7 @@ def add_display(parser: argparse.ArgumentParser) -> None:
         help="what is on stdout: json is result.json, jsonl each event as it happens, agent what a language model "
         "needs to know at the end (default: text, or agent where an agent calls)",
     )
+    parser.add_argument("--junit", metavar="FILE", help="also write the result as JUnit XML")
     parser.add_argument(
         "--digest-bytes",
         type=whole_number,
@@ -121,7 +123,9 @@ def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Ses
     """
     import asyncio  # noqa: PLC0415
 
+    from dockersched.cli.ending import write_reports  # noqa: PLC0415
     from dockersched.report.console import ConsoleReport  # noqa: PLC0415
+    from dockersched.report.github import json_cleaner  # noqa: PLC0415
     from dockersched.report.jsonl import EventStream  # noqa: PLC0415
     from dockersched.session import SessionSettings  # noqa: PLC0415
 
@@ -134,7 +138,7 @@ def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Ses
         summary=args.output == "text",
         environ=os.environ,
     )
-    events = EventStream(sys.stdout) if args.output == "jsonl" else None
+    events = EventStream(sys.stdout, json_cleaner(os.environ)) if args.output == "jsonl" else None
     settings = SessionSettings(
         state_dir=open_state_dir(args),
         observers=(
@@ -154,23 +158,33 @@ def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Ses
         if events is not None:
             events.close()
     report.finish(ended.result, result_path=_shown(ended.path))
+    all_written = write_reports(ended, args.junit, os.environ)
     _print_result(args.output, ended)
     if events is not None and events.gone:
         raise BrokenPipeError
     tell_leaked(ended.leaked)
-    return ended.exit_code
+    return ended.exit_code or (0 if all_written else EXIT_NOT_WRITTEN)
 
 
 def _print_result(output: str, ended: SessionResult) -> None:
     """Prints how the run ended, for those who do not read the summary."""
-    from dockersched.cli.looking import print_lines  # noqa: PLC0415
     from dockersched.report.agent import agent_lines  # noqa: PLC0415
     from dockersched.report.document import to_json  # noqa: PLC0415
+    from dockersched.report.github import json_cleaner, text_cleaner  # noqa: PLC0415
+    from dockersched.report.stream import Stream  # noqa: PLC0415
 
+    clean = text_cleaner(os.environ)
     if output == "json":
-        print(to_json(ended.document))
+        text, clean = f"{to_json(ended.document)}\n", json_cleaner(os.environ)
     elif output == "agent":
-        print_lines(agent_lines(ended.result, ended.digest, exit_code=ended.exit_code, result_path=ended.path))
+        lines = agent_lines(ended.result, ended.digest, exit_code=ended.exit_code, result_path=ended.path)
+        text = "".join(f"{line}\n" for line in lines)
+    else:
+        return
+    stream = Stream(sys.stdout, clean)
+    stream.write(text)
+    if stream.gone:
+        raise BrokenPipeError
 
 
 def tell_leaked(things: Iterable[str]) -> None:
