@@ -46,7 +46,8 @@ def write_reports(ended: SessionResult, junit: str | None, environ: Mapping[str,
     Returns:
         whether all could be written; what could not is said on stderr.
     """
-    from dockersched.report.github import error_commands, is_on_github  # noqa: PLC0415
+    from dockersched.report.github import is_on_github  # noqa: PLC0415
+    from dockersched.report.github_report import append_step_summary, error_commands  # noqa: PLC0415
 
     failures: list[str] = []
     with _telling(failures):
@@ -57,8 +58,6 @@ def write_reports(ended: SessionResult, junit: str | None, environ: Mapping[str,
             write_atomically(Path(os.path.realpath(junit)), [junit_xml(ended.result)])
     with _telling(failures):
         if is_on_github(environ) and (path := environ.get("GITHUB_STEP_SUMMARY")):
-            from dockersched.report.github_summary import append_step_summary  # noqa: PLC0415
-
             append_step_summary(Path(path), ended.result, ended.digest, ended.exit_code)
     if is_on_github(environ):
         for line in error_commands(ended.result, ended.digest):

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from dockersched.events import TaskFinished
 from dockersched.report.console import ConsoleReport
 from dockersched.report.digest import DigestSettings, make_digest
-from dockersched.report.github import error_commands, json_cleaner, text_cleaner, without_commands
-from dockersched.report.github_summary import LIMIT_BYTES, append_step_summary, step_summary
+from dockersched.report.github import json_cleaner, text_cleaner, without_commands
+from dockersched.report.github_report import LIMIT_BYTES, append_step_summary, error_commands, step_summary
 from dockersched.results import EpicResult, LogSummary, SandboxResult, TaskResult
 from dockersched.states import EpicState, Reason, TaskState
 

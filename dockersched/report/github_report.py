@@ -1,4 +1,7 @@
-"""GitHub Actions: a run on the page of the workflow, as Markdown in which no text of a task is markup."""
+"""GitHub Actions: a run's failures as annotations, and the run on the workflow's page.
+
+No text of a task is a command in the one or markup in the other.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,31 @@ from dockersched.units import format_duration
 LIMIT_BYTES = 2**20
 """What a step may say on the page; of a longer file nothing is shown."""
 
+_ANNOTATIONS_MAX = 10
+"""Errors that the runner shows of one step."""
+_TITLE_MAX = 120
 _ROWS_PER_STATE = 100
 _ID_MAX = 100
 _CUT = "\n\nThere was no room for more.\n"
+
+
+def error_commands(result: EpicResult, digest: Digest) -> Iterator[str]:
+    """The commands, a line each, that show a run's failures beside the workflow's steps; bounded.
+
+    Args:
+        result: of the run.
+        digest: of its failures.
+    """
+    if result.succeeded:
+        return
+    shown = digest.causes[: _ANNOTATIONS_MAX - 1]
+    for cause in shown:
+        title = f"epic {result.epic_id}: task {cause.task.task_id}"
+        yield _error(title, "\n".join(cause_lines(cause)))
+    if more := len(result.root_cause_ids) - len(shown):
+        yield _error(f"epic {result.epic_id}", f"tasks that failed, beside those that are shown: {more:,}")
+    elif not shown:
+        yield _error(f"epic {result.epic_id}", f"the epic ended as {result.state}")
 
 
 def append_step_summary(path: Path, result: EpicResult, digest: Digest, exit_code: int) -> None:
@@ -86,3 +111,15 @@ def _plain(text: str) -> str:
     """The text on one line as character references, which Markdown takes for text whatever they stand for."""
     line = one_line(text, _ID_MAX)
     return "".join(char if char.isalnum() or char == " " else f"&#{ord(char)};" for char in line)
+
+
+def _error(title: str, message: str) -> str:
+    return f"::error title={_escaped_property(one_line(title, _TITLE_MAX))}::{_escaped(message)}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _escaped_property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
