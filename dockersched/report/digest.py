@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from dockersched.report.commands import Commands
 from dockersched.report.log_tail import log_tail
 from dockersched.report.quota_words import quota_words
-from dockersched.report.text import one_line
+from dockersched.report.text import count_of, one_line
 from dockersched.report.wording import advice, duration_words, path_words, reason_sentence
 from dockersched.results import EpicResult, TaskResult
 from dockersched.states import Reason
@@ -113,7 +113,7 @@ def digest_lines(digest: Digest) -> Iterator[str]:
     for cause in digest.causes:
         yield from cause_lines(cause)
     if digest.left_out and digest.max_bytes >= _LEFT_OUT_BYTES:
-        yield f"… and {digest.left_out:,} more failed tasks"
+        yield f"… and {count_of(digest.left_out, 'more failed task')}"
 
 
 def cause_lines(cause: RootCause) -> Iterator[str]:

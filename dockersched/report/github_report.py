@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dockersched.report.digest import Digest, RootCause, cause_lines
 from dockersched.report.summary import counts_words
-from dockersched.report.text import one_line
+from dockersched.report.text import count_of, one_line
 from dockersched.report.wording import duration_words, reason_words
 from dockersched.results import EpicResult
 from dockersched.states import TaskState
@@ -84,7 +84,7 @@ def _parts(result: EpicResult, digest: Digest, exit_code: int) -> Iterator[str]:
     yield f"{counts_words(result)} in {took}, exit code {exit_code}, run {_plain(result.run_id)}\n\n"
     yield from (_cause(cause) for cause in digest.causes)
     if digest.left_out:
-        yield f"… and {digest.left_out:,} more failed tasks\n\n"
+        yield f"… and {count_of(digest.left_out, 'more failed task')}\n\n"
     yield _row(("task", "state", "reason", "duration", "attempts"))
     yield _row(["---"] * 5)
     seen: Counter[TaskState] = Counter()

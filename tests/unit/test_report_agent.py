@@ -88,6 +88,8 @@ def test_what_is_told_of_a_huge_epic_is_short() -> None:
 
     assert sum(len(line) + 1 for line in lines) < 8_000
     assert any(line.endswith("and 4,990 more") for line in lines)
+    (unnamed,) = [line for line in lines if line.startswith("without room here, but in the result: bad-")]
+    assert re.search(r"(, bad-\d+){9} and \d+ more$", unnamed)
     assert "… and more because of 90 other tasks" in lines
 
 
