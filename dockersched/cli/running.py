@@ -99,6 +99,7 @@ def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Ses
         on_output=None if args.quiet else report.output,
         progress=report.note,
         allow_mounts=tuple(args.allow_mount),
+        handle_signals=True,
     )
     try:
         ended = asyncio.run(make(settings).run())

@@ -49,6 +49,7 @@ class DockerRunner(SandboxBackend):
         secrets: where the values of secrets are; what is known there by now is taken out of all output.
         allow_mounts: folders of this machine below which the sources of mounts may lie; without them, none may.
         private_dirs: folders that no sandbox sees, nor can write to by what holds them.
+        shares_engine: others use the engine, too: it is not let go of at the end.
 
     Raises:
         MountRefusedError: what is allowed is no folder.
@@ -66,8 +67,10 @@ class DockerRunner(SandboxBackend):
         secrets: SecretValues | None = None,
         allow_mounts: Iterable[str | os.PathLike[str]] = (),
         private_dirs: Iterable[str | os.PathLike[str]] = (),
+        shares_engine: bool = False,
     ) -> None:
         self.engine = engine
+        self._shares_engine = shares_engine
         self._logs_dir = logs_dir
         self._defaults = defaults or SandboxDefaults()
         self._on_output = on_output
@@ -84,17 +87,22 @@ class DockerRunner(SandboxBackend):
         self._background: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def connect(cls, *, call_timeout_s: float = CALL_TIMEOUT_S, **settings: Any) -> Self:
+    async def connect(
+        cls, *, call_timeout_s: float = CALL_TIMEOUT_S, shared: Engine | None = None, **settings: Any
+    ) -> Self:
         """Connects to the engine that the environment names, as the docker command would.
 
         Args:
             call_timeout_s: seconds after which a call counts as not answered.
+            shared: an engine that others use, too, to take instead; it stays connected at the end.
             settings: the keyword arguments of the class.
 
         Raises:
             EngineUnavailableError: no engine answers there.
             MountRefusedError: a folder of `allow_mounts` is none.
         """
+        if shared is not None:
+            return cls(shared, shares_engine=True, **settings)
         engine = await connect(call_timeout_s=call_timeout_s)
         try:
             return cls(engine, **settings)
@@ -257,7 +265,8 @@ class DockerRunner(SandboxBackend):
         await self._settle_background()
         await self.images.aclose()
         await asyncio.gather(*(watcher.aclose() for watcher in self._watchers.values()))
-        self.engine.close()
+        if not self._shares_engine:
+            self.engine.close()
 
     def _watcher(self, run_id: str) -> ExitWatcher:
         if run_id not in self._watchers:

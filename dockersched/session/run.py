@@ -1,14 +1,13 @@
-"""One run of an epic from beginning to end: engine, images, scheduler, signals, state on disk, clean-up."""
+"""One run of an epic from beginning to end: engine, images, scheduler, state on disk, clean-up."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import shutil
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +15,13 @@ from dockersched import ids
 from dockersched.control import EpicControl
 from dockersched.epic import Epic
 from dockersched.epic_run import EpicRun, sandbox_options
-from dockersched.errors import EpicError, RunnerError, StateError, TaskExecutionError
+from dockersched.errors import (
+    EpicError,
+    Problem,
+    RunnerError,
+    StateError,
+    TaskExecutionError,
+)
 from dockersched.events import Event, Observer, RunDone, RunLaunched
 from dockersched.graph.capacity import check_capacity
 from dockersched.log import Logger
@@ -27,6 +32,11 @@ from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker.runner import DockerRunner
 from dockersched.sandbox.secret_values import SecretValues
 from dockersched.scheduler import ParallelTaskScheduler
+from dockersched.session.asked import taking_requests
+from dockersched.session.signals import stopping_on_signals
+from dockersched.session.takeover import take_over
+from dockersched.session.terms import SessionResult, SessionSettings
+from dockersched.session.trouble import naming_owner, writing
 from dockersched.states import EpicState, Reason
 from dockersched.store.database import StateStore
 from dockersched.store.journal import Journal, JournaledRunner
@@ -34,50 +44,6 @@ from dockersched.store.lock import own_run
 from dockersched.store.requests import CancelRequests
 
 log = Logger("session")
-
-_LEFT = """dockersched: ended at once; sandboxes may be left: `dockersched resume {0}` goes on with the run,
-`dockersched cancel {0}` ends it and removes them
-"""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_REQUEST_INTERVAL_S = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSettings:
-    """Where a run keeps its files and whom it tells what.
-
-    Args:
-        state_dir: folder with the state database and `runs/<run>/`.
-        observers: see every event.
-        on_output: gets tasks' output while they run; display only.
-        allow_mounts: folders below which the sources of mounts may lie.
-        progress: gets a line about each image that is built or pulled.
-    """
-
-    state_dir: Path
-    observers: Sequence[Observer] = ()
-    on_output: Callable[[str, bytes], None] | None = None
-    progress: Callable[[str], None] | None = None
-    allow_mounts: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SessionResult:
-    """How a run ended.
-
-    Args:
-        result: of the epic.
-        exit_code: for the program that ran it; 128 + number after a signal.
-        document: what `result.json` says.
-        path: of `result.json`.
-        leaked: what could not be removed from the engine, in words.
-    """
-
-    result: EpicResult
-    exit_code: int
-    document: dict[str, object]
-    path: Path
-    leaked: Sequence[str]
 
 
 class Session:
@@ -110,7 +76,8 @@ class Session:
         self._run_id = str(self._options.run_id)
         self._control = EpicControl()
         self._preparing: asyncio.Task[Mapping[str, str]] | None = None
-        self._signal: signal.Signals | None = None
+        self._exit_code: int | None = None
+        self._sandboxes: Sequence[SandboxRunOptions] = ()
         self._requests = CancelRequests(self.run_dir)
         self._journal: Journal | None = None
 
@@ -119,33 +86,53 @@ class Session:
         """The folder of this run."""
         return self._settings.state_dir / "runs" / self._run_id
 
+    @property
+    def run_id(self) -> str:
+        """The id of this run."""
+        return self._run_id
+
+    def cancel(self, task_ids: Iterable[str] | None = None, *, exit_code: int | None = None) -> None:
+        """Ends the run, or only tasks of it and all that depends on them; `run` then ends by itself.
+
+        Use it on the event loop's thread only.
+
+        Args:
+            task_ids: the tasks; None ends the run.
+            exit_code: that the run is to end with when it was cancelled for this; None leaves it at 130.
+        """
+        self._exit_code = self._exit_code or exit_code
+        self._control.cancel(task_ids)
+        if task_ids is None and self._preparing is not None:
+            self._preparing.cancel()
+
     async def run(self) -> SessionResult:
         """Runs the epic; when it returns, no container of the run is left, and the state database says so.
+
+        Whatever blocks is done in threads. When this coroutine is cancelled it removes the containers, too, but the run
+        stays unfinished; `cancel` is the way to end it.
 
         Raises:
             EpicError: the epic asks for secrets that are not there, or for what the engine does not have; nothing was
                 started.
-            RunOwnedError: another process runs it.
+            UnfinishedRunError: it may not begin while the last run of the same epic is unfinished.
+            RunOwnedError: another process runs it, or that last run.
             RunnerError: no engine, or it failed before the epic could run.
             StateError: something of the run could not be written; `resume` goes on with it.
         """
-        secrets = SecretValues()
-        if problems := secrets.problems(self._epic.dag):
-            raise EpicError(problems)
-        async with await DockerRunner.connect(
-            logs_dir=self.run_dir / "logs",
-            on_output=self._settings.on_output,
-            progress=self._settings.progress,
-            secrets=secrets,
-            allow_mounts=self._settings.allow_mounts,
-            private_dirs=[self._settings.state_dir],
-        ) as runner:
-            features = runner.engine.features
-            problems = check_capacity(self._epic.dag, cpus=features.cpus, memory_bytes=features.memory_bytes)
-            if problems := problems + runner.find_refusals(self._sandboxes()):
+        with naming_owner(self._store):
+            if self._is_new and not self._beside_others:
+                await asyncio.to_thread(self._store.refuse_to_forget, self._options.epic_id)
+            secrets = SecretValues()
+            if problems := await asyncio.to_thread(secrets.problems, self._epic.dag):
                 raise EpicError(problems)
-            with _writing(self.run_dir), own_run(self.run_dir), self._signals():
-                return await self._run_owned(runner)
+            async with await self._connect(secrets) as runner:
+                if problems := await asyncio.to_thread(self._refusals, runner):
+                    raise EpicError(problems)
+                with writing(self.run_dir), ExitStack() as owned:
+                    await asyncio.to_thread(owned.enter_context, own_run(self.run_dir))
+                    if self._settings.handle_signals:
+                        owned.enter_context(stopping_on_signals(self._on_signal, self._run_id))
+                    return await self._run_owned(runner)
 
     async def _run_owned(self, runner: DockerRunner) -> SessionResult:
         events = EventLog(self.run_dir / "events.jsonl", self._break_off)
@@ -157,21 +144,24 @@ class Session:
                 result = await self._execute(runner, observers)
                 leaked = await self._sweep(runner)
                 await self._record_the_rest()
+            except asyncio.CancelledError:
+                await self._sweep(runner)
+                raise
             finally:
-                self._store.close()
+                await asyncio.to_thread(self._store.close)
             self._check_written()
-            ended = self._save(result, leaked)
+            ended = await asyncio.to_thread(self._save, result, leaked)
             causes = tuple(result.root_cause_ids)
             done = RunDone(datetime.now(UTC), self._run_id, result.state, ended.exit_code, causes)
             # In the file first: a run that the database calls finished is not gone on with, so its end must be told.
             events.observe(done)
             self._check_written()
-            self._store.finish_run(self._run_id, str(result.state), ended.exit_code)
+            await asyncio.to_thread(self._store.finish_run, self._run_id, str(result.state), ended.exit_code)
             self._requests.clear()
             _tell(self._settings.observers, done)
             return ended
         finally:
-            events.close()
+            await asyncio.to_thread(events.close)
 
     def _break_off(self, error: StateError) -> None:
         """Something of the run cannot be written: it stands still, as it is on record, until it is resumed."""
@@ -188,12 +178,14 @@ class Session:
             refused = await self._begin(runner, observers)
             if refused is not None:
                 return refused
-            journal = self._journal = Journal(self._store, self._run_id, on_failure=self._control.cancel)
+            journal = self._journal = await asyncio.to_thread(
+                Journal, self._store, self._run_id, on_failure=self._control.cancel
+            )
             runner.journal = journal
             await self._end_cancelled_attempts(runner, journal)
-            runner.share_namespaces(self._sandboxes(), at_once=self._options.max_parallel)
+            runner.share_namespaces(self._sandboxes, at_once=self._options.max_parallel)
             scheduler = ParallelTaskScheduler(JournaledRunner(runner, journal), observers=observers)
-            async with self._taking_requests():
+            async with taking_requests(self._requests, self._control):
                 try:
                     return await scheduler.execute_epic(self._epic.dag, self._options, control=self._control)
                 finally:
@@ -206,49 +198,39 @@ class Session:
         """Gets the images and puts the run on record; the result of a run that ends before it starts, else None."""
         unavailable: Mapping[str, str] = {}
         if self._is_new:
-            unavailable = await self._prepare(runner)
-            epic = replace(self._epic, options=self._options)
-            succeeded = {task_id: self._taken_over(task_id, result) for task_id, result in self._succeeded.items()}
-            try:
-                self._store.create_run(
-                    self._run_id, epic, runner.images.resolved(), succeeded, beside_others=self._beside_others
-                )
-            except StateError:
-                shutil.rmtree(self.run_dir)
-                raise
+            if not self._control.cancelled:
+                unavailable = await self._prepare(runner)
+            await asyncio.to_thread(self._create_run, runner)
         else:
-            runner.images.pin(self._store.images(self._run_id))
-            self._store.reopen_run(self._run_id)
-        if not unavailable and self._signal is None:
+            runner.images.pin(await asyncio.to_thread(self._store.images, self._run_id))
+            await asyncio.to_thread(self._store.reopen_run, self._run_id)
+        if not unavailable and not self._control.cancelled:
             return None
         run = EpicRun(self._epic.dag, self._options, observers)
-        if self._signal is None:
-            run.reject(unavailable)
-        else:
+        if self._control.cancelled:
             run.stop(Reason.CANCELLED)
+        else:
+            run.reject(unavailable)
         return run.finish()
 
-    def _taken_over(self, task_id: str, result: SandboxResult) -> SandboxResult:
-        """A result of an earlier run, with the log in this run's folder: the earlier one may be removed."""
-        if result.log is None or not Path(result.log.path).is_file():
-            return result
-        path = self.run_dir / "logs" / ids.log_name(task_id, 1)
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def _create_run(self, runner: DockerRunner) -> None:
+        epic = replace(self._epic, options=self._options)
+        logs_dir = self.run_dir / "logs"
+        succeeded = {task_id: take_over(task_id, result, logs_dir) for task_id, result in self._succeeded.items()}
         try:
-            os.link(result.log.path, path)
-        except OSError:  # not every file system has links
-            shutil.copyfile(result.log.path, path)
-        return replace(result, log=replace(result.log, path=str(path)))
-
-    def _sandboxes(self) -> list[SandboxRunOptions]:
-        return [sandbox_options(task, self._options.epic_id, self._run_id) for task in self._epic.dag]
+            self._store.create_run(
+                self._run_id, epic, runner.images.resolved(), succeeded, beside_others=self._beside_others
+            )
+        except StateError:
+            shutil.rmtree(self.run_dir)
+            raise
 
     async def _prepare(self, runner: DockerRunner) -> Mapping[str, str]:
-        self._preparing = asyncio.ensure_future(runner.prepare(self._sandboxes()))
+        self._preparing = asyncio.ensure_future(runner.prepare(self._sandboxes))
         try:
             return await self._preparing
         except asyncio.CancelledError:
-            if self._signal is None:
+            if not self._control.cancelled:
                 raise
             return {}
         finally:
@@ -262,56 +244,34 @@ class Session:
                 await runner.remove(options)
                 await journal.record(task_id, attempt, SandboxResult(options.sandbox_id, reason=Reason.CANCELLED))
 
-    @asynccontextmanager
-    async def _taking_requests(self) -> AsyncIterator[None]:
-        """Lets other processes cancel the run, or tasks of it; what was asked before comes before any start."""
-
-        def take() -> None:
-            for task_ids in self._requests.take():
-                self._control.cancel(task_ids)
-
-        async def look() -> None:
-            while True:
-                await asyncio.sleep(_REQUEST_INTERVAL_S)
-                take()
-
-        take()
-        looking = asyncio.create_task(look())
-        try:
-            yield
-        finally:
-            looking.cancel()
-            with suppress(asyncio.CancelledError):
-                await looking
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, self._on_signal, number)
-        try:
-            yield
-        finally:
-            for number in _SIGNALS:
-                loop.remove_signal_handler(number)
-
-    def _on_signal(self, number: signal.Signals) -> None:
-        if self._signal is not None:  # the second one ends at once, as if we did not handle it
-            os.write(2, _LEFT.format(self._run_id).encode())
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        self._signal = number
-        log.info("session.signal_received", signal=number.name)
-        if self._preparing is not None:
-            self._preparing.cancel()
-        self._control.cancel()
+    def _on_signal(self, exit_code: int) -> None:
+        self.cancel(exit_code=exit_code)
 
     async def _record_the_rest(self) -> None:
         """Ends, on record too, the attempts of an earlier process for which the run did not go on long enough."""
-        journal = Journal(self._store, self._run_id)
+        journal = await asyncio.to_thread(Journal, self._store, self._run_id)
         for task_id, attempt in journal.unfinished():
             sandbox_id = ids.sandbox_id(self._options.epic_id, task_id)
             await journal.record(task_id, attempt, SandboxResult(sandbox_id, reason=Reason.CANCELLED))
+
+    async def _connect(self, secrets: SecretValues) -> DockerRunner:
+        return await DockerRunner.connect(
+            shared=self._settings.engine,
+            logs_dir=self.run_dir / "logs",
+            on_output=self._settings.on_output,
+            progress=self._settings.progress,
+            secrets=secrets,
+            allow_mounts=self._settings.allow_mounts,
+            private_dirs=[self._settings.state_dir],
+        )
+
+    def _refusals(self, runner: DockerRunner) -> list[Problem]:
+        """All that the engine cannot give to the epic."""
+        epic_id = self._options.epic_id
+        self._sandboxes = [sandbox_options(task, epic_id, self._run_id) for task in self._epic.dag]
+        features = runner.engine.features
+        problems = check_capacity(self._epic.dag, cpus=features.cpus, memory_bytes=features.memory_bytes)
+        return problems + runner.find_refusals(self._sandboxes)
 
     async def _sweep(self, runner: DockerRunner) -> list[str]:
         try:
@@ -322,8 +282,8 @@ class Session:
 
     def _save(self, result: EpicResult, leaked: Sequence[str]) -> SessionResult:
         exit_code = result.exit_code
-        if self._signal is not None and result.state is EpicState.CANCELLED:
-            exit_code = 128 + self._signal
+        if self._exit_code is not None and result.state is EpicState.CANCELLED:
+            exit_code = self._exit_code
         document = result_document(result, exit_code=exit_code)
         path = self.run_dir / "result.json"
         write_json_atomically(path, document)
@@ -333,14 +293,3 @@ class Session:
 def _tell(observers: Sequence[Observer], event: Event) -> None:
     for observer in observers:
         observer(event)
-
-
-@contextmanager
-def _writing(run_dir: Path) -> Iterator[None]:
-    """What is wrong with the run's folder is told as such; the engine's troubles have types of their own."""
-    try:
-        yield
-    except BrokenPipeError:  # nobody reads what is shown
-        raise
-    except OSError as error:
-        raise StateError(f"{error.filename or run_dir} cannot be written: {error.strerror or error}") from error
