@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dockersched.store import folder
+from dockersched.store.folder import DEFAULT_STATE_DIR, named_state_dir
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
@@ -14,15 +17,13 @@ if TYPE_CHECKING:
     from dockersched.events import Observer
     from dockersched.session import Session, SessionSettings
 
-DEFAULT_STATE_DIR = ".dockersched"
-
 
 def add_state_dir(parser: argparse.ArgumentParser) -> None:
     """Declares `--state-dir`."""
     parser.add_argument(
         "--state-dir",
         metavar="DIR",
-        default=os.environ.get("DOCKERSCHED_STATE_DIR") or DEFAULT_STATE_DIR,
+        default=named_state_dir(),
         help=f"where runs keep their files (DOCKERSCHED_STATE_DIR, {DEFAULT_STATE_DIR})",
     )
 
@@ -55,19 +56,7 @@ def open_state_dir(args: argparse.Namespace) -> Path:
     Raises:
         StateError: it cannot be used.
     """
-    from dockersched.errors import StateError  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
-
-    path = Path(args.state_dir)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        ignore = path / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n")
-    except OSError as error:
-        raise StateError(
-            f"the state directory {path} cannot be used ({error.strerror}); name another with --state-dir"
-        ) from error
-    return path.resolve()
+    return folder.open_state_dir(args.state_dir)
 
 
 def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Session], *observers: Observer) -> int:

@@ -24,6 +24,7 @@ from dockersched.errors import (
 )
 from dockersched.events import Event, Observer, RunDone, RunLaunched
 from dockersched.graph.capacity import check_capacity
+from dockersched.graph.dag import TaskDAG
 from dockersched.log import Logger
 from dockersched.report.document import result_document, write_json_atomically
 from dockersched.report.event_log import EventLog
@@ -90,6 +91,11 @@ class Session:
     def run_id(self) -> str:
         """The id of this run."""
         return self._run_id
+
+    @property
+    def dag(self) -> TaskDAG:
+        """The tasks of this run."""
+        return self._epic.dag
 
     def cancel(self, task_ids: Iterable[str] | None = None, *, exit_code: int | None = None) -> None:
         """Ends the run, or only tasks of it and all that depends on them; `run` then ends by itself.
