@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
     from dockersched.graph.dag import TaskDAG
     from dockersched.model import EpicExecutionOptions, Mount, QuotaConfig, RetryPolicy, ScheduledTask, SecretSource
-    from dockersched.results import EpicResult, LogSummary, SandboxResult, TaskResult
+    from dockersched.results import EpicResult, LogSummary, SandboxResult, TaskResult, Usage
     from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunner, SandboxRunOptions
     from dockersched.sandbox.docker.runner import DockerRunner
     from dockersched.sandbox.fake import FakeRunner
@@ -77,6 +77,7 @@ __all__ = [
     "TaskState",
     "TransientRunnerError",
     "UnfinishedRunError",
+    "Usage",
     "connect",
     "load",
     "run",
@@ -92,7 +93,7 @@ _MODULES = {
     "UnfinishedRunError",
     "graph.dag": "TaskDAG",
     "model": "EpicExecutionOptions Mount QuotaConfig RetryPolicy ScheduledTask SecretSource",
-    "results": "EpicResult LogSummary SandboxResult TaskResult",
+    "results": "EpicResult LogSummary SandboxResult TaskResult Usage",
     "sandbox.base": "SandboxBackend SandboxCancelled SandboxRunOptions SandboxRunner",
     "sandbox.docker.runner": "DockerRunner",
     "sandbox.fake": "FakeRunner",

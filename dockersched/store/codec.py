@@ -13,7 +13,7 @@ from dockersched.epic import Epic
 from dockersched.errors import StateError
 from dockersched.graph.dag import TaskDAG
 from dockersched.model import EpicExecutionOptions, Mount, QuotaConfig, RetryPolicy, ScheduledTask, SecretSource
-from dockersched.results import LogSummary, SandboxResult
+from dockersched.results import LogSummary, SandboxResult, Usage
 from dockersched.states import Reason
 
 
@@ -52,6 +52,7 @@ def load_result(text: str) -> SandboxResult:
         fields["reason"] = Reason(fields["reason"]) if fields["reason"] else None
         fields["openings"] = tuple(fields.get("openings", ()))
         fields["log"] = LogSummary(**fields["log"]) if fields["log"] else None
+        fields["usage"] = _usage(fields.get("usage"))
         return SandboxResult(**fields)
 
 
@@ -73,6 +74,12 @@ def _task(fields: dict[str, Any]) -> ScheduledTask:
 
 def _quota(fields: dict[str, Any] | None) -> QuotaConfig | None:
     return QuotaConfig(**fields) if fields else None
+
+
+def _usage(fields: dict[str, Any] | None) -> Usage | None:
+    if not fields:
+        return None
+    return Usage(**{**fields, "last_read_at": datetime.fromisoformat(fields["last_read_at"])})
 
 
 def _without_silence(fields: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from dockersched.epic import Epic
 from dockersched.errors import StateError
@@ -61,12 +62,12 @@ class RecordedRun:
         asyncio.run(self._intend(task_id))
         self.tell(TaskStarted(AT, task_id, f"{EPIC_ID}.{task_id}", 1))
 
-    def end(self, task_id: str, output: bytes = b"", exit_code: int = 0) -> None:
+    def end(self, task_id: str, output: bytes = b"", exit_code: int = 0, **known: Any) -> None:
         """The task ends: record, log and event."""
         log = self.folder / "logs" / f"{task_id}.log"
         log.write_bytes(output)
         summary = LogSummary(str(log), len(output))
-        sandbox = SandboxResult(f"{EPIC_ID}.{task_id}", exit_code, started_at=AT, finished_at=AT, log=summary)
+        sandbox = SandboxResult(f"{EPIC_ID}.{task_id}", exit_code, started_at=AT, finished_at=AT, log=summary, **known)
         asyncio.run(self._record(task_id, sandbox))
         state = TaskState.SUCCEEDED if sandbox.succeeded else TaskState.FAILED
         self.tell(TaskFinished(AT, TaskResult(task_id, state, sandbox.reason, attempts=1, sandbox=sandbox)))

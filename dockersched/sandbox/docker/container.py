@@ -22,6 +22,7 @@ from dockersched.sandbox.docker.outcome import Ending
 from dockersched.sandbox.docker.room import RoomGate
 from dockersched.sandbox.docker.secret_files import SecretFiles
 from dockersched.sandbox.docker.streams import open_stream, payloads
+from dockersched.sandbox.docker.usage import UsageMeter
 from dockersched.sandbox.docker.watcher import ExitWatcher
 from dockersched.sandbox.redaction import SecretPatterns
 from dockersched.states import Reason
@@ -58,6 +59,7 @@ class Container:
         on_output: OnOutput | None,
         journal: StopJournal,
         patterns: SecretPatterns,
+        usage: UsageMeter,
         secrets: SecretFiles | None = None,
     ) -> None:
         self.name = name
@@ -71,6 +73,7 @@ class Container:
         self._on_output = on_output
         self._journal = journal
         self._patterns = patterns
+        self._usage = usage
         self._secrets = secrets
         self._exited = watcher.watch(name)
         self._following: asyncio.Task[None] | None = None
@@ -93,12 +96,15 @@ class Container:
         self._stopped_for = self._journal.stopped_for(self._options)
         if launched.has_ended:
             return await self._collect(result, self._stopped_for)
+        self._usage.watch(self.name)
         if self._on_output:
             self._following = asyncio.create_task(self._follow())
         try:
             async with asyncio.timeout(0 if self._stopped_for else self._remaining_s(launched)):
                 return await self._ended(result)
         except TimeoutError:
+            with suppress(RunnerError):  # it does not need to be known
+                await self._usage.read(self.name)
             await self._stop(Reason.TIMED_OUT)
             return await self._collect(result, self._stopped_for)
         finally:
@@ -174,6 +180,7 @@ class Container:
             started_at=ending.started_at,
             finished_at=ending.finished_at,
             log=collected.log.summary if collected.log else None,
+            usage=self._usage.forget(self.name),
         )
 
     def _explained(self, ending: Ending) -> str:

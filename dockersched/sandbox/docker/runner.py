@@ -27,6 +27,7 @@ from dockersched.sandbox.docker.openings import openings
 from dockersched.sandbox.docker.refusals import find_refusals, refusals
 from dockersched.sandbox.docker.room import RoomGate
 from dockersched.sandbox.docker.secret_files import HOLDER_IMAGE, SecretFiles
+from dockersched.sandbox.docker.usage import UsageMeter
 from dockersched.sandbox.docker.watcher import ExitWatcher
 from dockersched.sandbox.secret_values import SecretValues
 from dockersched.states import Reason
@@ -83,6 +84,7 @@ class DockerRunner(SandboxBackend):
         never = [engine.features.data_root, *([socket] if socket else [])]
         self._gate = MountGate(allow_mounts, never, [os.fspath(path) for path in private_dirs])
         self._watchers: dict[str, ExitWatcher] = {}
+        self._usage = UsageMeter(engine.pool)
         self._namespaces: dict[str, Namespaces] = {}
         self._background: set[asyncio.Task[None]] = set()
 
@@ -215,6 +217,7 @@ class DockerRunner(SandboxBackend):
             on_output=self._on_output,
             journal=self.journal,
             patterns=patterns,
+            usage=self._usage,
             secrets=secrets,
         )
         ended: SandboxResult | None = None
@@ -235,6 +238,7 @@ class DockerRunner(SandboxBackend):
             return ended
         finally:
             watcher.unwatch(container.name)
+            self._usage.forget(container.name)
             if namespaces and slot:
                 namespaces.give_back(slot, ended)
 
@@ -264,7 +268,7 @@ class DockerRunner(SandboxBackend):
         """Waits for removals in the background, then lets go of threads and connections."""
         await self._settle_background()
         await self.images.aclose()
-        await asyncio.gather(*(watcher.aclose() for watcher in self._watchers.values()))
+        await asyncio.gather(self._usage.aclose(), *(watcher.aclose() for watcher in self._watchers.values()))
         if not self._shares_engine:
             self.engine.close()
 
