@@ -15,6 +15,9 @@ class RunHandle:
     """A run that `Client.start` or `Client.resume` began. It goes on by itself, whether or not somebody looks at it.
 
     Use it on the event loop of its client.
+
+    Attributes:
+        task: of the client, which alone may cancel it; `launched` and `stop` are for the client, too.
     """
 
     def __init__(self, make_session: Callable[[Observer], Session]) -> None:

@@ -137,11 +137,11 @@ class Session:
                 with writing(self.run_dir), ExitStack() as owned:
                     await asyncio.to_thread(owned.enter_context, own_run(self.run_dir))
                     if self._settings.handle_signals:
-                        owned.enter_context(stopping_on_signals(self._on_signal, self._run_id))
+                        owned.enter_context(stopping_on_signals(lambda code: self.cancel(exit_code=code), self._run_id))
                     return await self._run_owned(runner)
 
     async def _run_owned(self, runner: DockerRunner) -> SessionResult:
-        events = EventLog(self.run_dir / "events.jsonl", self._break_off)
+        events = await asyncio.to_thread(EventLog, self.run_dir / "events.jsonl", self._break_off)
         observers = (events.observe, *self._settings.observers)  # what somebody was told of is in the file
         epic_id, state_dir = self._options.epic_id, self._settings.state_dir
         try:
@@ -190,6 +190,7 @@ class Session:
             runner.journal = journal
             await self._end_cancelled_attempts(runner, journal)
             runner.share_namespaces(self._sandboxes, at_once=self._options.max_parallel)
+            self._sandboxes = ()  # nobody needs them any more
             scheduler = ParallelTaskScheduler(JournaledRunner(runner, journal), observers=observers)
             async with taking_requests(self._requests, self._control):
                 try:
@@ -249,9 +250,6 @@ class Session:
                 options = sandbox_options(self._epic.dag[task_id], self._options.epic_id, self._run_id, attempt)
                 await runner.remove(options)
                 await journal.record(task_id, attempt, SandboxResult(options.sandbox_id, reason=Reason.CANCELLED))
-
-    def _on_signal(self, exit_code: int) -> None:
-        self.cancel(exit_code=exit_code)
 
     async def _record_the_rest(self) -> None:
         """Ends, on record too, the attempts of an earlier process for which the run did not go on long enough."""
