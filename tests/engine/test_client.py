@@ -110,12 +110,12 @@ async def test_leaving_the_block_leaves_no_sandbox(engine: APIClient, tmp_path: 
 
 
 async def test_a_run_whose_program_was_killed_is_resumed(engine: APIClient, tmp_path: Path) -> None:
-    process = in_process(engine, tmp_path, f"dockersched.run({epic('killed', nap=nap(3))!r})")
+    process = in_process(engine, tmp_path, f"dockersched.run({epic('killed', nap=nap(2))!r})")
     process.kill()
-    process.wait()
+    process.communicate()
     async with dockersched.connect(state_dir=tmp_path) as client:
         with pytest.raises(UnfinishedRunError) as unfinished:
-            await client.start(epic("killed", nap=nap(3)))
+            await client.start(epic("killed", nap=nap(2)))
         handle = await client.resume(unfinished.value.run_id)
         result = await handle.result()
         assert [event.task_ids async for event in handle.events() if isinstance(event, EpicStarted)] == [("nap",)]

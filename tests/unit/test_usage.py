@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from dockersched.errors import EngineUnavailableError
 from dockersched.results import Usage
 from dockersched.sandbox.docker import usage
-from dockersched.sandbox.docker.pool import EnginePool
 from dockersched.sandbox.docker.usage import UsageMeter, merged, reading_of
 
 AT = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
@@ -48,6 +47,8 @@ def test_a_reading_under_cgroup_v2_has_what_there_is() -> None:
     ("missing", "expected"),
     [
         ({"blkio_stats": {"io_service_bytes_recursive": None}}, Usage(2**22, 1.5, 3, None, 1, AT)),
+        # What 20.10 says under cgroup v1 with kernel 6.18, whatever was written.
+        ({"blkio_stats": {"io_service_bytes_recursive": []}}, Usage(2**22, 1.5, 3, None, 1, AT)),
         ({"pids_stats": {}}, Usage(2**22, 1.5, None, 8193, 1, AT)),
         ({"cpu_stats": {}}, Usage(2**22, None, 3, 8193, 1, AT)),
     ],
@@ -70,30 +71,35 @@ def test_readings_add_up_to_the_most() -> None:
 
 
 class ScriptedEngine:
-    """A pool whose calls give one answer, or fail; every batch is noted."""
+    """Gives one answer for whatever it is asked, or fails; each question is noted with its time."""
 
     def __init__(self) -> None:
-        self.batches: list[list[str]] = []
+        self.asked: list[str] = []
         self.failures = 0
-        self.asked = asyncio.Event()
+        self.at_once = self.most_at_once = 0
+        self.something = asyncio.Event()
+        self.answering = asyncio.Event()
+        self.answering.set()
 
-    async def call(self, batch: Callable[[Any], Any]) -> Any:
-        names: list[str] = []
-        self.batches.append(names)
-        self.asked.set()
+    async def ask(self, name: str) -> dict[str, Any]:
+        self.asked.append(name)
+        self.something.set()
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await self.answering.wait()
+        await asyncio.sleep(0)
+        self.at_once -= 1
         if self.failures:
             self.failures -= 1
             raise EngineUnavailableError("away")
-        return batch(cast("Any", _Calls(names)))
+        return {} if name == "gone" else CGROUP_V1
 
-
-class _Calls:
-    def __init__(self, names: list[str]) -> None:
-        self._names = names
-
-    def stats(self, name: str) -> dict[str, Any] | None:
-        self._names.append(name)
-        return None if name == "gone" else CGROUP_V1
+    async def until_asked(self, times: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.asked) < times:
+                self.something.clear()
+                await self.something.wait()
+        await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -104,57 +110,65 @@ def engine() -> ScriptedEngine:
 @pytest.fixture
 async def meter(engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[UsageMeter]:
     monkeypatch.setattr(usage, "INTERVAL_S", 0.05)
-    made = UsageMeter(cast("EnginePool", engine))
+    monkeypatch.setattr(usage, "_BATCH_INTERVAL_S", 0.0)
+    made = UsageMeter(engine.ask, at_once=3)
     yield made
     await made.aclose()
 
 
-async def test_all_that_runs_is_read_in_one_batch(meter: UsageMeter, engine: ScriptedEngine) -> None:
+async def test_what_runs_is_read_together(meter: UsageMeter, engine: ScriptedEngine) -> None:
     for name in ("a", "b", "gone"):
         meter.watch(name)
-    await engine.asked.wait()
-    assert engine.batches[0] == ["a", "b", "gone"]
+    await engine.until_asked(3)
+    assert engine.asked[:3] == ["a", "b", "gone"]
+    assert engine.most_at_once == 3
     assert meter.forget("a") == reading_of(CGROUP_V1)
     assert meter.forget("gone") is None
 
 
-async def test_many_are_read_in_batches_that_hold_no_thread_for_long(meter: UsageMeter, engine: ScriptedEngine) -> None:
-    names = [str(number) for number in range(70)]
+async def test_many_are_read_a_few_at_a_time(meter: UsageMeter, engine: ScriptedEngine) -> None:
+    names = [str(number) for number in range(10)]
     for name in names:
         meter.watch(name)
-    await asyncio.sleep(0.06)
-    await meter.read(*names)
-    assert [len(batch) for batch in engine.batches[-3:]] == [32, 32, 6]
+    await engine.until_asked(10)
+    assert engine.asked[:10] == names
+    assert engine.most_at_once == 3
 
 
 async def test_what_is_younger_than_the_interval_costs_no_call(meter: UsageMeter, engine: ScriptedEngine) -> None:
     meter.watch("old")
-    await engine.asked.wait()
+    await asyncio.sleep(0.03)
     meter.watch("young")
-    await meter.read("young", "unknown")
-    assert [name for batch in engine.batches for name in batch if name != "old"] == []
+    await engine.until_asked(1)
+    assert engine.asked == ["old"]
     assert meter.forget("young") is None
 
 
-async def test_an_engine_that_is_away_is_asked_again(meter: UsageMeter, engine: ScriptedEngine) -> None:
+async def test_what_cannot_be_read_is_asked_for_again(meter: UsageMeter, engine: ScriptedEngine) -> None:
     engine.failures = 1
     meter.watch("a")
-    await engine.asked.wait()
+    await engine.until_asked(1)
     assert meter._usage == {}
-    engine.asked.clear()
-    await engine.asked.wait()
+    await engine.until_asked(2)
     assert meter.forget("a") is not None
 
 
 async def test_what_ended_while_it_was_read_is_forgotten(meter: UsageMeter, engine: ScriptedEngine) -> None:
+    engine.answering.clear()
     meter.watch("a")
-    await asyncio.sleep(0.06)
-    call = engine.call
+    await engine.until_asked(1)
+    assert meter.forget("a") is None
+    engine.answering.set()
+    await asyncio.sleep(0.01)
+    assert meter._usage == {}
 
-    async def forgetful(batch: Callable[[Any], Any]) -> Any:
-        meter.forget("a")
-        return await call(batch)
 
-    engine.call = forgetful  # type: ignore[method-assign]
-    await meter.read("a")
+@pytest.mark.parametrize("answer", [{"read": "soon"}, {"read": 1}, CGROUP_V1 | {"blkio_stats": [1]}])
+async def test_an_answer_that_makes_no_sense_ends_nothing(answer: dict[str, Any], meter: UsageMeter) -> None:
+    async def ask(_name: str) -> dict[str, Any]:
+        return answer
+
+    meter._ask = ask
+    meter._since["a"] = 0
+    await meter._read("a")
     assert meter._usage == {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -154,14 +154,6 @@ class EngineCalls:
         """All containers with a label, in any state, by one request."""
         # The high-level SDK would inspect each one, and fail when one goes meanwhile.
         return self._repeat(lambda: self._client.containers(all=True, filters={"label": label}))
-
-    def stats(self, container: str) -> dict[str, Any] | None:
-        """What a container uses at this moment; None when there is none. Not repeated: whoever asks, asks again."""
-        # Without one_shot, the engine takes a second for a second reading.
-        with suppress(EngineRefusedError), self._translated():
-            answer: dict[str, Any] = self._client.stats(container, stream=False, one_shot=True)
-            return answer
-        return None
 
     def kill(self, container: str, signal: str) -> bool:
         """Sends a signal; False when the process had ended before."""

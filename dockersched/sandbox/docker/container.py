@@ -103,8 +103,6 @@ class Container:
             async with asyncio.timeout(0 if self._stopped_for else self._remaining_s(launched)):
                 return await self._ended(result)
         except TimeoutError:
-            with suppress(RunnerError):  # it does not need to be known
-                await self._usage.read(self.name)
             await self._stop(Reason.TIMED_OUT)
             return await self._collect(result, self._stopped_for)
         finally:

@@ -84,7 +84,7 @@ class DockerRunner(SandboxBackend):
         never = [engine.features.data_root, *([socket] if socket else [])]
         self._gate = MountGate(allow_mounts, never, [os.fspath(path) for path in private_dirs])
         self._watchers: dict[str, ExitWatcher] = {}
-        self._usage = UsageMeter(engine.pool)
+        self._usage = UsageMeter.on(engine)
         self._namespaces: dict[str, Namespaces] = {}
         self._background: set[asyncio.Task[None]] = set()
 
