@@ -38,11 +38,11 @@ def execute(args: argparse.Namespace) -> int:
     run_id = resolve_run_id(open_reader(args), args.run)
     store = StateStore(open_state_dir(args))
     epic = store.epic(run_id)
-    ended: dict[str, list[SandboxResult]] = {task.id: [] for task in epic.dag}
+    ended: dict[str, list[SandboxResult]] = {}
     for (task_id, _), row in sorted(store.attempts(run_id).items()):
         if row.result is not None:
-            ended[task_id].append(row.result)
-    print_lines(patch_lines(epic.options.epic_id, run_id, ended, headroom=headroom / 100))
+            ended.setdefault(task_id, []).append(row.result)
+    print_lines(patch_lines(epic, run_id, ended, headroom=headroom / 100))
     return 0
 
 

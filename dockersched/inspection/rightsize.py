@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 import yaml
 
+from dockersched.epic import Epic
+from dockersched.model import ScheduledTask
+from dockersched.model.opening import SHARED_MEMORY
 from dockersched.results import SandboxResult, Usage
+from dockersched.sandbox.docker.places import HOME, TMP
 from dockersched.units import format_bytes
 
 _MEMORY_STEP_BYTES = 8 * 2**20
@@ -20,8 +24,10 @@ _NAMED_MAX = 10
 _HEAD = """\
 # Quotas for {epic}, from run {run}: the most that each task was seen to use in it, and {percent} % more.
 # Merge them into the epic file. Use is read every few seconds: shorter peaks of pids are not seen, nor is what comes
-# after the last reading. Memory counts the page cache, and the places in memory: /tmp, HOME and /dev/shm get half of
-# the limit each, so give a task that fills them a size in tmpfs."""
+# after the last reading. Memory counts the page cache, and the places in memory. /tmp, HOME and /dev/shm get half of
+# the limit each, so that it is at least twice what was seen, but for tasks that give all three a size in tmpfs."""
+
+_PLACES = {TMP, HOME, SHARED_MEMORY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +41,7 @@ class _Limit:
 
 
 def patch_lines(
-    epic_id: str,
-    run_id: str,
-    attempts: Mapping[str, Sequence[SandboxResult]],
-    *,
-    headroom: float,
+    epic: Epic, run_id: str, attempts: Mapping[str, Sequence[SandboxResult]], *, headroom: float
 ) -> Iterator[str]:
     """A YAML document with quotas below the present ones, which says in comments what each is based on.
 
@@ -47,18 +49,19 @@ def patch_lines(
     CPUs are not proposed: with fewer a task does not fail, it takes longer.
 
     Args:
-        epic_id: name of the epic.
+        epic: of the run.
         run_id: of the run.
-        attempts: the results of each task's attempts that have ended, by task id, in declaration order.
+        attempts: the results of each task's attempts that have ended, in their order, by task id.
         headroom: what to add to the most that was seen, as a fraction of it.
     """
-    yield from _HEAD.format(epic=_scalar(epic_id), run=run_id, percent=f"{headroom * 100:g}").splitlines()
+    yield from _HEAD.format(epic=_scalar(epic.options.epic_id), run=run_id, percent=f"{headroom * 100:g}").splitlines()
     left_out: dict[str, list[str]] = {}
     proposed = False
-    for task_id, results in attempts.items():
+    for task in epic.dag:
+        task_id, results = task.id, attempts.get(task.id, ())
         usage = _highest([result.usage for result in results if result.usage is not None])
         why = _why_not(results, usage)
-        limits = [] if why or usage is None else list(_limits(results[-1], usage, headroom))
+        limits = [] if why or usage is None else list(_limits(task, results[-1], usage, headroom))
         if not limits:
             left_out.setdefault(why or "already close to what they use, or at their limit", []).append(task_id)
             continue
@@ -82,11 +85,13 @@ def _why_not(results: Sequence[SandboxResult], usage: Usage | None) -> str | Non
     return "too short to be read" if usage is None else None
 
 
-def _limits(result: SandboxResult, usage: Usage, headroom: float) -> Iterator[_Limit]:
+def _limits(task: ScheduledTask, result: SandboxResult, usage: Usage, headroom: float) -> Iterator[_Limit]:
     quota = result.quota_effective
     memory, pids = (quota.memory_bytes, quota.pids) if quota else (None, None)
     if memory and (peak := usage.memory_peak_bytes) is not None and peak < _WHOLE * memory and not result.oom_event:
-        wanted = max(_LEAST_MEMORY_BYTES, _MEMORY_STEP_BYTES * math.ceil(peak * (1 + headroom) / _MEMORY_STEP_BYTES))
+        # All of the peak may have been files in one place whose size follows from the limit.
+        factor = 1 + headroom if task.tmpfs.keys() >= _PLACES else max(2.0, 1 + headroom)
+        wanted = max(_LEAST_MEMORY_BYTES, _MEMORY_STEP_BYTES * math.ceil(peak * factor / _MEMORY_STEP_BYTES))
         if wanted < memory:
             yield _Limit("memory", f"{wanted // 2**20}m", format_bytes(memory), format_bytes(peak))
     if pids and (peak := usage.pids_peak) is not None and peak < pids:

@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 from dockersched.cli import main
+from dockersched.epic import Epic
 from dockersched.epicfile import load_mapping
+from dockersched.graph.dag import TaskDAG
 from dockersched.inspection.rightsize import patch_lines
-from dockersched.model import QuotaConfig, ScheduledTask
+from dockersched.model import EpicExecutionOptions, QuotaConfig, ScheduledTask
 from dockersched.results import SandboxResult, Usage
 from dockersched.states import Reason
 from tests.support.recorded_runs import RecordedRun
@@ -21,6 +23,7 @@ from tests.support.recorded_runs import RecordedRun
 AT = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 MIB = 2**20
 QUOTA = QuotaConfig(1, "512m", 128)
+SIZED = {"/tmp": "1m", "/home/sandbox": "1m", "/dev/shm": "1m"}
 
 
 def used(memory: int | None = 100 * MIB, pids: int | None = 20, readings: int = 3) -> Usage:
@@ -31,9 +34,15 @@ def ended(usage: Usage | None = None, **changes: Any) -> SandboxResult:
     return SandboxResult("e.t", **{"exit_code": 0, "quota_effective": QUOTA, "usage": usage, **changes})
 
 
-def proposed(*results: SandboxResult, headroom: float = 0.25) -> tuple[Mapping[str, Any], str]:
-    """What is proposed for a task with these attempts, and the whole text."""
-    text = "\n".join(patch_lines("e", "run-1", {"t": results}, headroom=headroom))
+def epic(*task_ids: str, **fields: Any) -> Epic:
+    tasks = [ScheduledTask(id=task_id, depends_on=[], command="true", **fields) for task_id in task_ids]
+    return Epic(TaskDAG(tasks), EpicExecutionOptions(epic_id="e"))
+
+
+def proposed(*results: SandboxResult, headroom: float = 0.25, **fields: Any) -> tuple[Mapping[str, Any], str]:
+    """What is proposed for a task with these attempts, its places having sizes of their own, and the whole text."""
+    fields = {"tmpfs": SIZED, **fields}
+    text = "\n".join(patch_lines(epic("t", **fields), "run-1", {"t": results}, headroom=headroom))
     return yaml.safe_load(text)["tasks"].get("t", {}).get("quota", {}), text
 
 
@@ -47,6 +56,12 @@ def test_the_most_that_was_seen_and_the_headroom_is_proposed() -> None:
 
 def test_a_larger_headroom_gives_more() -> None:
     assert proposed(ended(used()), headroom=1.0)[0] == {"memory": "200m", "pids": 40}
+
+
+def test_places_that_follow_from_the_limit_keep_room_for_all_that_was_seen() -> None:
+    assert proposed(ended(used()), tmpfs={})[0]["memory"] == "200m"
+    assert proposed(ended(used()), tmpfs={"/tmp": "1m", "/home/sandbox": "1m"})[0]["memory"] == "200m"
+    assert proposed(ended(used()), tmpfs={}, headroom=2)[0]["memory"] == "304m"
 
 
 def test_all_attempts_count() -> None:
@@ -90,7 +105,8 @@ def test_a_task_that_never_started_is_left_out() -> None:
 
 
 def test_many_tasks_that_are_left_out_take_one_line() -> None:
-    lines = list(patch_lines("e", "r", {f"t{number}": [ended()] for number in range(1_000)}, headroom=0.25))
+    names = [f"t{number}" for number in range(1_000)]
+    lines = list(patch_lines(epic(*names), "r", {name: [ended()] for name in names}, headroom=0.25))
     assert lines[-1].endswith("t9 and 990 more")
     assert yaml.safe_load("\n".join(lines)) == {"tasks": {}}
 
@@ -122,8 +138,8 @@ def test_the_verb_prints_what_can_be_merged_into_the_epic(tmp_path: Path, capsys
     patched = load_mapping(merge(file, yaml.safe_load(capsys.readouterr().out)))
     quotas = {task.id: task.quota for task in patched.dag}
     assert quotas == {
-        "no": QuotaConfig(memory="152m", pids=30),
-        "1e3": QuotaConfig(cpus=2, memory="152m", pids=10),
+        "no": QuotaConfig(memory="200m", pids=30),
+        "1e3": QuotaConfig(cpus=2, memory="200m", pids=10),
         "short": QuotaConfig(memory="512m", pids=128),
     }
 
