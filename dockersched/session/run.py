@@ -13,19 +13,15 @@ from pathlib import Path
 
 from dockersched import ids
 from dockersched.control import EpicControl
+from dockersched.data.run_files import RunFiles
 from dockersched.epic import Epic
 from dockersched.epic_run import EpicRun, sandbox_options
-from dockersched.errors import (
-    EpicError,
-    Problem,
-    RunnerError,
-    StateError,
-    TaskExecutionError,
-)
+from dockersched.errors import EpicError, Problem, RunnerError, StateError, TaskExecutionError
 from dockersched.events import Event, Observer, RunDone, RunLaunched
 from dockersched.graph.capacity import check_capacity
 from dockersched.graph.dag import TaskDAG
 from dockersched.log import Logger
+from dockersched.report.digest import make_digest
 from dockersched.report.document import result_document, write_json_atomically
 from dockersched.report.event_log import EventLog
 from dockersched.results import EpicResult, SandboxResult
@@ -38,6 +34,7 @@ from dockersched.session.signals import stopping_on_signals
 from dockersched.session.takeover import take_over
 from dockersched.session.terms import SessionResult, SessionSettings
 from dockersched.session.trouble import naming_owner, writing
+from dockersched.session.workspaces import pack
 from dockersched.states import EpicState, Reason
 from dockersched.store.database import StateStore
 from dockersched.store.journal import Journal, JournaledRunner
@@ -81,6 +78,7 @@ class Session:
         self._sandboxes: Sequence[SandboxRunOptions] = ()
         self._requests = CancelRequests(self.run_dir)
         self._journal: Journal | None = None
+        self._files = RunFiles.of_run(self.run_dir)
 
     @property
     def run_dir(self) -> Path:
@@ -134,6 +132,9 @@ class Session:
             async with await self._connect(secrets) as runner:
                 if problems := await asyncio.to_thread(self._refusals, runner):
                     raise EpicError(problems)
+                if self._is_new:
+                    dag = await asyncio.to_thread(pack, self.dag, self._files, self._settings.progress)
+                    self._epic = replace(self._epic, dag=dag)
                 with writing(self.run_dir), ExitStack() as owned:
                     await asyncio.to_thread(owned.enter_context, own_run(self.run_dir))
                     if self._settings.handle_signals:
@@ -223,7 +224,9 @@ class Session:
     def _create_run(self, runner: DockerRunner) -> None:
         epic = replace(self._epic, options=self._options)
         logs_dir = self.run_dir / "logs"
-        succeeded = {task_id: take_over(task_id, result, logs_dir) for task_id, result in self._succeeded.items()}
+        succeeded = {
+            task_id: take_over(task_id, result, logs_dir, self._files) for task_id, result in self._succeeded.items()
+        }
         try:
             self._store.create_run(
                 self._run_id, epic, runner.images.resolved(), succeeded, beside_others=self._beside_others
@@ -267,6 +270,7 @@ class Session:
             secrets=secrets,
             allow_mounts=self._settings.allow_mounts,
             private_dirs=[self._settings.state_dir],
+            files=self._files,
         )
 
     def _refusals(self, runner: DockerRunner) -> list[Problem]:
@@ -288,10 +292,11 @@ class Session:
         exit_code = result.exit_code
         if self._exit_code is not None and result.state is EpicState.CANCELLED:
             exit_code = self._exit_code
-        document = result_document(result, exit_code=exit_code)
+        digest = make_digest(result, self._settings.digest)
+        document = result_document(result, digest=digest, exit_code=exit_code)
         path = self.run_dir / "result.json"
         write_json_atomically(path, document)
-        return SessionResult(result, exit_code, document, path, leaked)
+        return SessionResult(result, exit_code, digest, document, path, leaked)
 
 
 def _tell(observers: Sequence[Observer], event: Event) -> None:

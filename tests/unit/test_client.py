@@ -17,6 +17,8 @@ from dockersched import EngineUnavailableError, RunnerError, ScheduledTask, Stat
 from dockersched.client import RunHandle
 from dockersched.client.client import _finished
 from dockersched.events import Event, Observer, RunDone, RunLaunched, TaskStarted
+from dockersched.report.commands import Commands
+from dockersched.report.digest import Digest
 from dockersched.results import EpicResult
 from dockersched.session import Session, SessionResult
 from dockersched.states import EpicState
@@ -48,7 +50,7 @@ class ScriptedSession:
             self.observe(LAUNCHED)
         await self.ending.wait()
         self.observe(DONE)
-        return SessionResult(RESULT, 0, {}, self.run_dir / "result.json", ["container x"])
+        return SessionResult(RESULT, 0, Digest(0, (), 0, Commands()), {}, self.run_dir / "result.json", ["container x"])
 
     def cancel(self, task_ids: Sequence[str] | None = None) -> None:
         self.cancelled.append(task_ids)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dockersched.control import EpicControl
+from dockersched.data.run_files import RunFiles
 from dockersched.errors import RunOwnedError, StateError, UnfinishedRunError
 from dockersched.results import LogSummary, SandboxResult
 from dockersched.session.asked import taking_requests
@@ -56,7 +57,9 @@ async def test_requests_of_other_processes_reach_the_run(tmp_path: Path) -> None
 def test_a_result_that_is_taken_over_has_its_log_in_the_new_run(tmp_path: Path) -> None:
     log = tmp_path / "old.log"
     log.write_bytes(b"hello")
-    result = take_over("t", SandboxResult("e.t", 0, log=LogSummary(str(log), 5)), tmp_path / "new")
+    result = take_over(
+        "t", SandboxResult("e.t", 0, log=LogSummary(str(log), 5)), tmp_path / "new", RunFiles.of_run(tmp_path)
+    )
     log.unlink()
     assert result.log is not None
     assert Path(result.log.path).read_bytes() == b"hello"
