@@ -43,11 +43,15 @@ def execute(args: argparse.Namespace) -> int:
         from dockersched.units import format_bytes  # noqa: PLC0415
 
         for output, path in zip(outputs, paths, strict=True):
-            what = f"{output.task_id}.{output.name}: {output.entries} entries, {format_bytes(output.size_bytes)}"
+            what = f"{output.task_id}.{output.name}: {_entries(output.entries)}, {format_bytes(output.size_bytes)}"
             print_lines([f"{what}, {printable(str(path))}"])
     else:
         print(f"run {run.run_id} has no outputs{f' of task {args.task!r}' if args.task else ''}")
     return 0
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"
 
 
 def _row(output: RecordedOutput, path: Path) -> dict[str, object]:

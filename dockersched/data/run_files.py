@@ -102,7 +102,7 @@ def pack_workspaces(dag: TaskDAG, files: RunFiles, say: Callable[[str], None]) -
             packed = files.pack(workspace)
             if packed.digest not in told:
                 told.add(packed.digest)
-                say(f"packed {workspace.source}: {packed.entries} entries, {format_bytes(packed.size_bytes)}")
+                say(f"packed {workspace.source}: {format_bytes(packed.size_bytes)}, entries: {packed.entries}")
                 for skipped in packed.skipped:
                     say(f"packed {workspace.source} without {skipped}")
             tasks.append(replace(task, workspace=replace(workspace, digest=packed.digest)))

@@ -49,7 +49,7 @@ def test_lists_what_came_out(run: RecordedRun, tmp_path: Path, capsys: pytest.Ca
     assert artifacts(tmp_path, "last") == 0
     folder = run.folder / "artifacts"
     assert capsys.readouterr().out == (
-        f"build.report: 1 entries, 5 B, {folder}/build/report\ntest.log: 1 entries, 4 B, {folder}/test/log\n"
+        f"build.report: 1 entry, 5 B, {folder}/build/report\ntest.log: 1 entry, 4 B, {folder}/test/log\n"
     )
     assert artifacts(tmp_path, "last", "test", "--output", "json") == 0
     document = json.loads(capsys.readouterr().out)
