@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from dockersched import ids
@@ -158,8 +159,7 @@ class Session:
                 await asyncio.to_thread(self._store.close)
             self._check_written()
             ended = await asyncio.to_thread(self._save, result, leaked)
-            causes = tuple(result.root_cause_ids)
-            done = RunDone(datetime.now(UTC), self._run_id, result.state, ended.exit_code, causes)
+            done = RunDone(datetime.now(UTC), self._run_id, result.state, ended.exit_code, tuple(result.root_cause_ids))
             # In the file first: a run that the database calls finished is not gone on with, so its end must be told.
             events.observe(done)
             self._check_written()
@@ -185,9 +185,8 @@ class Session:
             refused = await self._begin(runner, observers)
             if refused is not None:
                 return refused
-            journal = self._journal = await asyncio.to_thread(
-                Journal, self._store, self._run_id, on_failure=self._control.cancel
-            )
+            open_journal = partial(Journal, self._store, self._run_id, on_failure=self._control.cancel)
+            journal = self._journal = await asyncio.to_thread(open_journal)
             runner.journal = journal
             await self._end_cancelled_attempts(runner, journal)
             runner.share_namespaces(self._sandboxes, at_once=self._options.max_parallel)
@@ -223,10 +222,8 @@ class Session:
 
     def _create_run(self, runner: DockerRunner) -> None:
         epic = replace(self._epic, options=self._options)
-        logs_dir = self.run_dir / "logs"
-        succeeded = {
-            task_id: take_over(task_id, result, logs_dir, self._files) for task_id, result in self._succeeded.items()
-        }
+        take = partial(take_over, logs_dir=self.run_dir / "logs", files=self._files)
+        succeeded = {task_id: take(task_id, result) for task_id, result in self._succeeded.items()}
         try:
             self._store.create_run(
                 self._run_id, epic, runner.images.resolved(), succeeded, beside_others=self._beside_others
@@ -275,8 +272,7 @@ class Session:
 
     def _refusals(self, runner: DockerRunner) -> list[Problem]:
         """All that the engine cannot give to the epic."""
-        epic_id = self._options.epic_id
-        self._sandboxes = [sandbox_options(task, epic_id, self._run_id) for task in self._epic.dag]
+        self._sandboxes = [sandbox_options(task, self._options.epic_id, self._run_id) for task in self._epic.dag]
         features = runner.engine.features
         problems = check_capacity(self._epic.dag, cpus=features.cpus, memory_bytes=features.memory_bytes)
         return problems + runner.find_refusals(self._sandboxes)
