@@ -18,9 +18,13 @@ from urllib.parse import urlsplit
 from dockersched.sandbox.docker.connection import EngineEndpoint, resolve_endpoint
 from dockersched.sandbox.docker.dial import dial
 
-Action = Literal["refuse", "drop", "hang", "error", "cut", "delay"]
-"""refuse: the request never reaches the engine. drop: it does, its reply is lost. hang: it does, and no reply ever
-comes. error: 500 instead of asking. cut: the reply ends in the middle of its body. delay: it comes late."""
+Action = Literal["refuse", "sever", "drop", "hang", "error", "cut", "delay"]
+"""refuse: the request never reaches the engine. sever: it does, up to the middle of its body. drop: it does, its reply
+is lost. hang: it does, and no reply ever comes. error: 500 instead of asking. cut: the reply ends in the middle of its
+body. delay: it comes late."""
+
+_SEVERED_BYTES = 300_000
+"""How much of a request that is severed reaches the engine; its body must be longer."""
 
 
 @dataclass(slots=True)
@@ -115,6 +119,9 @@ class EngineProxy:
             engine.settimeout(None)
             with self._tracked(engine):
                 engine.sendall(_with_close(head) + rest)
+                if action == "sever":
+                    _send_body(client, engine, _SEVERED_BYTES)
+                    return
                 if self.tls is None:
                     threading.Thread(target=_pump, args=(client, engine), daemon=True).start()
                 else:  # one TLS connection is not for two threads at a time
