@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from docker.api import APIClient
 
+from tests.support.bench import until
 from tests.support.file_bench import FileBench, Task, outcomes, tree_of
 
 FAILED = "failed"
@@ -258,6 +260,19 @@ def test_a_workspace_holds_what_its_size_says_and_no_more(bench: FileBench) -> N
     refused = bench.run("run", "epic.json", "--new")
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
     assert "exclude what is not needed, or raise workspace.size" in refused.stderr
+    assert bench.on_engine() == []
+
+
+def test_nothing_is_left_of_a_run_that_was_ended(bench: FileBench) -> None:
+    log = {"outputs": {"log": {"path": "a.txt", "when": "always"}}}
+    process = bench.begin({"long": {"run": "echo x > a.txt; sleep 60", "values": [], **log}})
+    until(lambda: len(bench.on_engine()) == 4)
+    process.terminate()
+    assert process.wait(20) == 128 + signal.SIGTERM
+    assert bench.on_engine() == []
+    bench.begin_and_kill({"long": {"run": "sleep 60", **log}})
+    assert len(bench.on_engine()) == 3
+    assert bench.run("gc").returncode == 0
     assert bench.on_engine() == []
 
 

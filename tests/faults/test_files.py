@@ -38,6 +38,7 @@ def private(engine: APIClient) -> Iterator[PrivateEngine]:
     [
         ("put archive", "sever"),
         ("get archive", "cut"),
+        ("get archive", "short"),
         ("get archive", "error"),
         ("get values", "drop"),
     ],
@@ -48,6 +49,23 @@ async def test_files_are_whole_when_a_call_for_them_was_spoiled(
     tally = await spoil_files(engine, tmp_path, call, action)
     assert tally.is_clean, tally
     assert tally.counts["attempts"] == 2  # of two tasks
+
+
+async def test_of_an_output_that_never_comes_whole_nothing_is_there(engine: APIClient, tmp_path: Path) -> None:
+    write_source(tmp_path / "source")
+    proxy = EngineProxy([Fault(FILE_CALLS["get archive"], "short")])
+    files = RunFiles(tmp_path / "store", tmp_path / "artifacts")
+    try:
+        async with await runner_on(proxy.url, tmp_path, files=files) as runner:
+            result = await run_epic(runner, copying_tasks(tmp_path / "source"), epic_id="short")
+            await runner.sweep(result.run_id)
+    finally:
+        proxy.close()
+    copies = result.tasks["copies"]
+    assert (copies.state, copies.reason, copies.exit_code, copies.attempts) == ("failed", Reason.OUTPUT_LOST, 0, 3)
+    assert "output 'copy': the archive was cut off" in copies.detail
+    assert list((tmp_path / "artifacts").rglob("*/*")) == []
+    assert left_of(engine, result.run_id) == 0
 
 
 async def test_a_sandbox_never_starts_with_half_a_workspace(engine: APIClient, tmp_path: Path) -> None:

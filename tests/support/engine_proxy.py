@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 from dockersched.sandbox.docker.connection import EngineEndpoint, resolve_endpoint
 from dockersched.sandbox.docker.dial import dial
 
-Action = Literal["refuse", "sever", "drop", "hang", "error", "cut", "delay"]
+Action = Literal["refuse", "sever", "drop", "hang", "error", "cut", "short", "delay"]
 """refuse: the request never reaches the engine. sever: it does, up to the middle of its body. drop: it does, its reply
 is lost. hang: it does, and no reply ever comes. error: 500 instead of asking. cut: the reply ends in the middle of its
-body. delay: it comes late."""
+body. short: so does its content, but as if that were its end. delay: it comes late."""
 
 _SEVERED_BYTES = 300_000
 """How much of a request that is severed reaches the engine; its body must be longer."""
@@ -140,6 +140,9 @@ class EngineProxy:
             data, body = _read_head(engine)
             client.sendall(data + body[: max(1, len(body) // 2)])
             return
+        if action == "short":
+            client.sendall(_shortened(engine))
+            return
         _pump(engine, client)
 
     def _decide(self, request: str) -> tuple[Action | None, float]:
@@ -182,6 +185,17 @@ def _read_head(source: socket.socket) -> tuple[bytes, bytes]:
         data += chunk
     head, _, rest = data.partition(b"\r\n\r\n")
     return head + b"\r\n\r\n", rest
+
+
+def _shortened(engine: socket.socket) -> bytes:
+    """A reply that comes in chunks, with no more than half of the first one."""
+    head, body = _read_head(engine)
+    assert b"chunked" in head, head
+    while body.count(b"\r\n") < 2:
+        body += engine.recv(65_536)
+    size = int(body.partition(b"\r\n")[0], 16) // 2
+    content = body.partition(b"\r\n")[2][:size]
+    return head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content)
 
 
 def _with_close(head: bytes) -> bytes:

@@ -28,6 +28,7 @@ FILE_CALLS = {
 FILE_ACTIONS: dict[Action, list[str]] = {
     **{action: [*FILE_CALLS] for action in ACTIONS},
     "cut": [call for call in FILE_CALLS if call != "look at path"],  # its reply has no body
+    "short": ["get archive", "get values"],
     "sever": ["put archive"],
 }
 """The calls that each fault can meet."""
