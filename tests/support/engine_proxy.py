@@ -132,8 +132,10 @@ class EngineProxy:
         if action == "delay":
             self._stopping.wait(seconds)
         if action in {"drop", "hang"}:
-            engine.recv(65_536)  # the call has had its effect
+            swallowed = engine.recv(65_536)  # the call has had its effect
             if action == "hang":
+                while swallowed:  # an engine that cannot send a file on keeps its container locked
+                    swallowed = engine.recv(65_536)
                 self._stopping.wait()
             return
         if action == "cut":
