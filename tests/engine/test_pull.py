@@ -14,7 +14,7 @@ from tenacity import wait_none
 
 from dockersched import DockerRunner, Reason
 from dockersched.model import PullPolicy
-from dockersched.sandbox.docker import calls
+from dockersched.sandbox.docker import calls, image_calls
 from tests.support.registry import Registry
 from tests.support.sandboxes import run, sandbox
 
@@ -87,7 +87,7 @@ async def test_the_policy_says_when_to_pull(registry: Registry, policy: PullPoli
 async def test_a_registry_that_refuses_makes_the_image_unavailable(
     registry: Registry, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "_PULL_WAIT", wait_none())
+    monkeypatch.setattr(image_calls, "_PULL_WAIT", wait_none())
     registry.status = status
     async with await DockerRunner.connect() as runner:
         result = await run(runner, sandbox("true", image=registry.image))

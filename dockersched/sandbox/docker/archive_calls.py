@@ -1,0 +1,64 @@
+"""Calls that put files into containers and take them out, as tar archives."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Iterator
+
+from docker.errors import APIError
+
+from dockersched.errors import EngineRefusedError, PermanentRunnerError
+from dockersched.sandbox.docker.transport import NO_SPACE, NOT_FOUND, Transport
+
+_ARCHIVE_CHUNK_BYTES = 2**18
+_PATH_STAT = "X-Docker-Container-Path-Stat"
+
+
+class ArchiveTooLargeError(PermanentRunnerError):
+    """An archive that does not fit into the volume it is unpacked into."""
+
+
+class ArchiveCalls(Transport):
+    """What dockersched asks an engine about files of containers."""
+
+    def put_archive(self, container: str, path: str, open_archive: Callable[[], Iterable[bytes]]) -> None:
+        """Unpacks a tar stream into a folder of a container; a repetition opens the archive anew.
+
+        Raises:
+            ArchiveTooLargeError: what is mounted there has no room for it, which says nothing of the engine's disk.
+        """
+
+        def put() -> None:
+            try:
+                # A list would be taken for form fields.
+                self._client.put_archive(container, path, iter(open_archive()))
+            except APIError as error:
+                if NO_SPACE in str(error.explanation):
+                    raise ArchiveTooLargeError(f"{path} of the sandbox has no room for what belongs there") from error
+                raise
+
+        self._repeat(put)
+
+    def read_archive(self, container: str, path: str) -> Iterator[bytes]:
+        """A path of a container as a tar stream; a stream that is cut raises, it never just ends."""
+        stream, _ = self._repeat(lambda: self._client.get_archive(container, path, chunk_size=_ARCHIVE_CHUNK_BYTES))
+        with self._translated():
+            yield from stream
+
+    def is_link(self, container: str, path: str) -> bool | None:
+        """Whether a path of a container is a symbolic link; None when there is nothing.
+
+        Format: https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerArchiveInfo
+        """
+        url = f"{self._client.base_url}/v{self._client.api_version}/containers/{container}/archive"
+
+        def look() -> bool | None:
+            response = self._client.head(url, params={"path": path}, timeout=self._client.timeout)
+            if response.status_code == NOT_FOUND:
+                return None
+            if not response.ok:
+                raise EngineRefusedError(response.status_code, f"{path} cannot be looked at")
+            return bool(json.loads(b64decode(response.headers[_PATH_STAT]))["linkTarget"])
+
+        return self._repeat(look)

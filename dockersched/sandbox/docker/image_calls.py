@@ -1,0 +1,65 @@
+"""Calls about images."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from tenacity import retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from dockersched.errors import EngineRefusedError
+from dockersched.sandbox.docker.transport import NOT_FOUND, Transport, is_worth_another_try, unless
+
+PULL_TRIES = 5
+_PULL_WAIT = wait_random_exponential(multiplier=1, max=10)
+# What the engine says of a registry that may do better in a moment: too many requests, its own trouble, the way to it.
+_REGISTRY_TROUBLE = re.compile(
+    r"toomanyrequests|too many requests|unexpected http status(?: code)?: (?:429|5\d\d)|status code (?:429|5\d\d)"
+    r"|(?:internal server error|bad gateway|service unavailable|gateway timeout)"
+    r"|timeout|connection (?:refused|reset)|unexpected eof|temporary failure|server misbehaving",
+    re.IGNORECASE,
+)
+
+
+class ImageCalls(Transport):
+    """What dockersched asks an engine about images; builds use the SDK's client themselves."""
+
+    def inspect_image(self, image: str) -> dict[str, Any] | None:
+        """What the engine knows of an image; None when it has none of that name."""
+        return unless(NOT_FOUND, lambda: self._repeat(lambda: self._client.inspect_image(image)))
+
+    def import_image(self, archive: bytes, repository: str, tag: str) -> None:
+        """Makes an image of a tar archive of its files; the same again changes nothing."""
+        self._repeat(lambda: self._client.import_image_from_data(archive, repository=repository, tag=tag))
+
+    def pull(self, image: str, progress: Callable[[str], None]) -> None:
+        """Pulls an image, telling its progress; tries again, up to four times, what a registry may grant later."""
+        name, tag = _name_and_tag(image)
+
+        def pull() -> None:
+            with self._translated():
+                for message in self._client.pull(name, tag=tag, stream=True, decode=True):
+                    if "error" in message:
+                        raise EngineRefusedError(NOT_FOUND, str(message["error"]))
+                    if message.get("status") and not message.get("progressDetail"):  # not each step of a download
+                        progress(" ".join(filter(None, ("pull", message.get("id"), str(message["status"])))))
+
+        pulling = self._retrying.copy(
+            retry=retry_if_exception(_is_worth_another_pull), wait=_PULL_WAIT, stop=stop_after_attempt(PULL_TRIES)
+        )
+        pulling(pull)
+
+
+def _name_and_tag(image: str) -> tuple[str, str | None]:
+    """The SDK pulls every tag of a name that has none."""
+    if "@" in image:
+        return image, None
+    name, colon, tag = image.rpartition(":")
+    return (name, tag) if colon and "/" not in tag else (image, "latest")
+
+
+def _is_worth_another_pull(error: BaseException) -> bool:
+    if isinstance(error, EngineRefusedError):
+        return _REGISTRY_TROUBLE.search(error.explanation) is not None
+    return is_worth_another_try(error)
