@@ -18,7 +18,7 @@ from dockersched.epic import Epic
 from dockersched.epic_run import EpicRun, sandbox_options
 from dockersched.errors import EpicError, RunnerError, StateError, TaskExecutionError
 from dockersched.events import Event, Observer, RunDone, RunLaunched
-from dockersched.graph.capacity import check_capacity
+from dockersched.graph.capacity import check_capacity, share_out
 from dockersched.log import Logger
 from dockersched.report.document import result_document, write_json_atomically
 from dockersched.report.event_log import EventLog
@@ -113,6 +113,7 @@ class Session:
         self._signal: signal.Signals | None = None
         self._requests = CancelRequests(self.run_dir)
         self._journal: Journal | None = None
+        self._history: Mapping[str, float] = {}
 
     @property
     def run_dir(self) -> Path:
@@ -140,10 +141,11 @@ class Session:
             allow_mounts=self._settings.allow_mounts,
             private_dirs=[self._settings.state_dir],
         ) as runner:
-            features = runner.engine.features
-            problems = check_capacity(self._epic.dag, cpus=features.cpus, memory_bytes=features.memory_bytes)
+            shares = share_out(self._epic.dag, self._options, runner.capacity, runner.full_quota)
+            problems = check_capacity(self._epic.dag, shares, runner.capacity)
             if problems := problems + runner.find_refusals(self._sandboxes()):
                 raise EpicError(problems)
+            self._history = self._store.durations(self._options.epic_id)
             with _writing(self.run_dir), own_run(self.run_dir), self._signals():
                 return await self._run_owned(runner)
 
@@ -195,7 +197,9 @@ class Session:
             scheduler = ParallelTaskScheduler(JournaledRunner(runner, journal), observers=observers)
             async with self._taking_requests():
                 try:
-                    return await scheduler.execute_epic(self._epic.dag, self._options, control=self._control)
+                    return await scheduler.execute_epic(
+                        self._epic.dag, self._options, control=self._control, history=self._history
+                    )
                 finally:
                     if journal.failure is not None:
                         raise journal.failure

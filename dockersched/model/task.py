@@ -16,6 +16,9 @@ Network = Literal["none", "bridge"]
 NetworkNamespace = Literal["auto", "own"]
 PullPolicy = Literal["missing", "always", "never"]
 
+MAX_PRIORITY = 1_000
+"""In either direction; far more ranks than anybody tells apart."""
+
 _DEFAULT_RETRY = RetryPolicy()
 
 
@@ -49,6 +52,8 @@ class ScheduledTask:
         runtime: the engine's OCI runtime to run in, such as `runsc`; None is the engine's default.
         network_namespace: `own`, or `auto` (the default): one in which another sandbox was before, where nothing can
             be left of that one and it makes the start shorter.
+        priority: of the ready tasks, those with a higher one start first.
+        expected_duration_s: seconds that it will probably take; only the order of starts depends on it.
 
     Raises:
         ValueError, TypeError: a field that cannot be right whatever the engine.
@@ -77,6 +82,8 @@ class ScheduledTask:
     ulimits: Mapping[str, int] = field(default_factory=dict, hash=False)
     mounts: Sequence[Mount] = ()
     network_namespace: NetworkNamespace | None = None
+    priority: int = 0
+    expected_duration_s: float | None = None
 
     def __post_init__(self) -> None:
         """Checks the fields and freezes the sequences."""
@@ -108,6 +115,8 @@ class ScheduledTask:
         choice("pull_policy", self.pull_policy, get_args(PullPolicy))
         seconds("timeout_s", self.timeout_s)
         seconds("stop_grace_s", self.stop_grace_s)
+        seconds("expected_duration_s", self.expected_duration_s)
+        check_priority(self.priority)
 
     def _check_openings(self) -> None:
         choice("profile", self.profile, get_args(Profile))
@@ -126,6 +135,12 @@ class ScheduledTask:
             for name in ("nofile", "fsize"):
                 if name in self.ulimits and self.quota is not None and getattr(self.quota, name) is not None:
                     raise ValueError(f"quota and ulimits both give {name}: keep one of them")
+
+
+def check_priority(value: object) -> None:
+    """Refuses what is no whole number within bounds; a bool is none."""
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > MAX_PRIORITY:
+        raise ValueError(f"priority must be a whole number from {-MAX_PRIORITY} to {MAX_PRIORITY}, not {value!r}")
 
 
 def _environment(environment: Mapping[Any, Any]) -> dict[str, str]:

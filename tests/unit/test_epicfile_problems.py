@@ -14,8 +14,8 @@ from pytest_mock import MockerFixture
 from dockersched.epicfile import load, load_text, locate, reader
 from dockersched.epicfile.source import MAX_BYTES
 from dockersched.errors import EpicError, Problem
-from dockersched.graph.capacity import check_capacity
-from dockersched.model import CAPABILITIES
+from dockersched.graph.capacity import Capacity, check_capacity, share_out
+from dockersched.model import CAPABILITIES, EpicExecutionOptions
 
 PYDANTIC_JARGON = ("Input should", "Value error", "valid dictionary", "Field required", "not permitted")
 
@@ -123,7 +123,7 @@ FIRST_PAUSE = "the first pause (initial: '{}') is longer than the longest (max: 
         ("run: x, retry: null", f"3:15: tasks.t.retry: {NO_VALUE}"),
         ("run: x, retries: 3", "3:15: tasks.t.retries: unknown key: it is called retry.limit here"),
         ("run: x, retry: {limt: 3}", "3:23: tasks.t.retry.limt: unknown key (did you mean 'limit'?)"),
-        ("run: x, retry: {exit: 3}", "3:23: tasks.t.retry.exit: unknown key; known are backoff, limit, on"),
+        ("run: x, retry: {exit: 3}", "3:23: tasks.t.retry.exit: unknown key; known are backoff, limit, memory, on"),
         ("run: x, retry: {max: 3s}", "3:23: tasks.t.retry.max: unknown key: it is called backoff.max here"),
         ("run: x, retry: {limit: -1}", "3:30: tasks.t.retry.limit: must be at least 0, not -1"),
         ("run: x, retry: {limit: 101}", "3:30: tasks.t.retry.limit: must be at most 100, not 101"),
@@ -393,7 +393,8 @@ tasks:
   c: {run: x, quota: {cpus: 2}}
 """
     )
-    found = check_capacity(load(str(path)).dag, cpus=4, memory_bytes=2**30)
+    dag, capacity = load(str(path)).dag, Capacity(4, 2**30)
+    found = check_capacity(dag, share_out(dag, EpicExecutionOptions(), capacity), capacity)
 
     located = [(problem.line, problem.column, problem.message) for problem in locate(found, str(path))]
 

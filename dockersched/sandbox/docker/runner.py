@@ -12,8 +12,9 @@ from typing import Any, Self
 
 from dockersched import ids
 from dockersched.errors import ImageUnavailableError, MountRefusedError, Problem, RunnerError
+from dockersched.graph.capacity import Capacity
 from dockersched.log import Logger
-from dockersched.model import PullPolicy
+from dockersched.model import PullPolicy, QuotaConfig
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunOptions, StopJournal
 from dockersched.sandbox.docker import batches, leftovers, translate
@@ -107,6 +108,15 @@ class DockerRunner(SandboxBackend):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    @property
+    def capacity(self) -> Capacity:
+        """What the engine's host has."""
+        return self.engine.features.capacity
+
+    def full_quota(self, quota: QuotaConfig | None) -> QuotaConfig:
+        """The quota with this runner's defaults."""
+        return self._defaults.fill_quota(quota)
 
     def find_refusals(self, sandboxes: Iterable[SandboxRunOptions]) -> list[Problem]:
         """What sandboxes ask for that the engine cannot give; `run` would refuse each of them as `rejected`."""
