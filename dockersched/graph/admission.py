@@ -47,11 +47,10 @@ class Standing:
 class Reservation:
     """Room that is kept for a task: others start only in what it leaves of the whole.
 
-    So it waits for none but those that ran already when it was made.
+    So it waits for none but those that ran already when it was made, the last of which leaves it a slot, too.
     """
 
     rank: int
-    slots: float
     nano_cpus: float
     memory_bytes: float
     started: set[int] = field(default_factory=set)
@@ -200,9 +199,7 @@ class Admission:
         slots, kept = self._slots - len(self.in_flight), self.reservation
         if kept is None:
             return Limits(slots, self._nano_cpus, self._memory_bytes)
-        return Limits(
-            min(slots, kept.slots), min(self._nano_cpus, kept.nano_cpus), min(self._memory_bytes, kept.memory_bytes)
-        )
+        return Limits(slots, min(self._nano_cpus, kept.nano_cpus), min(self._memory_bytes, kept.memory_bytes))
 
     def _find(self) -> int | None:
         """The rank of the task that may start now."""
@@ -251,9 +248,8 @@ class Admission:
                 passed = self._passed[first] = self._passed.get(first, 0) + 1
                 if passed >= self._patience:
                     nano_cpus, memory_bytes = self._demands[self._at[first]]
-                    limits = self.limits
                     self.reservation = Reservation(
-                        first, limits.slots - 1, limits.nano_cpus - nano_cpus, limits.memory_bytes - memory_bytes
+                        first, self.limits.nano_cpus - nano_cpus, self.limits.memory_bytes - memory_bytes
                     )
 
     def _drop(self, rank: int) -> None:
@@ -280,6 +276,5 @@ class Admission:
 
     @staticmethod
     def _widen(kept: Reservation, demand: Demand, sign: int) -> None:
-        kept.slots += sign
         kept.nano_cpus += sign * demand[0]
         kept.memory_bytes += sign * demand[1]
