@@ -1,15 +1,15 @@
-"""`python -m benchmarks [floor] [scale] [many]`: measures, and prints a line for each target."""
+"""`python -m benchmarks [floor] [scale] [many] [order]`: measures, and prints a line for each target."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from benchmarks import floor, many, report, scale
+from benchmarks import floor, many, order, report, scale
 from benchmarks.command import CommandFailedError
 from benchmarks.engine_client import EngineAnswerError
 
-_BENCHES = ("floor", "scale", "many")
+_BENCHES = ("floor", "scale", "many", "order")
 
 
 def main() -> int:
@@ -32,6 +32,8 @@ def main() -> int:
             scale.run()
         if "many" in wanted:
             many.run(args.sandboxes, args.sleep)
+        if "order" in wanted:
+            order.run()
     except (CommandFailedError, EngineAnswerError, OSError) as error:
         print(f"not measured: {error}", file=sys.stderr)
         return 1

@@ -69,7 +69,7 @@ class EpicRun:
         history: Mapping[str, float] | None = None,
     ) -> None:
         order = start_order(dag, expected_s(dag, history))
-        admission = Admission(order, shares.demands(), shares.limits, shares.standing) if shares else Admission(order)
+        admission = Admission(order, shares.demands, shares.limits, shares.standing) if shares else Admission(order)
         self.plan = Plan(dag, admission)
         self._shares = shares
         self._quotas: dict[int, QuotaConfig] = {}  # of the tasks whose next attempt gets more memory

@@ -15,7 +15,7 @@ Demand = tuple[int, int]
 
 NOTHING: Demand = (0, 0)
 
-LOOK_AHEAD = 64
+LOOK_AHEAD = 32
 """How many different demands that do not fit are looked past. It bounds the cost of a start, whatever the epic."""
 
 PATIENCE = 8
@@ -207,15 +207,16 @@ class Admission:
             return self._resumed[0]
         if not (self._fresh or self._parked):
             return None
+        if self._slots <= len(self.in_flight):
+            return None
         kept = self.reservation
-        if kept is not None and self._fits(self._demands[self._at[kept.rank]]):
+        if kept is None:
+            return self._first_within(self._nano_cpus, self._memory_bytes)
+        demand = self._demands[self._at[kept.rank]]
+        if demand[0] <= self._nano_cpus and demand[1] <= self._memory_bytes:
             return kept.rank
-        slots, nano_cpus, memory_bytes = self.room()
-        return self._first_within(nano_cpus, memory_bytes) if slots >= 1 else None
-
-    def _fits(self, demand: Demand) -> bool:
-        """Whether a demand is free, even if only because it was kept."""
-        return self._slots > len(self.in_flight) and demand[0] <= self._nano_cpus and demand[1] <= self._memory_bytes
+        _, nano_cpus, memory_bytes = self.room()
+        return self._first_within(nano_cpus, memory_bytes)
 
     def _first_within(self, nano_cpus: float, memory_bytes: float) -> int | None:
         """The rank of the first task that asks for no more. Those that do are parked, each one once."""
@@ -255,17 +256,19 @@ class Admission:
     def _drop(self, rank: int) -> None:
         """Takes a ready task from where it waits."""
         self._next = None
-        index = self._at[rank]
-        demand = self._demands[index]
-        for ranks in (self._fresh, self._parked.get(demand, []), self._resumed):
+        if self._fresh and self._fresh[0] == rank:
+            heappop(self._fresh)
+            return
+        demand = self._demands[self._at[rank]]
+        for ranks in (self._parked.get(demand, []), self._resumed, self._fresh):
             if ranks and ranks[0] == rank:
                 heappop(ranks)
-                break
-        else:
-            for ranks in (self._fresh, self._parked.get(demand, []), self._resumed):
-                if rank in ranks:
-                    ranks.remove(rank)
-                    heapify(ranks)
+            elif rank in ranks:
+                ranks.remove(rank)
+                heapify(ranks)
+            else:
+                continue
+            break
         if not self._parked.get(demand, True):
             del self._parked[demand]
 

@@ -38,17 +38,15 @@ class Shares:
 
     Args:
         quotas: of the tasks, by index, with the runner's defaults.
+        demands: what admission counts of them, by index.
         limits: the whole.
         standing: what an earlier process of the run left, by index.
     """
 
     quotas: Sequence[QuotaConfig]
+    demands: Sequence[Demand]
     limits: Limits
     standing: Mapping[int, Standing] = field(default_factory=dict)
-
-    def demands(self) -> list[Demand]:
-        """What admission counts of each task, by index."""
-        return [demand_of(quota) for quota in self.quotas]
 
 
 def demand_of(quota: QuotaConfig) -> Demand:
@@ -70,7 +68,12 @@ def share_out(
         capacity: of the engine; without it, what the options leave out is unlimited.
         full_quota: gives a task's quota the runner's defaults.
     """
-    full = cache(full_quota)
+
+    @cache
+    def share(quota: QuotaConfig | None) -> tuple[QuotaConfig, Demand]:
+        full = full_quota(quota)
+        return full, demand_of(full)
+
     nano_cpus = memory_bytes = math.inf
     if options.max_cpus is not None:
         nano_cpus = round(options.max_cpus * _NANO)
@@ -80,7 +83,9 @@ def share_out(
         memory_bytes = options.max_memory_bytes
     elif capacity is not None:
         memory_bytes = int(capacity.memory_bytes * options.overcommit_memory)
-    return Shares([full(task.quota) for task in dag], Limits(options.max_parallel, nano_cpus, memory_bytes))
+    shares = [share(task.quota) for task in dag]
+    limits = Limits(options.max_parallel, nano_cpus, memory_bytes)
+    return Shares([quota for quota, _ in shares], [demand for _, demand in shares], limits)
 
 
 def check_capacity(dag: TaskDAG, shares: Shares, capacity: Capacity | None = None) -> list[Problem]:
@@ -94,40 +99,33 @@ def check_capacity(dag: TaskDAG, shares: Shares, capacity: Capacity | None = Non
     Returns:
         one problem for each limit that is too high, at `("tasks", id, "quota", key)`.
     """
-    return [
-        problem
-        for task, quota in zip(dag, shares.quotas, strict=True)
-        for problem in (
-            _cpus_problem(task.id, quota, shares, capacity),
-            _memory_problem(task.id, quota, shares, capacity),
-        )
-        if problem is not None
-    ]
+    limits = shares.limits
+    most_cpus, most_memory = limits.nano_cpus, limits.memory_bytes
+    if capacity is not None:
+        most_cpus, most_memory = min(most_cpus, capacity.cpus * _NANO), min(most_memory, capacity.memory_bytes)
+    problems: list[Problem] = []
+    for task, (nano_cpus, memory_bytes) in zip(dag, shares.demands, strict=True):
+        if nano_cpus > most_cpus:
+            problems.append(_cpus_problem(task.id, nano_cpus / _NANO, limits.nano_cpus / _NANO, capacity))
+        if memory_bytes > most_memory:
+            problems.append(_memory_problem(task.id, memory_bytes, limits.memory_bytes, capacity))
+    return problems
 
 
-def _cpus_problem(task_id: str, quota: QuotaConfig, shares: Shares, capacity: Capacity | None) -> Problem | None:
-    if quota.cpus is None or quota.nano_cpus is None:
-        return None
-    wanted = f"{quota.cpus:g} CPU{'' if quota.cpus == 1 else 's'}"
-    if capacity is not None and quota.cpus > capacity.cpus:
+def _cpus_problem(task_id: str, cpus: float, limit: float, capacity: Capacity | None) -> Problem:
+    wanted = f"{cpus:g} CPU{'' if cpus == 1 else 's'}"
+    if capacity is not None and cpus > capacity.cpus:
         return _problem(task_id, "cpus", f"{wanted}, but the engine has {capacity.cpus:g}: lower quota.cpus")
-    if quota.nano_cpus > shares.limits.nano_cpus:
-        there = f"{shares.limits.nano_cpus / _NANO:g}"
-        return _problem(task_id, "cpus", f"{wanted}, but {_together(there)} quota.cpus, or raise max_cpus")
-    return None
+    return _problem(task_id, "cpus", f"{wanted}, but {_together(f'{limit:g}')} quota.cpus, or raise max_cpus")
 
 
-def _memory_problem(task_id: str, quota: QuotaConfig, shares: Shares, capacity: Capacity | None) -> Problem | None:
-    if quota.memory_bytes is None:
-        return None
-    wanted = f"{units.format_bytes(quota.memory_bytes)} of memory"
-    if capacity is not None and quota.memory_bytes > capacity.memory_bytes:
+def _memory_problem(task_id: str, memory_bytes: int, limit: float, capacity: Capacity | None) -> Problem:
+    wanted = f"{units.format_bytes(memory_bytes)} of memory"
+    if capacity is not None and memory_bytes > capacity.memory_bytes:
         there = units.format_bytes(capacity.memory_bytes)
         return _problem(task_id, "memory", f"{wanted}, but the engine has {there}: lower quota.memory")
-    if quota.memory_bytes > shares.limits.memory_bytes:
-        there = units.format_bytes(int(shares.limits.memory_bytes))
-        return _problem(task_id, "memory", f"{wanted}, but {_together(there)} quota.memory, or raise max_memory")
-    return None
+    there = units.format_bytes(int(limit))
+    return _problem(task_id, "memory", f"{wanted}, but {_together(there)} quota.memory, or raise max_memory")
 
 
 def _together(there: str) -> str:

@@ -35,7 +35,7 @@ def test_the_whole_is_what_the_options_say_of_the_engine(options: EpicExecutionO
 def test_without_an_engine_only_the_options_limit() -> None:
     shares = share_out(dag(None), EpicExecutionOptions(max_parallel=2, max_memory="1g"))
     assert shares.limits == Limits(2, math.inf, GIB)
-    assert shares.demands() == [(0, 0)]
+    assert shares.demands == [(0, 0)]
 
 
 def test_a_share_is_the_quota_with_the_runners_defaults() -> None:
@@ -44,7 +44,7 @@ def test_a_share_is_the_quota_with_the_runners_defaults() -> None:
         EpicExecutionOptions(),
         full_quota=SandboxDefaults(quota=QuotaConfig(cpus=2)).fill_quota,
     )
-    assert shares.demands() == [(2_000_000_000, GIB // 2), (500_000_000, GIB // 2), (2_000_000_000, GIB)]
+    assert shares.demands == [(2_000_000_000, GIB // 2), (500_000_000, GIB // 2), (2_000_000_000, GIB)]
 
 
 @pytest.mark.parametrize(
