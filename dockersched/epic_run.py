@@ -69,8 +69,7 @@ class EpicRun:
         history: Mapping[str, float] | None = None,
     ) -> None:
         order = start_order(dag, expected_s(dag, history))
-        admission = Admission(order, shares.demands, shares.limits, shares.standing) if shares else Admission(order)
-        self.plan = Plan(dag, admission)
+        self.plan = Plan(dag, _admission(order, shares))
         self._shares = shares
         self._quotas: dict[int, QuotaConfig] = {}  # of the tasks whose next attempt gets more memory
         self._dag = dag
@@ -247,6 +246,12 @@ class EpicRun:
             event = kind(datetime.now(UTC), *fields)
             for observer in self._observers:
                 observer(event)
+
+
+def _admission(order: Sequence[int], shares: Shares | None) -> Admission:
+    if shares is None:
+        return Admission(order)
+    return Admission(order, shares.demands, shares.limits, recorded=shares.recorded, in_flight=shares.in_flight)
 
 
 def sandbox_options(task: ScheduledTask, epic_id: str, run_id: str, attempt: int = 1) -> SandboxRunOptions:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 from dockersched.control import EpicControl
 from dockersched.epic_run import EpicRun
 from dockersched.errors import EpicError
 from dockersched.events import Observer
-from dockersched.graph.capacity import Shares, check_capacity, share_out
+from dockersched.graph.capacity import Shares, check_capacity, resumed, share_out
 from dockersched.graph.dag import TaskDAG
 from dockersched.model import EpicExecutionOptions, ScheduledTask
 from dockersched.results import EpicResult, SandboxResult
@@ -126,8 +125,7 @@ class ParallelTaskScheduler:
         shares = share_out(dag, options, capacity, self._backend.full_quota)
         if problems := check_capacity(dag, shares, capacity):
             raise EpicError(problems)
-        standing = {dag.index(task_id): left for task_id, left in self._backend.standing().items()}
-        return replace(shares, standing=standing)
+        return resumed(dag, shares, self._backend.standing())
 
     async def _run_sandbox(self, sandbox: SandboxRunOptions) -> _Outcome:
         """Runs one sandbox; how it came back is a value, so that the cancellation's result gets out of the task."""

@@ -109,7 +109,7 @@ def _with_overrides(epic: Epic, args: argparse.Namespace) -> Epic:
     from dataclasses import replace  # noqa: PLC0415
 
     from dockersched.errors import EpicError, Problem  # noqa: PLC0415
-    from dockersched.units import parse_bytes, parse_duration  # noqa: PLC0415
+    from dockersched.units import parse_duration  # noqa: PLC0415
 
     options = epic.options
     if args.fail_fast:
@@ -117,7 +117,7 @@ def _with_overrides(epic: Epic, args: argparse.Namespace) -> Epic:
     for flag, value, name, parse in (
         ("--max-parallel", args.max_parallel, "max_parallel", _whole_number),
         ("--max-cpus", args.max_cpus, "max_cpus", _number),
-        ("--max-memory", args.max_memory, "max_memory", parse_bytes),
+        ("--max-memory", args.max_memory, "max_memory", str),
         ("--timeout", args.timeout, "timeout_s", parse_duration),
     ):
         if value is None:

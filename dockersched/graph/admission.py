@@ -15,7 +15,7 @@ Demand = tuple[int, int]
 
 NOTHING: Demand = (0, 0)
 
-LOOK_AHEAD = 32
+LOOK_AHEAD = 16
 """How many different demands that do not fit are looked past. It bounds the cost of a start, whatever the epic."""
 
 PATIENCE = 8
@@ -37,10 +37,12 @@ class Standing:
     Args:
         recorded: attempts whose results are on record; to start one again takes a slot for a moment, and no more.
         in_flight: the attempt after those may have its sandbox on the engine already, so its share is held.
+        oom_kills: how many of those on record were killed for lack of memory, so that the next one may hold more.
     """
 
     recorded: int = 0
     in_flight: bool = False
+    oom_kills: int = 0
 
 
 @dataclass(slots=True)
@@ -67,7 +69,8 @@ class Admission:
         order: all tasks, the one that starts first in front.
         demands: of each task, at most the whole; None asks for slots alone.
         limits: the whole.
-        standing: what an earlier process of the run left, by task.
+        recorded: how many attempts of tasks are on record, where there are any: they ask for a slot alone.
+        in_flight: what attempts hold that come after those and may have a sandbox already.
         patience: how many tasks from behind may start before one that does not fit.
     """
 
@@ -76,7 +79,9 @@ class Admission:
         order: Sequence[int],
         demands: Sequence[Demand] | None = None,
         limits: Limits | None = None,
-        standing: Mapping[int, Standing] | None = None,
+        *,
+        recorded: Mapping[int, int] | None = None,
+        in_flight: Mapping[int, Demand] | None = None,
         patience: int = PATIENCE,
     ) -> None:
         self.limits = limits or Limits()
@@ -98,10 +103,10 @@ class Admission:
         self._passed: dict[int, int] = {}
         self.reservation: Reservation | None = None
         self.holding: dict[int, Demand] = {}
-        self.recorded = {index: left.recorded for index, left in (standing or {}).items() if left.recorded}
-        self.in_flight = {index for index, left in (standing or {}).items() if left.in_flight}
-        for index in self.in_flight:
-            self._charge(self._demands[index], -1)
+        self.recorded = dict(recorded or {})
+        self.in_flight = dict(in_flight or {})
+        for demand in self.in_flight.values():
+            self._charge(demand, -1)
 
     def add(self, index: int) -> None:
         """A task is ready."""
@@ -134,8 +139,7 @@ class Admission:
             if not self.recorded[index]:
                 del self.recorded[index]
         elif index in self.in_flight:
-            self.in_flight.discard(index)
-            self._charge(demand, 1)
+            self._charge(self.in_flight.pop(index), 1)
         self._charge(demand, -1)
         self._slots -= 1
         self.holding[index] = demand
@@ -162,8 +166,7 @@ class Admission:
         """A task will not be resumed: what was held for it is free."""
         self.recorded.pop(index, None)
         if index in self.in_flight:
-            self.in_flight.discard(index)
-            self._charge(self._demands[index], 1)
+            self._charge(self.in_flight.pop(index), 1)
 
     def clear(self) -> None:
         """No ready task will start."""
@@ -244,7 +247,7 @@ class Admission:
                 kept.started.add(index)
                 self._widen(kept, demand, -1)
         elif self._parked:
-            first = min(ranks[0] for ranks in self._parked.values())
+            first = min(self._parked.values())[0]  # no rank is in two heaps, so the first ones decide
             if first < rank:
                 passed = self._passed[first] = self._passed.get(first, 0) + 1
                 if passed >= self._patience:

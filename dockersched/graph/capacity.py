@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from dockersched import units
 from dockersched.errors import Problem
 from dockersched.graph.admission import Demand, Limits, Standing
 from dockersched.graph.dag import TaskDAG
+from dockersched.graph.retry import next_memory_bytes
 from dockersched.model import EpicExecutionOptions, QuotaConfig
 
 FullQuota = Callable[[QuotaConfig | None], QuotaConfig]
@@ -40,13 +41,15 @@ class Shares:
         quotas: of the tasks, by index, with the runner's defaults.
         demands: what admission counts of them, by index.
         limits: the whole.
-        standing: what an earlier process of the run left, by index.
+        recorded: how many attempts of a task an earlier process of the run has put on record, by index.
+        in_flight: what attempts hold that it may have started besides, by index.
     """
 
     quotas: Sequence[QuotaConfig]
     demands: Sequence[Demand]
     limits: Limits
-    standing: Mapping[int, Standing] = field(default_factory=dict)
+    recorded: Mapping[int, int] = field(default_factory=dict)
+    in_flight: Mapping[int, Demand] = field(default_factory=dict)
 
 
 def demand_of(quota: QuotaConfig) -> Demand:
@@ -86,6 +89,28 @@ def share_out(
     shares = [share(task.quota) for task in dag]
     limits = Limits(options.max_parallel, nano_cpus, memory_bytes)
     return Shares([quota for quota, _ in shares], [demand for _, demand in shares], limits)
+
+
+def resumed(dag: TaskDAG, shares: Shares, standing: Mapping[str, Standing]) -> Shares:
+    """The shares of a run that goes on.
+
+    Args:
+        dag: the graph.
+        shares: as they were when it began.
+        standing: what an earlier process left, by task id.
+    """
+    recorded, in_flight = {}, {}
+    for task_id, left in standing.items():
+        index = dag.index(task_id)
+        if left.recorded:
+            recorded[index] = left.recorded
+        if left.in_flight:
+            nano_cpus, memory_bytes = shares.demands[index]
+            policy = dag.tasks[index].retry
+            for _ in range(left.oom_kills if policy.memory_factor else 0):
+                memory_bytes = next_memory_bytes(policy, memory_bytes, shares.limits.memory_bytes)
+            in_flight[index] = (nano_cpus, memory_bytes)
+    return replace(shares, recorded=recorded, in_flight=in_flight)
 
 
 def check_capacity(dag: TaskDAG, shares: Shares, capacity: Capacity | None = None) -> list[Problem]:

@@ -61,7 +61,7 @@ def holders(admission: Admission, resource: Resource) -> list[int]:
         admission: of a plan.
         resource: which.
     """
-    shares = {index: admission.demand(index) for index in sorted(admission.in_flight)} | admission.holding
+    shares = admission.in_flight | admission.holding
 
     def held(index: int) -> int:
         nano_cpus, memory_bytes = shares[index]

@@ -71,8 +71,9 @@ class Journal(StopJournal):
         """What is on record of each task that was started: results, and whether an attempt has none."""
         found = {}
         for task_id, attempts in self._counted.items():
-            recorded = sum(self._rows[task_id, attempt].result is not None for attempt in attempts)
-            found[task_id] = Standing(recorded, in_flight=recorded < len(attempts))
+            results = [result for attempt in attempts if (result := self._rows[task_id, attempt].result) is not None]
+            oom_kills = sum(result.reason is Reason.OOM_KILLED for result in results)
+            found[task_id] = Standing(len(results), in_flight=len(results) < len(attempts), oom_kills=oom_kills)
         return found
 
     def was_cancelled(self, task_id: str, attempt: int) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from dockersched.errors import StateError
-from dockersched.graph.admission import LOOK_AHEAD, Admission, Demand, Limits, Standing
+from dockersched.graph.admission import LOOK_AHEAD, Admission, Demand, Limits
 
 
 def admission(demands: Sequence[Demand], limits: Limits, patience: int = 2) -> Admission:
@@ -162,8 +162,8 @@ def test_at_most_so_many_different_demands_are_looked_past() -> None:
 
 
 def test_what_an_earlier_process_left_running_is_held_before_it_is_ready() -> None:
-    standing = {2: Standing(in_flight=True)}
-    admitting = Admission(range(3), [(1, 1)] * 3, Limits(slots=8, nano_cpus=2, memory_bytes=8), standing)
+    limits = Limits(slots=8, nano_cpus=2, memory_bytes=8)
+    admitting = Admission(range(3), [(1, 1)] * 3, limits, in_flight={2: (1, 1)})
     admitting.add(0)
     admitting.add(1)
     assert start_all(admitting) == [0]
@@ -175,7 +175,7 @@ def test_what_an_earlier_process_left_running_is_held_before_it_is_ready() -> No
 
 
 def test_a_slot_is_held_too_for_what_an_earlier_process_left_running() -> None:
-    admitting = Admission(range(2), None, Limits(slots=1), {1: Standing(in_flight=True)})
+    admitting = Admission(range(2), None, Limits(slots=1), in_flight={1: (0, 0)})
     admitting.add(0)
     assert admitting.next() is None
     admitting.add(1)
@@ -186,8 +186,8 @@ def test_a_slot_is_held_too_for_what_an_earlier_process_left_running() -> None:
 
 def test_an_attempt_on_record_needs_no_share() -> None:
     """Else what leads to a container that holds the whole could not be gone through again."""
-    standing = {0: Standing(recorded=2), 1: Standing(recorded=1, in_flight=True)}
-    admitting = Admission(range(2), [(2, 2), (2, 2)], Limits(1, 2, 2), standing)
+    whole = (2, 2)
+    admitting = Admission(range(2), [whole, whole], Limits(1, 2, 2), recorded={0: 2, 1: 1}, in_flight={1: whole})
     for _ in range(2):
         admitting.add(0)
         assert admitting.take() == 0
@@ -201,8 +201,26 @@ def test_an_attempt_on_record_needs_no_share() -> None:
     assert admitting.free() == (1, 2, 2)
 
 
+def test_what_is_held_may_be_more_than_the_first_attempt_asked_for() -> None:
+    """Its memory has grown: the attempts on record tell that again, one by one, before it is resumed."""
+    admitting = Admission(range(2), [(1, 1), (1, 3)], Limits(8, 8, 4), recorded={0: 1}, in_flight={0: (1, 2)})
+    admitting.add(0)
+    admitting.add(1)
+    assert start_all(admitting) == [0]
+    admitting.release(0)
+    assert admitting.free().memory_bytes == 2
+    admitting.set_demand(0, (1, 2))
+    admitting.add(0)
+    assert start_all(admitting) == [0]
+    assert admitting.free().memory_bytes == 2
+    admitting.release(0)
+    assert start_all(admitting) == [1]
+    admitting.release(1)
+    assert admitting.free() == (8, 8, 4)
+
+
 def test_what_is_not_resumed_after_all_is_free() -> None:
-    admitting = Admission(range(2), [(2, 2), (2, 2)], Limits(1, 2, 2), {1: Standing(in_flight=True)})
+    admitting = Admission(range(2), [(2, 2), (2, 2)], Limits(1, 2, 2), in_flight={1: (2, 2)})
     admitting.add(0)
     assert admitting.next() is None
     admitting.forget(1)

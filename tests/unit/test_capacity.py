@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from dockersched import EpicExecutionOptions, QuotaConfig, ScheduledTask, TaskDAG
-from dockersched.graph.admission import Limits
-from dockersched.graph.capacity import Capacity, check_capacity, share_out
+from dockersched import EpicExecutionOptions, QuotaConfig, RetryPolicy, ScheduledTask, TaskDAG
+from dockersched.graph.admission import Limits, Standing
+from dockersched.graph.capacity import Capacity, check_capacity, resumed, share_out
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 
 ENGINE = Capacity(4, 10 * 2**30)
@@ -82,3 +82,20 @@ def test_a_task_that_asks_for_more_than_there_is_is_named(
 def test_what_cannot_be_a_limit_is_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(options))} must be"):
         EpicExecutionOptions(**options)  # type: ignore[arg-type]
+
+
+def test_what_is_in_flight_holds_what_its_memory_has_grown_to() -> None:
+    patient = RetryPolicy(on=["oom_killed"], memory_factor=2, memory_max="3g")
+    names = {"plain": RetryPolicy(), "grown": patient, "done": patient, "most": patient}
+    tasks = TaskDAG(
+        [ScheduledTask(name, [], "true", quota=QuotaConfig(memory="1g"), retry=names[name]) for name in names]
+    )
+    standing = {
+        "plain": Standing(1, in_flight=True, oom_kills=1),
+        "grown": Standing(2, in_flight=True, oom_kills=1),
+        "done": Standing(2, oom_kills=1),
+        "most": Standing(0, in_flight=True, oom_kills=5),
+    }
+    found = resumed(tasks, share_out(tasks, EpicExecutionOptions(), ENGINE), standing)
+    assert found.recorded == {0: 1, 1: 2, 2: 2}
+    assert found.in_flight == {0: (0, GIB), 1: (0, 2 * GIB), 3: (0, 3 * GIB)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dockersched import ScheduledTask, TaskDAG
-from dockersched.graph.admission import Admission, Limits, Standing
+from dockersched.graph.admission import Admission, Limits
 from dockersched.graph.forecast import Span, critical_path, forecast, lower_bound_s, makespan_s
 from dockersched.graph.order import start_order
 from dockersched.graph.plan import Plan
@@ -78,7 +78,7 @@ def test_a_task_waits_for_another_one_for_which_room_is_kept() -> None:
 
 
 def test_a_task_waits_for_what_is_still_to_be_resumed() -> None:
-    admitting = Admission(range(2), [(1, 1)] * 2, Limits(1, 1, 1), {1: Standing(in_flight=True)})
+    admitting = Admission(range(2), [(1, 1)] * 2, Limits(1, 1, 1), in_flight={1: (1, 1)})
     admitting.add(0)
     assert wait_of(admitting, 0) == Wait(
         ["slots", "cpus", "memory"], {"slots": [1], "cpus": [1], "memory": [1]}, None, []

@@ -309,9 +309,10 @@ async def test_an_attempt_that_ended_before_its_stop_counts(store: StateStore) -
 
 async def test_what_an_earlier_process_left_is_known_by_task(store: StateStore) -> None:
     lost = SandboxResult("e.a", reason=Reason.INTERRUPTED)
+    killed = SandboxResult("e.a", 137, Reason.OOM_KILLED)
     left: dict[str, list[SandboxResult | None]] = {
         "a": [lost, CANCELLED, GOOD],
-        "b": [lost, CANCELLED, None],
+        "b": [killed, CANCELLED, None],
         "c": [None],
     }
     for task_id, attempts in left.items():
@@ -321,7 +322,7 @@ async def test_what_an_earlier_process_left_is_known_by_task(store: StateStore) 
                 await store.record(RUN, task_id, attempt, result)
     assert JournaledRunner(FakeRunner(), Journal(store, RUN)).standing() == {
         "a": Standing(2),
-        "b": Standing(1, in_flight=True),
+        "b": Standing(1, in_flight=True, oom_kills=1),
         "c": Standing(0, in_flight=True),
     }
 
