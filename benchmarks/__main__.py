@@ -1,15 +1,15 @@
-"""`python -m benchmarks [floor] [scale] [many] [order]`: measures, and prints a line for each target."""
+"""`python -m benchmarks [floor] [scale] [many] [events] [order]`: measures, and prints a line for each target."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from benchmarks import floor, many, order, report, scale
+from benchmarks import events, floor, many, order, report, scale
 from benchmarks.command import CommandFailedError
 from benchmarks.engine_client import EngineAnswerError
 
-_BENCHES = ("floor", "scale", "many", "order")
+_BENCHES = ("floor", "scale", "many", "events", "order")
 
 
 def main() -> int:
@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="of the floor bench (5)")
     parser.add_argument("--sandboxes", type=int, default=100, help="of the many bench (100)")
     parser.add_argument("--sleep", type=int, default=60, metavar="SECONDS", help="of each of them (60)")
+    parser.add_argument("--tasks", type=int, default=200, help="of the events bench (200)")
     args = parser.parse_args()
     if unknown := set(args.benches) - set(_BENCHES):
         parser.error(f"there is no bench {', '.join(sorted(unknown))}")
@@ -34,6 +35,8 @@ def main() -> int:
             many.run(args.sandboxes, args.sleep)
         if "order" in wanted:
             order.run()
+        if "events" in wanted:
+            events.run(args.tasks)
     except (CommandFailedError, EngineAnswerError, OSError) as error:
         print(f"not measured: {error}", file=sys.stderr)
         return 1

@@ -41,7 +41,7 @@ class Command:
             stdin=subprocess.DEVNULL,
             stdout=self._out,
             stderr=self._err,
-            env=_environment(state_dir),
+            env=environment(state_dir),
         )
         self.pid = self._process.pid
 
@@ -108,7 +108,7 @@ class Dockersched:
         return Measured(makespan, cpu, began - clock, ended - began, clock + makespan - ended)
 
 
-def _environment(state_dir: Path) -> dict[str, str]:
+def environment(state_dir: Path) -> dict[str, str]:
     """Our own, with bytecode cached as it is wherever the program has run before."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**environment, "PYTHONPYCACHEPREFIX": str(state_dir / "bytecode")}

@@ -89,12 +89,19 @@ class EpicRun:
         """Takes the next ready task; returns its index and what to run."""
         index = self.plan.start_next()
         attempt = self._attempts[index] = self._attempts.get(index, 0) + 1
-        sandbox = sandbox_options(self._dag.tasks[index], self._options.epic_id, self._run_id, attempt)
+        task = self._dag.tasks[index]
+        sandbox = sandbox_options(task, self._options.epic_id, self._run_id, attempt)
         if index in self._quotas:
             sandbox = replace(sandbox, quota=self._quotas[index])
+        if task.inputs or task.has_references:
+            sandbox = replace(sandbox, upstream=self._upstream(task))
         self._in_flight[index] = sandbox
         self._emit(TaskStarted, sandbox.task_id, sandbox.sandbox_id, attempt)
         return index, sandbox
+
+    def _upstream(self, task: ScheduledTask) -> dict[str, SandboxResult]:
+        results = {task_id: self._results[self._dag.index(task_id)] for task_id in task.implied}
+        return {task_id: result.sandbox for task_id, result in results.items() if result and result.sandbox}
 
     def settle(self, index: int, outcome: SandboxResult | BaseException) -> Settled:
         """Takes in how a sandbox came back, and decides what follows from it."""

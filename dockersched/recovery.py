@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dockersched import ids
+from dockersched.data.run_files import STORE
+from dockersched.data.store import PRUNE_GRACE_S, ContentStore
 from dockersched.epic_run import EpicRun
 from dockersched.errors import RunOwnedError, TaskExecutionError
+from dockersched.report.digest import DigestSettings, make_digest
 from dockersched.report.document import result_document, write_json_atomically
 from dockersched.results import EpicResult, SandboxResult
 from dockersched.sandbox.docker import leftovers
@@ -23,6 +26,7 @@ from dockersched.store.database import StateStore
 from dockersched.store.journal import Journal
 from dockersched.store.lock import own_run, owner_of
 from dockersched.store.requests import CancelRequests
+from dockersched.units import format_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,13 @@ class Garbage:
     leaked: Sequence[str]
 
 
-async def end_orphan(store: StateStore, run_id: str) -> list[str]:
+async def end_orphan(store: StateStore, run_id: str, digest: DigestSettings | None = None) -> list[str]:
     """Ends a run whose owner died: its containers and volumes are removed, what has no record is cancelled.
+
+    Args:
+        store: the state database.
+        run_id: the run.
+        digest: how its failures are digested.
 
     Returns:
         in words, what could not be removed.
@@ -55,7 +64,8 @@ async def end_orphan(store: StateStore, run_id: str) -> list[str]:
                 await journal.record(task_id, attempt, cancelled)
             result = _as_recorded(store, run_id, journal)
             path = store.run_dir(run_id) / "result.json"
-            write_json_atomically(path, result_document(result))
+            told = make_digest(result, digest or DigestSettings())
+            write_json_atomically(path, result_document(result, digest=told))
             store.finish_run(run_id, str(result.state), result.exit_code)
             CancelRequests(store.run_dir(run_id)).clear()
             return leaked
@@ -143,7 +153,28 @@ async def collect_garbage(store: StateStore, *, keep: int, dry_run: bool) -> Gar
                 if not dry_run:
                     shutil.rmtree(store.run_dir(run.run_id), ignore_errors=True)
                     store.forget_run(run.run_id)
+    if not dry_run and (freed := prune(store)):
+        removed.append(f"{format_bytes(freed)} of files that no run needs")
     return Garbage(removed, leaked)
+
+
+def prune(store: StateStore, *, grace_s: float = PRUNE_GRACE_S) -> int:
+    """Removes what no run that is left needs from the content store; returns how many bytes are free for it."""
+    keep = {
+        digest
+        for run in store.runs()
+        for digest in (
+            *(task.workspace.digest for task in store.epic(run.run_id).dag if task.workspace),
+            *(
+                made.digest
+                for row in store.attempts(run.run_id).values()
+                if row.result
+                for made in row.result.outputs.values()
+            ),
+        )
+        if digest is not None
+    }
+    return ContentStore(store.run_dir("").parent / STORE).prune(keep, grace_s=grace_s)
 
 
 @contextmanager

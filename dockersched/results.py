@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from dockersched.model import QuotaConfig
@@ -28,6 +28,23 @@ class LogSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputSummary:
+    """An output of a task, copied out of its sandbox.
+
+    Args:
+        digest: of the tree in the content store, in hexadecimal.
+        path: of the folder with a copy of it.
+        entries: files and folders.
+        size_bytes: content of all files together.
+    """
+
+    digest: str
+    path: str
+    entries: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxResult:
     """How one sandbox ended. A failure of the task is data here, never an exception.
 
@@ -42,6 +59,8 @@ class SandboxResult:
         log: where its output is.
         openings: what it was given beyond what a sandbox gets by default, such as `network: bridge`.
         oom_event: something in the sandbox was killed for lack of memory, even if the task itself went on.
+        outputs: what was copied out of it, by name.
+        values: the small values that it wrote, by key.
     """
 
     sandbox_id: str
@@ -57,6 +76,8 @@ class SandboxResult:
     log: LogSummary | None = None
     oom_event: bool = False
     openings: Sequence[str] = ()
+    outputs: Mapping[str, OutputSummary] = field(default_factory=dict, hash=False)
+    values: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Derives the reason where the exit code alone tells it."""

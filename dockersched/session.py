@@ -8,18 +8,20 @@ import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dockersched import ids
 from dockersched.control import EpicControl
+from dockersched.data.run_files import RunFiles, pack_workspaces
 from dockersched.epic import Epic
 from dockersched.epic_run import EpicRun, sandbox_options
-from dockersched.errors import EpicError, RunnerError, StateError, TaskExecutionError
+from dockersched.errors import EpicError, Problem, RunnerError, StateError, TaskExecutionError, WorkspaceError
 from dockersched.events import Event, Observer, RunDone, RunLaunched
 from dockersched.graph.capacity import check_capacity, share_out
 from dockersched.log import Logger
+from dockersched.report.digest import Digest, DigestSettings, make_digest
 from dockersched.report.document import result_document, write_json_atomically
 from dockersched.report.event_log import EventLog
 from dockersched.results import EpicResult, SandboxResult
@@ -52,6 +54,7 @@ class SessionSettings:
         on_output: gets tasks' output while they run; display only.
         allow_mounts: folders below which the sources of mounts may lie.
         progress: gets a line about each image that is built or pulled.
+        digest: how the failures are digested.
     """
 
     state_dir: Path
@@ -59,6 +62,7 @@ class SessionSettings:
     on_output: Callable[[str, bytes], None] | None = None
     progress: Callable[[str], None] | None = None
     allow_mounts: Sequence[str] = ()
+    digest: DigestSettings = field(default_factory=DigestSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class SessionResult:
     Args:
         result: of the epic.
         exit_code: for the program that ran it; 128 + number after a signal.
+        digest: of its failures.
         document: what `result.json` says.
         path: of `result.json`.
         leaked: what could not be removed from the engine, in words.
@@ -75,6 +80,7 @@ class SessionResult:
 
     result: EpicResult
     exit_code: int
+    digest: Digest
     document: dict[str, object]
     path: Path
     leaked: Sequence[str]
@@ -114,6 +120,7 @@ class Session:
         self._requests = CancelRequests(self.run_dir)
         self._journal: Journal | None = None
         self._history: Mapping[str, float] = {}
+        self._files = RunFiles.of_run(self.run_dir)
 
     @property
     def run_dir(self) -> Path:
@@ -140,12 +147,15 @@ class Session:
             secrets=secrets,
             allow_mounts=self._settings.allow_mounts,
             private_dirs=[self._settings.state_dir],
+            files=self._files,
         ) as runner:
             shares = share_out(self._epic.dag, self._options, runner.capacity, runner.full_quota)
             problems = check_capacity(self._epic.dag, shares, runner.capacity)
             if problems := problems + runner.find_refusals(self._sandboxes()):
                 raise EpicError(problems)
             self._history = self._store.durations(self._options.epic_id)
+            if self._is_new:
+                await self._pack()
             with _writing(self.run_dir), own_run(self.run_dir), self._signals():
                 return await self._run_owned(runner)
 
@@ -232,8 +242,24 @@ class Session:
             run.stop(Reason.CANCELLED)
         return run.finish()
 
+    async def _pack(self) -> None:
+        """Packs the workspaces; their digests are part of what is on record."""
+        say = self._settings.progress or (lambda _line: None)
+        try:
+            dag = await asyncio.to_thread(pack_workspaces, self._epic.dag, self._files, say)
+        except WorkspaceError as error:
+            raise EpicError([Problem(problem) for problem in str(error).splitlines()]) from error
+        self._epic = replace(self._epic, dag=dag)
+
     def _taken_over(self, task_id: str, result: SandboxResult) -> SandboxResult:
-        """A result of an earlier run, with the log in this run's folder: the earlier one may be removed."""
+        """A result of an earlier run, with log and outputs in this run's folder: the earlier one may be removed."""
+        result = replace(
+            result,
+            outputs={
+                name: replace(output, path=str(self._files.link_output(output.digest, task_id, name)))
+                for name, output in result.outputs.items()
+            },
+        )
         if result.log is None or not Path(result.log.path).is_file():
             return result
         path = self.run_dir / "logs" / ids.log_name(task_id, 1)
@@ -328,10 +354,11 @@ class Session:
         exit_code = result.exit_code
         if self._signal is not None and result.state is EpicState.CANCELLED:
             exit_code = 128 + self._signal
-        document = result_document(result, exit_code=exit_code)
+        digest = make_digest(result, self._settings.digest)
+        document = result_document(result, digest=digest, exit_code=exit_code)
         path = self.run_dir / "result.json"
         write_json_atomically(path, document)
-        return SessionResult(result, exit_code, document, path, leaked)
+        return SessionResult(result, exit_code, digest, document, path, leaked)
 
 
 def _tell(observers: Sequence[Observer], event: Event) -> None:

@@ -1,11 +1,13 @@
 """What all tests share: the engine, and the promise that nothing is left on it."""
 
+import os
 import time
 from collections.abc import Iterator
 
 import pytest
 from docker.api import APIClient
 
+from dockersched.cli.agents import AGENT_VARIABLES
 from dockersched.errors import EngineUnavailableError
 from dockersched.sandbox.docker.connection import make_client, resolve_endpoint
 from dockersched.sandbox.docker.dial import fetch_version
@@ -42,6 +44,12 @@ def _ours(client: APIClient) -> set[str]:
     containers = client.containers(all=True, filters=ours)
     volumes = client.volumes(filters=ours)["Volumes"] or ()
     return {container["Names"][0] for container in containers} | {volume["Name"] for volume in volumes}
+
+
+def pytest_configure() -> None:
+    """Whoever runs the tests, an agent or a CI service, the command is called as by a person."""
+    for name in (*(variable.name for variable in AGENT_VARIABLES), "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        os.environ.pop(name, None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

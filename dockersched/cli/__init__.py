@@ -23,6 +23,7 @@ VERBS = (
     "ps",
     "status",
     "logs",
+    "artifacts",
     "wait",
     "resume",
     "retry",
@@ -85,7 +86,7 @@ def _answer_without_verb(argv: Sequence[str]) -> None:
         parser.error_with_suggestion(f"there is no verb {argv[0]!r}", argv[0], VERBS)
     if not argv:
         parser.error(f"a verb is missing: {', '.join(VERBS[:-1])} or {VERBS[-1]}")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB [option]")
     for name in VERBS:
         verbs.add_parser(name, help=_module(name).HELP)
     parser.parse_args(argv[:1])

@@ -57,6 +57,13 @@ def add_log_options(parser: ArgumentParser) -> None:
     _add_choice(group.add_argument, "--log-format", FORMATS, "console", "how it is logged")
 
 
+def whole_number(text: str) -> int:
+    """The number that an argument is, 0 or more; a `type` of arguments."""
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"must be a whole number, not {text!r}")
+    return int(text)
+
+
 def _add_choice(
     add_argument: Callable[..., object], option: str, choices: Iterable[str], default: str, purpose: str
 ) -> None:

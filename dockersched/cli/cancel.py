@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from dockersched.cli.looking import add_run, open_reader
-from dockersched.cli.running import add_state_dir, tell_leaked
+from dockersched.cli.running import add_state_dir, digest_settings, tell_leaked
 
 if TYPE_CHECKING:
     import argparse
@@ -42,12 +42,12 @@ def execute(args: argparse.Namespace) -> int:
         why = f"has no task {unknown[0]!r}" if known else "gets its images ready: until then, cancel the whole run"
         raise StateError(f"run {run.run_id} {why}")
     if run.pid is None:
-        return _end_orphan(reader, run.run_id, args.tasks)
+        return _end_orphan(args, reader, run.run_id, args.tasks)
     CancelRequests(run.folder).put(args.tasks)
-    return 0 if args.tasks else _wait_for_end(reader, run.run_id)
+    return 0 if args.tasks else _wait_for_end(args, reader, run.run_id)
 
 
-def _wait_for_end(reader: StateReader, run_id: str) -> int:
+def _wait_for_end(args: argparse.Namespace, reader: StateReader, run_id: str) -> int:
     """Waits until the owner has ended the run; does it in its place should it die meanwhile."""
     from dockersched.inspection.runs import find_run  # noqa: PLC0415
 
@@ -57,13 +57,13 @@ def _wait_for_end(reader: StateReader, run_id: str) -> int:
         if run.has_ended or run.is_lost:
             return 0
         if run.pid is None:
-            return _end_orphan(reader, run_id, [])
+            return _end_orphan(args, reader, run_id, [])
         time.sleep(_LOOK_S)
     print(f"dockersched: run {run_id} has not ended yet", file=sys.stderr)
     return 1
 
 
-def _end_orphan(reader: StateReader, run_id: str, task_ids: list[str]) -> int:
+def _end_orphan(args: argparse.Namespace, reader: StateReader, run_id: str, task_ids: list[str]) -> int:
     import asyncio  # noqa: PLC0415
 
     from dockersched.recovery import cancel_orphaned_tasks, end_orphan  # noqa: PLC0415
@@ -74,6 +74,6 @@ def _end_orphan(reader: StateReader, run_id: str, task_ids: list[str]) -> int:
         leaked = asyncio.run(cancel_orphaned_tasks(store, run_id, task_ids))
         print(f"dockersched: `dockersched resume {run_id}` goes on with the rest of the run", file=sys.stderr)
     else:
-        leaked = asyncio.run(end_orphan(store, run_id))
+        leaked = asyncio.run(end_orphan(store, run_id, digest_settings(args)))
     tell_leaked(leaked)
     return 0

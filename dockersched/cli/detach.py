@@ -12,11 +12,45 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
 
     from dockersched.events import Event, Observer
 
 CONSOLE_NAME = "console.log"
+
+
+def add_detach(parser: argparse.ArgumentParser) -> None:
+    """Declares `--detach`."""
+    parser.add_argument(
+        "--detach", action="store_true", help="print the run's id and leave the run to a process of its own"
+    )
+
+
+def show_or_detach(args: argparse.Namespace, show: Callable[..., int]) -> int:
+    """Shows a run here, or in a process of its own if that is asked for; returns the exit code.
+
+    Args:
+        args: of the command; `--output` says how a detached run is announced here.
+        show: runs and shows it; its arguments are observers that must see the events.
+    """
+    from dockersched.cli.looking import open_reader, print_json  # noqa: PLC0415
+    from dockersched.cli.running import open_state_dir  # noqa: PLC0415
+    from dockersched.inspection.documents import run_document  # noqa: PLC0415
+    from dockersched.inspection.runs import find_run  # noqa: PLC0415
+
+    if not args.detach:
+        return show()
+
+    def announce(run_id: str) -> None:
+        if as_json:
+            print_json(run_document(find_run(open_reader(args), run_id)))
+        else:
+            print(run_id)
+
+    as_json = args.output == "json"
+    args.output = "text"
+    return run_detached(open_state_dir(args), show, announce)
 
 
 def run_detached(state_dir: Path, execute: Callable[[Observer], int], announce: Callable[[str], None]) -> int:
@@ -71,11 +105,24 @@ class _Announcer:
 
         if not isinstance(event, RunLaunched) or self._writing is None:
             return
-        self._console.rename(event.state_dir / "runs" / event.run_id / CONSOLE_NAME)
+        _move_console(self._console, event.state_dir / "runs" / event.run_id / CONSOLE_NAME)
         with suppress(BrokenPipeError):  # the caller is gone already
             os.write(self._writing, event.run_id.encode())
         os.close(self._writing)
         self._writing = None
+
+
+def _move_console(console: Path, path: Path) -> None:
+    """Moves the file that this process writes to; of a run that goes on, what is there already stays before it."""
+    if not path.exists():
+        console.rename(path)
+        return
+    output = os.open(path, os.O_WRONLY | os.O_APPEND)
+    os.write(output, console.read_bytes())
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    os.close(output)
+    console.unlink()
 
 
 def _redirect(console: Path) -> None:

@@ -16,6 +16,7 @@ from dockersched.errors import (
     StateError,
     TaskExecutionError,
 )
+from dockersched.report.github import text_cleaner
 from dockersched.report.text import printable
 
 EXIT_FAILED = 1
@@ -43,8 +44,9 @@ def report_failure(error: BaseException, *, with_traceback: bool) -> int:
 
         traceback.print_exception(error)
     lines, code = _words(error)
+    clean = text_cleaner(os.environ) or str
     for line in lines:
-        print(printable(line, _LINE_LIMIT), file=sys.stderr)
+        print(clean(printable(line, _LINE_LIMIT)), file=sys.stderr)
     return code
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
-from dockersched.cli.looking import add_run, open_reader
+from dockersched.cli.arguments import whole_number
+from dockersched.cli.looking import add_run, check_task, open_reader
 from dockersched.cli.running import add_state_dir
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from dockersched.inspection.runs import RunView
-    from dockersched.store.reader import StateReader
 
 HELP = "print the output of a task, stdout and stderr as they came"
 
@@ -24,8 +22,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("task", metavar="TASK", help="id of the task")
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the task's attempt has ended")
-    parser.add_argument("--tail", type=_whole_number, metavar="N", help="only the last N lines, and what follows them")
-    parser.add_argument("--attempt", type=_whole_number, metavar="N", help="which attempt (the last one)")
+    parser.add_argument("--tail", type=whole_number, metavar="N", help="only the last N lines, and what follows them")
+    parser.add_argument("--attempt", type=whole_number, metavar="N", help="which attempt (the last one)")
     add_state_dir(parser)
 
 
@@ -38,20 +36,11 @@ def execute(args: argparse.Namespace) -> int:
 
     reader = open_reader(args)
     run = find_run(reader, args.run)
-    _check_task(reader, run, args.task)
+    check_task(reader, run, args.task)
     task = TaskOfRun(run.epic_id or "", run.run_id, args.task, args.attempt)
     output = TaskOutput(reader, task, write=_writer(), note=_note)
     asyncio.run(output.show(follow=args.follow, tail=args.tail))
     return 0
-
-
-def _check_task(reader: StateReader, run: RunView, task_id: str) -> None:
-    from dockersched.errors import StateError  # noqa: PLC0415
-    from dockersched.graph.problems import suggestion  # noqa: PLC0415
-
-    known = reader.dependencies(run.run_id)
-    if task_id not in known and (known or run.pid is None):  # else its tasks are not on record yet
-        raise StateError(f"run {run.run_id} has no task {task_id!r}{suggestion(task_id, list(known))}")
 
 
 def _writer() -> Callable[[bytes], None]:
@@ -71,9 +60,3 @@ def _note(line: str) -> None:
     from dockersched.report.text import printable  # noqa: PLC0415
 
     print(f"dockersched: {printable(line)}", file=sys.stderr)
-
-
-def _whole_number(text: str) -> int:
-    if not text.isdecimal():
-        raise ArgumentTypeError(f"must be a whole number, not {text!r}")
-    return int(text)

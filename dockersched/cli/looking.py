@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Mapping
 
+    from dockersched.inspection.runs import RunView
     from dockersched.report.text import Paint
     from dockersched.store.reader import StateReader
 
@@ -29,6 +30,20 @@ def open_reader(args: argparse.Namespace) -> StateReader:
     from dockersched.store.reader import StateReader  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
 
     return StateReader(Path(args.state_dir).resolve())
+
+
+def check_task(reader: StateReader, run: RunView, task_id: str) -> None:
+    """Refuses a task that the run does not have.
+
+    Raises:
+        StateError: it has none of that name.
+    """
+    from dockersched.errors import StateError  # noqa: PLC0415
+    from dockersched.graph.problems import suggestion  # noqa: PLC0415
+
+    known = reader.dependencies(run.run_id)
+    if task_id not in known and (known or run.pid is None):  # else its tasks are not on record yet
+        raise StateError(f"run {run.run_id} has no task {task_id!r}{suggestion(task_id, list(known))}")
 
 
 def paint_for_stdout() -> Paint:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dockersched.cli.looking import open_reader, print_json
+from dockersched.cli.detach import add_detach, show_or_detach
+from dockersched.cli.ending import check_ending
 from dockersched.cli.running import add_display, add_mounts, add_state_dir, open_state_dir, show_session
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
     from dockersched.epic import Epic
     from dockersched.events import Observer
@@ -28,9 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", metavar="DURATION", help="limit for the whole epic, as 90s or 1h30m")
     parser.add_argument("--fail-fast", action="store_true", help="stop everything at the first failure")
     parser.add_argument("--locked", action="store_true", help="refuse images that are not given by their digest")
-    parser.add_argument(
-        "--detach", action="store_true", help="print the run's id and leave the run to a process of its own"
-    )
+    add_detach(parser)
     parser.add_argument("--new", action="store_true", help="start anew even if the epic's last run is unfinished")
     add_display(parser)
     add_mounts(parser)
@@ -45,7 +43,7 @@ def execute(args: argparse.Namespace) -> int:
     from dockersched.store.database import StateStore  # noqa: PLC0415
     from dockersched.store.lock import owner_of  # noqa: PLC0415
 
-    _check_detach(args)
+    check_ending(args)
     epic = _with_overrides(load(args.epic), args)
     if args.locked:
         _refuse_tags(epic, args.epic)
@@ -67,31 +65,7 @@ def execute(args: argparse.Namespace) -> int:
         except EpicError as error:  # of secrets or the engine: the problems know the task, not yet the line
             raise EpicError(locate(error.problems, args.epic)) from error
 
-    return _detached(args, show) if args.detach else show()
-
-
-def _detached(args: argparse.Namespace, show: Callable[[Observer], int]) -> int:
-    """The same in a process of its own; `--output` says how its run is announced here."""
-    from dockersched.cli.detach import run_detached  # noqa: PLC0415
-    from dockersched.inspection.documents import run_document  # noqa: PLC0415
-    from dockersched.inspection.runs import find_run  # noqa: PLC0415
-
-    def announce(run_id: str) -> None:
-        if as_json:
-            print_json(run_document(find_run(open_reader(args), run_id)))
-        else:
-            print(run_id)
-
-    as_json = args.output == "json"
-    args.output = "text"
-    return run_detached(open_state_dir(args), show, announce)
-
-
-def _check_detach(args: argparse.Namespace) -> None:
-    from dockersched.errors import EpicError, Problem  # noqa: PLC0415
-
-    if args.detach and args.output == "jsonl":
-        raise EpicError([Problem("dockersched: a detached run prints no events: they are in its events.jsonl")])
+    return show_or_detach(args, show)
 
 
 def _refuse_tags(epic: Epic, source: str) -> None:

@@ -7,14 +7,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dockersched.cli.agents import is_called_by_agent
+from dockersched.cli.arguments import whole_number
+
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from dockersched.events import Observer
-    from dockersched.session import Session, SessionSettings
+    from dockersched.report.digest import DigestSettings
+    from dockersched.session import Session, SessionResult, SessionSettings
 
 DEFAULT_STATE_DIR = ".dockersched"
+EXIT_NOT_WRITTEN = 1
 
 
 def add_state_dir(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +37,17 @@ def add_display(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="do not show the tasks' output")
     parser.add_argument(
         "--output",
-        choices=("text", "json", "jsonl"),
-        default="text",
-        help="json prints result.json on stdout, jsonl each event as it happens",
+        choices=("text", "json", "jsonl", "agent"),
+        default="agent" if is_called_by_agent(os.environ) else "text",
+        help="what is on stdout: json is result.json, jsonl each event as it happens, agent what a language model "
+        "needs to know at the end (default: text, or agent where an agent calls)",
+    )
+    parser.add_argument("--junit", metavar="FILE", help="also write the result as JUnit XML")
+    parser.add_argument(
+        "--digest-bytes",
+        type=whole_number,
+        metavar="N",
+        help="what is said of failures in result.json and to agents, in bytes (4096)",
     )
 
 
@@ -70,6 +83,36 @@ def open_state_dir(args: argparse.Namespace) -> Path:
     return path.resolve()
 
 
+def digest_settings(args: argparse.Namespace, allow_mounts: Sequence[str] = ()) -> DigestSettings:
+    """How failures are digested; the commands in it can be called where this one was."""
+    from dockersched.report.commands import Commands  # noqa: PLC0415
+    from dockersched.report.digest import DEFAULT_BYTES, DigestSettings  # noqa: PLC0415
+
+    state_dir = None if args.state_dir == DEFAULT_STATE_DIR else os.path.abspath(args.state_dir)  # noqa: PTH100
+    mounts = tuple(os.path.abspath(folder) for folder in allow_mounts)  # noqa: PTH100
+    commands = Commands(state_dir, mounts, program_words(sys.argv[0], sys.executable))
+    max_bytes = getattr(args, "digest_bytes", None)
+    return DigestSettings(DEFAULT_BYTES if max_bytes is None else max_bytes, commands)
+
+
+def program_words(called_as: str, python: str) -> tuple[str, ...]:
+    """The words that call this program again from the same folder.
+
+    Args:
+        called_as: path that it was called by.
+        python: path of the interpreter.
+    """
+    import shutil  # noqa: PLC0415
+
+    path = Path(called_as)
+    if path.name != "dockersched":
+        return (python, "-m", "dockersched")
+    found = shutil.which("dockersched")
+    if found is not None and Path(found).resolve() == path.resolve():
+        return ("dockersched",)
+    return (_shown(path.absolute()),)
+
+
 def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Session], *observers: Observer) -> int:
     """Runs the session that `make` builds, showing it as the arguments say; returns the exit code.
 
@@ -80,11 +123,14 @@ def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Ses
     """
     import asyncio  # noqa: PLC0415
 
+    from dockersched.cli.ending import write_reports  # noqa: PLC0415
     from dockersched.report.console import ConsoleReport  # noqa: PLC0415
-    from dockersched.report.document import to_json  # noqa: PLC0415
+    from dockersched.report.github import json_cleaner  # noqa: PLC0415
     from dockersched.report.jsonl import EventStream  # noqa: PLC0415
     from dockersched.session import SessionSettings  # noqa: PLC0415
 
+    # Whoever reads all that is said, as a language model does, is told no more than what came of it.
+    is_brief = args.output == "agent"
     report = ConsoleReport(
         out=sys.stdout,
         err=sys.stderr,
@@ -92,13 +138,18 @@ def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Ses
         summary=args.output == "text",
         environ=os.environ,
     )
-    events = EventStream(sys.stdout) if args.output == "jsonl" else None
+    events = EventStream(sys.stdout, json_cleaner(os.environ)) if args.output == "jsonl" else None
     settings = SessionSettings(
         state_dir=open_state_dir(args),
-        observers=(report.observe, *([events.observe] if events else []), *observers),
-        on_output=None if args.quiet else report.output,
+        observers=(
+            *([] if is_brief else [report.observe]),
+            *([events.observe] if events else []),
+            *observers,
+        ),
+        on_output=None if args.quiet or is_brief else report.output,
         progress=report.note,
         allow_mounts=tuple(args.allow_mount),
+        digest=digest_settings(args, args.allow_mount),
     )
     try:
         ended = asyncio.run(make(settings).run())
@@ -107,12 +158,33 @@ def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Ses
         if events is not None:
             events.close()
     report.finish(ended.result, result_path=_shown(ended.path))
-    if args.output == "json":
-        print(to_json(ended.document))
+    all_written = write_reports(ended, args.junit, os.environ)
+    _print_result(args.output, ended)
     if events is not None and events.gone:
         raise BrokenPipeError
     tell_leaked(ended.leaked)
-    return ended.exit_code
+    return ended.exit_code or (0 if all_written else EXIT_NOT_WRITTEN)
+
+
+def _print_result(output: str, ended: SessionResult) -> None:
+    """Prints how the run ended, for those who do not read the summary."""
+    from dockersched.report.agent import agent_lines  # noqa: PLC0415
+    from dockersched.report.document import to_json  # noqa: PLC0415
+    from dockersched.report.github import json_cleaner, text_cleaner  # noqa: PLC0415
+    from dockersched.report.stream import Stream  # noqa: PLC0415
+
+    clean = text_cleaner(os.environ)
+    if output == "json":
+        text, clean = f"{to_json(ended.document)}\n", json_cleaner(os.environ)
+    elif output == "agent":
+        lines = agent_lines(ended.result, ended.digest, exit_code=ended.exit_code, result_path=ended.path)
+        text = "".join(f"{line}\n" for line in lines)
+    else:
+        return
+    stream = Stream(sys.stdout, clean)
+    stream.write(text)
+    if stream.gone:
+        raise BrokenPipeError
 
 
 def tell_leaked(things: Iterable[str]) -> None:

@@ -19,7 +19,7 @@ from dockersched.data.archive import ArchiveReader, ExtractLimits, Member
 from dockersched.data.files import TEMPORARY
 from dockersched.errors import ArchiveRefusedError, StateError
 
-__all__ = ["DEFAULT_LIMITS", "ExtractLimits", "Extracted", "extract_archive"]
+__all__ = ["DEFAULT_LIMITS", "ExtractLimits", "Extracted", "extract_archive", "read_file"]
 
 DEFAULT_LIMITS = ExtractLimits()
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -70,6 +70,29 @@ def extract_archive(
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return extracted
+
+
+def read_file(chunks: Iterable[bytes], name: str, *, max_bytes: int) -> bytes:
+    """The content of the one file that a tar stream holds.
+
+    Args:
+        chunks: the stream, in pieces of any size.
+        name: of the file.
+        max_bytes: how large it may be.
+
+    Raises:
+        ArchiveCutError: the stream ends before the archive does.
+        ArchiveRefusedError: it holds anything else, or more.
+    """
+    reader = ArchiveReader(chunks, max_bytes)
+    content: bytes | None = None
+    for member in reader.members():
+        if member.parts != (name,) or member.is_directory or content is not None:
+            raise ArchiveRefusedError(member.label, f"is not the file {name}, which was asked for")
+        content = b"".join(bytes(piece) for piece in reader.content(member))
+    if content is None:
+        raise ArchiveRefusedError("", f"does not hold {name}")
+    return content
 
 
 def replace_directory(fresh: Path, target: Path) -> None:

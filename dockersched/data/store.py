@@ -29,10 +29,10 @@ from dockersched.data.tarformat import DIRECTORY, END, FILE, header, padding
 from dockersched.data.tree import Node, Tree, TreeDigest, tree_of, verified_pieces
 from dockersched.errors import StateError
 
-__all__ = ["ContentStore", "TreeDigest"]
+__all__ = ["PRUNE_GRACE_S", "ContentStore", "TreeDigest"]
 
 _OBJECTS = "objects"
-_GRACE_S = 3600.0
+PRUNE_GRACE_S = 3600.0
 _NO_LINK = frozenset((errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP))
 """Another file system, one without hard links, or a file that has as many names as it may."""
 
@@ -138,7 +138,7 @@ class ContentStore:
             if not node.is_directory:
                 self._check(node)
 
-    def prune(self, keep: Collection[str], *, grace_s: float = _GRACE_S) -> int:
+    def prune(self, keep: Collection[str], *, grace_s: float = PRUNE_GRACE_S) -> int:
         """Removes what no tree in `keep` needs, packs not in it, and what crashes left.
 
         Args:

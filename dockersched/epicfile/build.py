@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from dockersched.epic import Epic
 from dockersched.epicfile import values
 from dockersched.epicfile.admission_spec import OvercommitSpec
+from dockersched.epicfile.files_spec import check_references, files_fields
 from dockersched.epicfile.findings import Finding
 from dockersched.epicfile.opening_spec import opening_fields
 from dockersched.epicfile.quota_spec import quota_of
@@ -24,6 +25,7 @@ from dockersched.errors import EpicError, Problem
 from dockersched.graph.dag import TaskDAG
 from dockersched.graph.problems import find_problems
 from dockersched.model import EpicExecutionOptions, RetryPolicy, ScheduledTask
+from dockersched.model.references import literal
 from dockersched.states import Reason
 
 SHELL = "sh"
@@ -36,7 +38,13 @@ _DEFAULT_PAUSES = {"initial": "1s", "max": "30s"}
 
 def build(data: Any, name: str) -> tuple[Epic | None, list[Finding]]:
     """The epic that the data describes, or all that is wrong with it."""
-    findings = [*_check_commands(data), *_check_pauses(data), *_check_memory(data), *_check_overcommit(data)]
+    findings = [
+        *_check_commands(data),
+        *_check_pauses(data),
+        *_check_memory(data),
+        *_check_overcommit(data),
+        *check_references(_tasks(data), _defaults(data)),
+    ]
     try:
         file = EpicFile.model_validate(_without_extensions(data))
     except ValidationError as error:
@@ -59,6 +67,10 @@ def _tasks(data: Any) -> dict[str, dict[str, Any]]:
     return {key: task for key, task in tasks.items() if isinstance(task, dict)} if isinstance(tasks, dict) else {}
 
 
+def _defaults(data: Any) -> Any:
+    return data.get("defaults") if isinstance(data, dict) else None
+
+
 def _check_commands(data: Any) -> Iterator[Finding]:
     """A rule over several keys, checked apart so that it is reported beside the faults of single keys."""
     for task_id, task in _tasks(data).items():
@@ -73,7 +85,7 @@ def _check_commands(data: Any) -> Iterator[Finding]:
 
 def _check_pauses(data: Any) -> Iterator[Finding]:
     """Another such rule: with a first pause above the longest one, the first would silently not be kept."""
-    shared = _pauses(data.get("defaults") if isinstance(data, dict) else None)
+    shared = _pauses(_defaults(data))
     for task_id, task in _tasks(data).items():
         own = _pauses(task)
         pauses = _DEFAULT_PAUSES | shared | own
@@ -201,7 +213,9 @@ def _without_none(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _task(task_id: str, spec: TaskSpec, shared: Defaults, shared_retry: RetryPolicy, folder: PurePath) -> ScheduledTask:
-    command, args = (spec.command, spec.args or ()) if spec.run is None else (SHELL, (*SHELL_OPTIONS, spec.run))
+    command, args = (
+        (spec.command, spec.args or ()) if spec.run is None else (SHELL, (*SHELL_OPTIONS, literal(spec.run)))
+    )
     return ScheduledTask(
         id=task_id,
         depends_on=spec.depends_on or (),
@@ -221,4 +235,5 @@ def _task(task_id: str, spec: TaskSpec, shared: Defaults, shared_retry: RetryPol
         priority=_first_given(spec.priority, shared.priority, 0),
         expected_duration_s=spec.expected_duration or shared.expected_duration,
         **opening_fields(spec, shared, folder),
+        **files_fields(spec, shared, folder),
     )

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from dockersched.epicfile.admission_spec import OvercommitSpec, Priority
+from dockersched.epicfile.files_spec import FilesKeys, WorkspaceKey
 from dockersched.epicfile.opening_spec import OpeningKeys
 from dockersched.epicfile.quota_spec import QuotaSpec
 from dockersched.epicfile.retry_spec import RetrySpec, map_of_retry
@@ -34,7 +35,7 @@ from dockersched.epicfile.types import (
 from dockersched.model import Network, PullPolicy
 
 
-class Defaults(OpeningKeys):
+class Defaults(OpeningKeys, WorkspaceKey):
     """What tasks share: a task's own key wins; quota, environment, secrets and retry merge key by key."""
 
     image: Annotated[Name | None, Given] = key(
@@ -78,7 +79,7 @@ class Defaults(OpeningKeys):
     )
 
 
-class TaskSpec(Defaults):
+class TaskSpec(Defaults, FilesKeys):
     """One task: a command with args, or a script to run, in a sandbox of its own."""
 
     model_config = ConfigDict(

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema
 
 from dockersched.epicfile import values
 from dockersched.ids import TASK_ID_PATTERN
@@ -23,6 +32,21 @@ def text_schema(pattern: str = r"[\s\S]+") -> dict[str, Any]:
 def either(*schemas: dict[str, Any]) -> WithJsonSchema:
     """The schema of a value that may be written in several ways."""
     return WithJsonSchema({"anyOf": list(schemas)})
+
+
+class OrText:
+    """A map that may be written as one text, which a validator before it makes a map of: for the schema.
+
+    Args:
+        pattern: of the text, as a whole.
+    """
+
+    def __init__(self, pattern: str = r"[\s\S]+") -> None:
+        self._pattern = pattern
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The schema of either."""
+        return {"anyOf": [text_schema(self._pattern), handler(schema)]}
 
 
 def size_schema(minimum: int) -> WithJsonSchema:

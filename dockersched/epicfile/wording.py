@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from dockersched.epicfile.files_spec import InputSpec, OutputSpec, WorkspaceSpec
 from dockersched.epicfile.findings import Finding, Path
 from dockersched.epicfile.opening_spec import MountSpec, UlimitsSpec
 from dockersched.epicfile.quota_spec import QuotaSpec
@@ -68,8 +69,19 @@ _MODELS: dict[str | int, type[BaseModel]] = {
     "on": ExitCodesSpec,
     "backoff": BackoffSpec,
     "secrets": SecretSpec,
+    "workspace": WorkspaceSpec,
+    "outputs": OutputSpec,
+    "inputs": InputSpec,
 }
 """The models of the maps below a task or the defaults, by their keys."""
+
+_NOUNS: dict[type[BaseModel], str] = {
+    EpicFile: "epic",
+    MountSpec: "mount",
+    OutputSpec: "output",
+    InputSpec: "input",
+}
+"""The models with keys that must be there."""
 
 
 def to_findings(error: ValidationError) -> Iterator[Finding]:
@@ -85,7 +97,7 @@ def to_findings(error: ValidationError) -> Iterator[Finding]:
             unknown += 1
             yield Finding(_unknown_cause(value, suggest=unknown <= MAX_SUGGESTIONS), path)
         elif kind == "missing":
-            yield Finding(f"is missing: every {'epic' if len(path) == 1 else 'mount'} needs it", path)
+            yield Finding(f"is missing: every {_NOUNS[_model_at(path[:-1])]} needs it", path)
         elif path[-1:] == ("[key]",):
             yield Finding(_reworded(kind, value, details), path[:-1], at_key=True)
         else:
@@ -112,11 +124,12 @@ def _unknown_key(path: Path, *, suggest: bool) -> str:
 def _model_at(path: Path) -> type[BaseModel]:
     if not path:
         return EpicFile
-    if len(path) == 1:
-        return Defaults
-    if len(path) == 2 and path[0] == "tasks":
-        return TaskSpec
-    return next(_MODELS[step] for step in reversed(path) if step in _MODELS)
+    keys = path[1:] if path[0] == "defaults" else path[2:]
+    if not keys:
+        return Defaults if path[0] == "defaults" else TaskSpec
+    # Below `retry` alone there are maps in maps; elsewhere what comes deeper is a name that somebody chose.
+    steps = keys if keys[0] == "retry" else keys[:1]
+    return next(_MODELS[step] for step in reversed(steps) if step in _MODELS)
 
 
 def _unknown_cause(value: object, *, suggest: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from dockersched.errors import EpicError
+from dockersched.graph.handover import declared, find_unmet, writing_values
 from dockersched.graph.problems import find_problems
 from dockersched.model import ScheduledTask
 
@@ -19,7 +20,8 @@ class TaskDAG:
         topological: the indexes, each behind those of the tasks that it depends on.
 
     Raises:
-        EpicError: duplicate ids, unknown dependencies, self-dependencies, cycles; all of them at once.
+        EpicError: duplicate ids, unknown dependencies, self-dependencies, cycles, inputs and references that nothing
+            meets; all of them at once.
     """
 
     __slots__ = ("_index_of", "dependency_counts", "dependents", "tasks", "topological")
@@ -30,8 +32,11 @@ class TaskDAG:
         self.dependents: list[list[int]] = [[] for _ in self.tasks]
         self.dependency_counts = [len(set(task.depends_on)) for task in self.tasks]
         self.topological: list[int] = []
-        if not self._connect():
-            raise EpicError(find_problems([(task.id, task.depends_on) for task in self.tasks]))
+        users = [task for task in self.tasks if task.inputs or task.has_references]
+        unmet = find_unmet(users, self.tasks) if users else []
+        if not self._connect() or unmet:
+            raise EpicError([*unmet, *find_problems([(task.id, declared(task, self)) for task in self.tasks])])
+        self.tasks = writing_values(users, self.tasks)
 
     @classmethod
     def of(cls, tasks: TaskDAG | Iterable[ScheduledTask]) -> TaskDAG:
@@ -57,6 +62,21 @@ class TaskDAG:
     def index(self, task_id: str) -> int:
         """The position of a task in declaration order."""
         return self._index_of[task_id]
+
+    def with_dependencies(self, task_ids: Iterable[str]) -> TaskDAG:
+        """The graph of these tasks and of all that they depend on, in declaration order.
+
+        Raises:
+            KeyError: one of them is not in this graph.
+        """
+        needed = dict.fromkeys(task_ids)
+        waiting = list(needed)
+        for task_id in waiting:  # grows while it is walked
+            for dependency in self[task_id].depends_on:
+                if dependency not in needed:
+                    needed[dependency] = None
+                    waiting.append(dependency)
+        return TaskDAG(task for task in self.tasks if task.id in needed)
 
     def _connect(self) -> bool:
         """Fills in the dependents; tells whether all dependencies are known and a full order exists."""

@@ -6,7 +6,7 @@ from dockersched.model import RetryPolicy
 from dockersched.results import SandboxResult
 from dockersched.states import Reason
 
-INFRASTRUCTURE = frozenset({Reason.INTERRUPTED, Reason.ENGINE_ERROR})
+INFRASTRUCTURE = frozenset({Reason.INTERRUPTED, Reason.ENGINE_ERROR, Reason.OUTPUT_LOST})
 """Reasons that are not the task's doing and may be gone at the next try."""
 
 

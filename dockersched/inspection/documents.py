@@ -9,6 +9,7 @@ from dockersched.inspection.runs import OpenState, RunView
 from dockersched.inspection.tasks import TaskView, root_causes
 from dockersched.report.fields import (
     COUNT,
+    OUTCOME,
     TEXT,
     TIME,
     Field,
@@ -18,7 +19,7 @@ from dockersched.report.fields import (
     object_schema,
     values_of,
 )
-from dockersched.states import EpicState, Reason, TaskState
+from dockersched.states import EpicState, TaskState
 
 SCHEMA_VERSION = 1
 """Raised when a key is removed or changes its meaning; not when one is added."""
@@ -65,19 +66,7 @@ _RUN: tuple[Field[RunView], ...] = (
 )
 _TASK: tuple[Field[TaskView], ...] = (
     Field("state", "Where the task stands.", {"enum": [*TaskState]}, lambda task: task.state),
-    Field(
-        "reason",
-        "Why it, or its last attempt, did not succeed; else null.",
-        {"enum": [*Reason, None]},
-        lambda task: task.reason,
-    ),
-    Field("detail", "One line for people, often empty.", TEXT, lambda task: task.detail),
-    Field(
-        "root_cause",
-        "For a task that never started: id of the task that this is due to.",
-        nullable(TEXT),
-        lambda task: task.root_cause,
-    ),
+    *OUTCOME,
     Field(
         "exit_code",
         "Of the last attempt that ended; null when there is none.",

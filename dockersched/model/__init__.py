@@ -3,6 +3,7 @@
 Plain frozen dataclasses, checked when built: a hundred thousand of them cost little, and importing them costs nothing.
 """
 
+from dockersched.model.files import WORKSPACE_DIR, Input, Output, OutputWhen, Workspace, is_output_name
 from dockersched.model.opening import CAPABILITIES, ULIMITS, Mount, Profile
 from dockersched.model.options import EpicExecutionOptions
 from dockersched.model.quota import MIN_CPUS, MIN_MEMORY_BYTES, QuotaConfig
@@ -18,15 +19,21 @@ __all__ = [
     "SECRETS_DIR",
     "SECRET_NAME_PATTERN",
     "ULIMITS",
+    "WORKSPACE_DIR",
     "EpicExecutionOptions",
+    "Input",
     "Mount",
     "Network",
     "NetworkNamespace",
+    "Output",
+    "OutputWhen",
     "Profile",
     "PullPolicy",
     "QuotaConfig",
     "RetryPolicy",
     "ScheduledTask",
     "SecretSource",
+    "Workspace",
+    "is_output_name",
     "is_secret_name",
 ]

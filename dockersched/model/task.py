@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from dockersched.model import files
 from dockersched.model.checks import choice, seconds, text, texts
+from dockersched.model.files import Input, Output, Workspace
 from dockersched.model.opening import Mount, Profile, capabilities, mounts, tmpfs_sizes, ulimits
 from dockersched.model.quota import QuotaConfig
+from dockersched.model.references import OPENING, VALUE_KEY_PATTERN, Reference, parse_template
 from dockersched.model.retry import RetryPolicy
 from dockersched.model.secret import SecretSource, check_place, secrets
 
@@ -30,10 +34,10 @@ class ScheduledTask:
         id: unique within the epic.
         depends_on: ids of the tasks that must have succeeded before this one starts.
         command: the program, looked up in the image's PATH; never passed through a shell.
-        args: its arguments.
+        args: its arguments; they may hold references to values of other tasks, as `dockersched.model.references` says.
         quota: limits; what is left out takes the runner's default.
         image: the image to run in; None is the runner's default.
-        environment: variables given to the program.
+        environment: variables given to the program; their values may hold such references too.
         working_dir: directory the program starts in, absolute.
         user: `uid`, `uid:gid` or a name the image knows; None is nobody, or root for a trusted task.
         network: `none` (the default) or `bridge`.
@@ -54,6 +58,13 @@ class ScheduledTask:
             be left of that one and it makes the start shorter.
         priority: of the ready tasks, those with a higher one start first.
         expected_duration_s: seconds that it will probably take; only the order of starts depends on it.
+        workspace: the files that the sandbox begins with at /workspace, which is then where the command starts unless
+            working_dir says otherwise.
+        outputs: what is copied out of the workspace at the end, by name.
+        inputs: outputs of earlier tasks that are put into the workspace; each implies the dependency, as does a
+            reference to a value.
+        values: keys of the small values that the task writes to the file that $DOCKERSCHED_OUTPUT names; None, or none,
+            is what other tasks refer to.
 
     Raises:
         ValueError, TypeError: a field that cannot be right whatever the engine.
@@ -84,6 +95,10 @@ class ScheduledTask:
     network_namespace: NetworkNamespace | None = None
     priority: int = 0
     expected_duration_s: float | None = None
+    workspace: Workspace | None = None
+    outputs: Mapping[str, Output] = field(default_factory=dict, hash=False)
+    inputs: Sequence[Input] = ()
+    values: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         """Checks the fields and freezes the sequences."""
@@ -110,6 +125,7 @@ class ScheduledTask:
             if not self.working_dir.startswith("/"):
                 raise ValueError(f"working_dir must be an absolute path, not {self.working_dir!r}")
         self._check_openings()
+        self._check_files()
         choice("network", self.network, get_args(Network))
         choice("network_namespace", self.network_namespace, get_args(NetworkNamespace))
         choice("pull_policy", self.pull_policy, get_args(PullPolicy))
@@ -135,6 +151,50 @@ class ScheduledTask:
             for name in ("nofile", "fsize"):
                 if name in self.ulimits and self.quota is not None and getattr(self.quota, name) is not None:
                     raise ValueError(f"quota and ulimits both give {name}: keep one of them")
+
+    def _check_files(self) -> None:
+        if self.workspace is not None and not isinstance(self.workspace, Workspace):
+            raise TypeError(f"workspace must be a Workspace, not {self.workspace!r}")
+        if self.outputs:
+            object.__setattr__(self, "outputs", files.outputs(self.outputs))
+        if self.inputs:
+            object.__setattr__(self, "inputs", files.inputs(self.inputs))
+        if self.values is not None:
+            object.__setattr__(self, "values", _value_keys(self.values) or None)
+        if self.tmpfs or self.mounts:
+            files.check_place((*self.tmpfs, *(mount.target for mount in self.mounts)))
+        if self.inputs or self.has_references:
+            object.__setattr__(self, "depends_on", tuple(dict.fromkeys((*self.depends_on, *self.implied))))
+
+    @property
+    def has_references(self) -> bool:
+        """Whether the arguments or variables refer to values of other tasks, or hold an escape of one."""
+        return OPENING in "\0".join(self.args) or OPENING in "\0".join(self.environment.values())
+
+    @property
+    def implied(self) -> list[str]:
+        """Ids of the tasks that this one depends on because it uses what they make."""
+        return [*(given.task for given in self.inputs), *(found.task_id for _, found in self.references())]
+
+    def references(self) -> list[tuple[tuple[str | int, ...], Reference]]:
+        """What the arguments and variables refer to, each with where: `("args", position)` or `("environment", name)`.
+
+        Raises:
+            ValueReferenceError: something that begins as a reference is none.
+        """
+        texts: list[tuple[tuple[str | int, ...], str]] = [
+            *((("args", position), arg) for position, arg in enumerate(self.args)),
+            *((("environment", name), value) for name, value in self.environment.items()),
+        ]
+        return [(where, found) for where, value in texts for found in parse_template(value).references]
+
+
+def _value_keys(values: object) -> tuple[str, ...]:
+    keys = texts("values", values)
+    for value in keys:
+        if not re.fullmatch(VALUE_KEY_PATTERN, value):
+            raise ValueError(f"values holds {value!r}, which cannot be a key: use letters, digits, _ and -")
+    return keys
 
 
 def check_priority(value: object) -> None:

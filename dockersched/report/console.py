@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
 
 from dockersched.events import Event, TaskFinished
 from dockersched.log import Logger
+from dockersched.report.github import text_cleaner
 from dockersched.report.stream import Stream
 from dockersched.report.summary import summary_lines
 from dockersched.report.text import Paint, colours_wanted, one_line
@@ -55,12 +56,13 @@ class ConsoleReport:
         err: gets everything else.
         quiet: leave out the tasks' output.
         summary: whether there is one at the end.
-        environ: for NO_COLOR, FORCE_COLOR, CI and TERM.
+        environ: for NO_COLOR, FORCE_COLOR, CI, TERM and GITHUB_ACTIONS.
     """
 
     def __init__(self, *, out: TextIO, err: TextIO, quiet: bool, summary: bool, environ: Mapping[str, str]) -> None:
-        self._out = Stream(out)
-        self._err = Stream(err)
+        clean = text_cleaner(environ)
+        self._out = Stream(out, clean)
+        self._err = Stream(err, clean)
         self._quiet = quiet
         self._summary = summary
         self._environ = environ

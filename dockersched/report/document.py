@@ -6,14 +6,15 @@ The document and its JSON Schema are made from the same tables of fields, so tha
 from __future__ import annotations
 
 import json
-import os
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dockersched.graph.transitions import FINAL_STATES
+from dockersched.report.digest import Digest, DigestSettings, RootCause, make_digest
 from dockersched.report.fields import (
     COUNT,
     FLAG,
+    OUTCOME,
     SECONDS,
     TEXT,
     TIME,
@@ -24,31 +25,33 @@ from dockersched.report.fields import (
     timestamp,
     values_of,
 )
+from dockersched.report.files import write_atomically
 from dockersched.states import EpicState, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from dockersched.model import QuotaConfig
-    from dockersched.results import EpicResult, LogSummary, SandboxResult, TaskResult
+    from dockersched.results import EpicResult, LogSummary, OutputSummary, SandboxResult, TaskResult
 
 SCHEMA_VERSION = 1
 
 _JSON = json.JSONEncoder(indent=2)
 
 
-def result_document(result: EpicResult, *, exit_code: int | None = None) -> dict[str, object]:
+def result_document(
+    result: EpicResult, *, digest: Digest | None = None, exit_code: int | None = None
+) -> dict[str, object]:
     """The content of `result.json`: every key is always there, null where the value is not known.
 
     Args:
         result: of the run.
+        digest: of its failures; None makes one.
         exit_code: of the program, where it differs from the result's own (143 after SIGTERM, for one).
     """
-    document = values_of(_EPIC, result)
-    if exit_code is not None:
-        document["exit_code"] = exit_code
-    return document
+    code = result.exit_code if exit_code is None else exit_code
+    return values_of(_RUN, _Run(result, code, digest or make_digest(result, DigestSettings())))
 
 
 def result_schema() -> dict[str, object]:
@@ -57,7 +60,7 @@ def result_schema() -> dict[str, object]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Result of a dockersched run",
         "description": "Every key is always there. Later versions may add keys: ignore those you do not know.",
-        **object_schema(_EPIC),
+        **object_schema(_RUN),
     }
 
 
@@ -76,25 +79,6 @@ def write_json_atomically(path: Path, document: Mapping[str, object]) -> None:
 def task_fields() -> tuple[Field[TaskResult], ...]:
     """What `result.json` has for each task, for documents that show a task too."""
     return _TASK
-
-
-def write_atomically(path: Path, pieces: Iterable[bytes]) -> None:
-    """Writes a file; a reader sees all of it or what was there before, even after a power failure."""
-    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _of_sandbox(value: Callable[[SandboxResult], object]) -> Callable[[TaskResult], object]:
@@ -139,21 +123,16 @@ _QUOTAS: tuple[Field[SandboxResult | None], ...] = (
     ),
 )
 
+_OUTPUT: tuple[Field[OutputSummary], ...] = (
+    Field("path", "Folder with a copy of it.", TEXT, lambda output: output.path),
+    Field("entries", "Files and folders.", COUNT, lambda output: output.entries),
+    Field("size_bytes", "Content of all its files.", COUNT, lambda output: output.size_bytes),
+    Field("digest", "SHA-256 of its list of files with their hashes.", TEXT, lambda output: output.digest),
+)
+
 _TASK: tuple[Field[TaskResult], ...] = (
     Field("state", "How the task ended.", {"enum": sorted(FINAL_STATES)}, lambda task: task.state),
-    Field(
-        "reason",
-        "Why it did not succeed; null when it did.",
-        {"enum": [*Reason, None]},
-        lambda task: task.reason,
-    ),
-    Field("detail", "One line for people, often empty.", TEXT, lambda task: task.detail),
-    Field(
-        "root_cause",
-        "For a task that never started: id of the task that this is due to.",
-        nullable(TEXT),
-        lambda task: task.root_cause,
-    ),
+    *OUTCOME,
     Field(
         "exit_code",
         "Of the sandbox's process; null when it never ran or was lost.",
@@ -193,6 +172,20 @@ _TASK: tuple[Field[TaskResult], ...] = (
         {"type": "array", "items": TEXT},
         lambda task: list(task.sandbox.openings) if task.sandbox else [],
     ),
+    Field(
+        "outputs",
+        "What was copied out of its sandbox, by name.",
+        map_of(object_schema(_OUTPUT), "One output."),
+        lambda task: {
+            name: values_of(_OUTPUT, output) for name, output in (task.sandbox.outputs if task.sandbox else {}).items()
+        },
+    ),
+    Field(
+        "values",
+        "The small values that it wrote, without secrets.",
+        map_of(TEXT, "One value."),
+        lambda task: dict(task.sandbox.values) if task.sandbox else {},
+    ),
     Field("log", "Path of the task's output.", nullable(TEXT), _of_log(lambda log: log.path)),
     Field("log_bytes", "Size of the log.", nullable(COUNT), _of_log(lambda log: log.size_bytes)),
     Field(
@@ -209,36 +202,81 @@ _TASK: tuple[Field[TaskResult], ...] = (
     ),
 )
 
-_EPIC: tuple[Field[EpicResult], ...] = (
+_CAUSE: tuple[Field[RootCause], ...] = (
+    Field("task", "Id of the task.", TEXT, lambda cause: cause.task.task_id),
+    Field("reason", "Why it did not succeed.", {"enum": [*Reason, None]}, lambda cause: cause.task.reason),
+    Field("detail", "One line for people, often empty.", TEXT, lambda cause: cause.detail),
+    Field("meaning", "What happened, in a sentence that follows the task's id.", TEXT, lambda cause: cause.meaning),
+    Field("advice", "Whose it is and what helps.", TEXT, lambda cause: cause.advice),
+    Field("rerun", "The shell command that runs only this task again.", TEXT, lambda cause: cause.rerun),
+    Field(
+        "quota",
+        "Limits of the sandbox.",
+        object_schema(_QUOTAS),
+        lambda cause: values_of(_QUOTAS, cause.task.sandbox),
+    ),
+    Field(
+        "log_tail",
+        "The last lines of its output that there is room for, with what could steer a terminal written out.",
+        {"type": "array", "items": TEXT},
+        lambda cause: list(cause.log_tail),
+    ),
+)
+
+_DIGEST: tuple[Field[Digest], ...] = (
+    Field("max_bytes", "Bytes that its text may have.", COUNT, lambda digest: digest.max_bytes),
+    Field(
+        "causes",
+        "Tasks that failed themselves, in declaration order.",
+        {"type": "array", "items": object_schema(_CAUSE)},
+        lambda digest: [values_of(_CAUSE, cause) for cause in digest.causes],
+    ),
+    Field("left_out", "How many more there are.", COUNT, lambda digest: digest.left_out),
+)
+
+
+class _Run(NamedTuple):
+    result: EpicResult
+    exit_code: int
+    digest: Digest
+
+
+_RUN: tuple[Field[_Run], ...] = (
     Field("schema_version", "Version of this format.", {"const": SCHEMA_VERSION}, lambda _: SCHEMA_VERSION),
-    Field("epic", "Name of the epic.", TEXT, lambda result: result.epic_id),
-    Field("run", "Id of the run.", TEXT, lambda result: result.run_id),
-    Field("state", "How the epic ended.", {"enum": [*EpicState]}, lambda result: result.state),
-    Field("exit_code", "Of the program that ran it.", {"type": "integer"}, lambda result: result.exit_code),
-    Field("started_at", "When the run began, UTC.", TIME, lambda result: timestamp(result.started_at)),
-    Field("finished_at", "When the run ended, UTC.", TIME, lambda result: timestamp(result.finished_at)),
+    Field("epic", "Name of the epic.", TEXT, lambda run: run.result.epic_id),
+    Field("run", "Id of the run.", TEXT, lambda run: run.result.run_id),
+    Field("state", "How the epic ended.", {"enum": [*EpicState]}, lambda run: run.result.state),
+    Field("exit_code", "Of the program that ran it.", {"type": "integer"}, lambda run: run.exit_code),
+    Field("started_at", "When the run began, UTC.", TIME, lambda run: timestamp(run.result.started_at)),
+    Field("finished_at", "When the run ended, UTC.", TIME, lambda run: timestamp(run.result.finished_at)),
     Field(
         "duration_s",
         "Seconds the run took.",
         SECONDS,
-        lambda result: (result.finished_at - result.started_at).total_seconds(),
+        lambda run: (run.result.finished_at - run.result.started_at).total_seconds(),
     ),
     Field(
         "root_causes",
         "Ids of the tasks that failed themselves.",
         {"type": "array", "items": TEXT},
-        lambda result: result.root_cause_ids,
+        lambda run: run.result.root_cause_ids,
+    ),
+    Field(
+        "digest",
+        "What must be known of each failure, in few bytes.",
+        object_schema(_DIGEST),
+        lambda run: values_of(_DIGEST, run.digest),
     ),
     Field(
         "openings",
         "What sandboxes of the run were given beyond what every sandbox gets, each with the ids of the tasks.",
         map_of({"type": "array", "items": TEXT}, "The tasks that had this opening."),
-        lambda result: result.openings,
+        lambda run: run.result.openings,
     ),
     Field(
         "tasks",
         "Every task of the epic by its id, in declaration order.",
         map_of(object_schema(_TASK), "How one task ended."),
-        lambda result: {task_id: values_of(_TASK, task) for task_id, task in result.tasks.items()},
+        lambda run: {task_id: values_of(_TASK, task) for task_id, task in run.result.tasks.items()},
     ),
 )

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from dockersched.errors import StateError
 from dockersched.events import Event
-from dockersched.report.document import write_atomically
 from dockersched.report.event_document import event_line
+from dockersched.report.files import write_atomically
 
 
 class EventLog:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TextIO
 
@@ -16,10 +17,11 @@ class EventStream:
 
     Args:
         out: gets the lines.
+        clean: is given each line, and gives what is written.
     """
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = Stream(out)
+    def __init__(self, out: TextIO, clean: Callable[[str], str] | None = None) -> None:
+        self._out = Stream(out, clean)
         self._events: SimpleQueue[Event | None] = SimpleQueue()
         # A daemon: a reader that never reads must not keep the program from ending on a signal.
         self._thread = threading.Thread(target=self._write, name="dockersched-events", daemon=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import select
+from collections.abc import Callable
 from typing import TextIO
 
 
@@ -13,10 +14,15 @@ class Stream:
 
     It writes to the file descriptor itself: a thread that is stuck there holds no lock of Python's own
     buffers, which would abort the interpreter when it ends.
+
+    Args:
+        file: where the text goes.
+        clean: is given all text, whole lines of it, and gives what is written.
     """
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, clean: Callable[[str], str] | None = None) -> None:
         self._file = file
+        self._clean = clean
         self.encoding = getattr(file, "encoding", None) or "utf-8"
         self.gone = False
         """Whether the reader has hung up."""
@@ -33,7 +39,8 @@ class Stream:
 
     def write(self, text: str) -> int:
         """Writes all of the text; blocks while the reader does."""
-        data = text.encode(self.encoding, "backslashreplace")
+        cleaned = text if self._clean is None else self._clean(text)
+        data = cleaned.encode(self.encoding, "backslashreplace")
         try:
             if self._descriptor is None:
                 self._file.write(data.decode(self.encoding))

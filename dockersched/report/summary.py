@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dockersched.report.text import Paint, decode, one_line
+from dockersched.report.log_tail import log_tail
+from dockersched.report.text import Paint, one_line
 from dockersched.report.wording import STATE_STYLES, duration_words, path_words, reason_sentence, reason_words
 from dockersched.states import EpicState, Reason, TaskState
 from dockersched.units import format_duration
@@ -23,8 +23,6 @@ _OPENINGS_MAX = 20
 _NAMES_MAX = 8
 _ID_MAX = 48
 _TAIL_LINES = 10
-_TAIL_BYTES = 64 * 2**10
-_TAIL_LINE_BYTES = 1_000
 _HEADERS = ("task", "state", "reason", "duration", "attempts")
 _ENDINGS = {EpicState.TIMED_OUT: " timed out", EpicState.CANCELLED: " was cancelled"}
 
@@ -38,7 +36,7 @@ def summary_lines(result: EpicResult, paint: Paint, result_path: str | os.PathLi
         result_path: where `result.json` is, to be told.
     """
     yield from _table(list(result.tasks.values()), paint)
-    waiting = _never_started_by_cause(result.tasks.values())
+    waiting = never_started_by_cause(result.tasks.values())
     causes = result.root_cause_ids
     for task_id in causes[:_CAUSES_MAX]:
         yield ""
@@ -49,20 +47,6 @@ def summary_lines(result: EpicResult, paint: Paint, result_path: str | os.PathLi
     yield ""
     yield from _openings(result, paint)
     yield _last_line(result, paint, result_path)
-
-
-def log_tail(path: str | os.PathLike[str]) -> list[str]:
-    """The last lines of a task's log, printable; nothing where it cannot be read."""
-    try:
-        with Path(path).open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL_BYTES))
-            lines = file.read(_TAIL_BYTES).removesuffix(b"\n").split(b"\n")
-    except OSError:
-        return []
-    if size > _TAIL_BYTES and len(lines) > 1:
-        del lines[0]  # its beginning was not read
-    return [decode(line.removesuffix(b"\r"), _TAIL_LINE_BYTES) for line in lines[-_TAIL_LINES:] if size]
 
 
 def _table(tasks: Sequence[TaskResult], paint: Paint) -> Iterator[str]:
@@ -129,7 +113,7 @@ def _openings(result: EpicResult, paint: Paint) -> Iterator[str]:
 
 def _log(log: LogSummary, paint: Paint) -> Iterator[str]:
     path = path_words(log.path)
-    tail = log_tail(log.path) if log.size_bytes else []
+    tail = log_tail(log.path, _TAIL_LINES) if log.size_bytes else []
     if not tail:
         yield f"  it wrote nothing · log: {path}" if log.size_bytes == 0 else f"  log: {path}"
         return
@@ -138,7 +122,8 @@ def _log(log: LogSummary, paint: Paint) -> Iterator[str]:
         yield f"  {paint('|', 'dim')} {line}"
 
 
-def _never_started_by_cause(tasks: Iterable[TaskResult]) -> dict[str, list[str]]:
+def never_started_by_cause(tasks: Iterable[TaskResult]) -> dict[str, list[str]]:
+    """The tasks that never started, by the task that this is due to."""
     by_cause: defaultdict[str, list[str]] = defaultdict(list)
     for task in tasks:
         if task.root_cause is not None:
@@ -146,7 +131,8 @@ def _never_started_by_cause(tasks: Iterable[TaskResult]) -> dict[str, list[str]]
     return by_cause
 
 
-def _last_line(result: EpicResult, paint: Paint, result_path: str | os.PathLike[str] | None) -> str:
+def counts_words(result: EpicResult) -> str:
+    """How many tasks came to which end: `2 succeeded, 1 failed, 1 never started`."""
     counts = Counter(task.state for task in result.tasks.values())
     parts = [
         f"{counts.pop(TaskState.SUCCEEDED, 0):,} succeeded",
@@ -155,8 +141,12 @@ def _last_line(result: EpicResult, paint: Paint, result_path: str | os.PathLike[
     never = counts.pop(TaskState.UPSTREAM_FAILED, 0)
     parts += [f"{never:,} never started"] if never else []
     parts += [f"{count:,} {state}" for state, count in counts.items()]
+    return ", ".join(parts)
+
+
+def _last_line(result: EpicResult, paint: Paint, result_path: str | os.PathLike[str] | None) -> str:
     style = "green" if result.succeeded else "red"
     title = paint(f"epic {one_line(result.epic_id)}{_ENDINGS.get(result.state, '')}", "bold", style)
     took = format_duration(max(0.0, (result.finished_at - result.started_at).total_seconds()))
     where = f" · result: {path_words(result_path)}" if result_path else ""
-    return f"{title}: {', '.join(parts)} in {took}{where}"
+    return f"{title}: {counts_words(result)} in {took}{where}"

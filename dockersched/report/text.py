@@ -35,7 +35,7 @@ def printable(text: str, limit: int | None = None) -> str:
     """
     if limit is not None and len(text) > limit:
         text = text[: limit - 1] + "…"
-    return text if text.isprintable() else _STEERING.sub(_written_out, text)
+    return text if text.isprintable() else _STEERING.sub(written_out, text)
 
 
 def one_line(text: str, limit: int = 300) -> str:
@@ -107,5 +107,6 @@ def colours_wanted(environ: Mapping[str, str], *, terminal: bool) -> bool:
     return terminal and environ.get("TERM") != "dumb"
 
 
-def _written_out(found: re.Match[str]) -> str:
+def written_out(found: re.Match[str]) -> str:
+    r"""What a pattern found, as `\x1b` or `\u202e`: for `re.sub`."""
     return found[0].encode("unicode_escape").decode("ascii")

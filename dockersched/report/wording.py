@@ -30,6 +30,12 @@ _SENTENCES = {
     Reason.NOT_EXECUTABLE: "its command cannot be executed",
     Reason.BAD_USER: "its user does not exist in the image",
     Reason.BAD_WORKING_DIR: "its working directory cannot be used",
+    Reason.VALUE_MISSING: "a value that it refers to was not written by the task that should have",
+    Reason.INPUT_DAMAGED: "files that it was to get are gone from the store, or damaged",
+    Reason.BAD_VALUES: "what it wrote as values cannot be read",
+    Reason.OUTPUT_MISSING: "it did not make an output that it must make",
+    Reason.OUTPUT_REFUSED: "an output of it must not be taken out of its sandbox",
+    Reason.OUTPUT_LOST: "the engine lost what it had made before it was copied out",
     Reason.QUOTA_NOT_APPLIED: "the engine did not apply all of its limits, so it was not run",
     Reason.REJECTED: "the engine refused to make its sandbox",
     Reason.INTERRUPTED: "its sandbox was lost while it ran",
@@ -38,6 +44,32 @@ _SENTENCES = {
     Reason.FAIL_FAST: "was stopped because another task failed",
     Reason.EPIC_TIMED_OUT: "was stopped at the epic's timeout",
     Reason.UPSTREAM_FAILED: "never started, because a task it depends on failed",
+}
+
+_ADVICE = {
+    Reason.EXIT_CODE: "the task's own failure: read the end of its log",
+    Reason.TIMED_OUT: "make it faster, or raise its `timeout`",
+    Reason.OOM_KILLED: "raise its `quota.memory`, which places in memory count towards, or make it need less",
+    Reason.KILLED: "it may have needed more memory than there was: look at its log, or raise its `quota.memory`",
+    Reason.NOT_FOUND: "correct `command`, or choose another `image`",
+    Reason.NOT_EXECUTABLE: "correct `command`, or the file in the image",
+    Reason.BAD_USER: "give `user` in numbers",
+    Reason.BAD_WORKING_DIR: "correct `working_dir`",
+    Reason.IMAGE_UNAVAILABLE: "correct the name of `image`, or see to the registry",
+    Reason.QUOTA_NOT_APPLIED: "`dockersched doctor` says what the engine cannot do",
+    Reason.VALUE_MISSING: "make the task that should have written the value write it to $DOCKERSCHED_OUTPUT",
+    Reason.INPUT_DAMAGED: "run the task again that made the input, or the whole epic where it is the workspace",
+    Reason.BAD_VALUES: "write lines of key=value to $DOCKERSCHED_OUTPUT; the detail names the line",
+    Reason.OUTPUT_MISSING: "make the task write it, correct the output's path, or give it required: false",
+    Reason.OUTPUT_REFUSED: "leave regular files and folders alone there, or raise the limit that the detail names",
+    Reason.OUTPUT_LOST: "not the task's doing: see to the engine (`dockersched doctor`), then run it again",
+    Reason.REJECTED: "correct what the engine refuses, or see to the engine",
+    Reason.INTERRUPTED: "not the task's doing: run it again",
+    Reason.ENGINE_ERROR: "not the task's doing: see to the engine (`dockersched doctor`), then run it again",
+    Reason.CANCELLED: "run it again if it is still wanted",
+    Reason.FAIL_FAST: "see to the task that failed",
+    Reason.EPIC_TIMED_OUT: "raise the epic's `timeout`, or look at the durations of its tasks",
+    Reason.UPSTREAM_FAILED: "see to the task that failed",
 }
 
 
@@ -84,6 +116,11 @@ def reason_sentence(task: TaskResult) -> str:
             return f"its image{f' {one_line(image)}' if image else ''} is not available"
         case reason:
             return _SENTENCES[reason]
+
+
+def advice(reason: Reason | None) -> str:
+    """Whose a failure is and what helps, in a few words."""
+    return "" if reason is None else _ADVICE[reason]
 
 
 def path_words(path: str | os.PathLike[str]) -> str:

@@ -10,7 +10,18 @@ from typing import Protocol, runtime_checkable
 
 from dockersched.graph.admission import Standing
 from dockersched.graph.capacity import Capacity
-from dockersched.model import Mount, Network, NetworkNamespace, Profile, PullPolicy, QuotaConfig, SecretSource
+from dockersched.model import (
+    Input,
+    Mount,
+    Network,
+    NetworkNamespace,
+    Output,
+    Profile,
+    PullPolicy,
+    QuotaConfig,
+    SecretSource,
+    Workspace,
+)
 from dockersched.results import SandboxResult
 from dockersched.states import Reason
 
@@ -23,6 +34,7 @@ class SandboxRunOptions:
         sandbox_id: built from epic id and task id, unique by construction.
         command, args: the program and its arguments, never passed through a shell.
         epic_id, run_id, task_id, attempt: the identity of this attempt; attempts count from 1.
+        upstream: results of the tasks whose outputs or values this one uses, by task id.
         the rest: as in `dockersched.ScheduledTask`; None is the runner's default.
     """
 
@@ -51,6 +63,21 @@ class SandboxRunOptions:
     tmpfs: Mapping[str, int | str] = field(default_factory=dict, hash=False)
     ulimits: Mapping[str, int] = field(default_factory=dict, hash=False)
     mounts: Sequence[Mount] = ()
+    workspace: Workspace | None = None
+    outputs: Mapping[str, Output] = field(default_factory=dict, hash=False)
+    inputs: Sequence[Input] = ()
+    values: Sequence[str] | None = None
+    upstream: Mapping[str, SandboxResult] = field(default_factory=dict, hash=False)
+
+    @property
+    def has_workspace(self) -> bool:
+        """Whether the sandbox has a place for files that come in or go out."""
+        return self.workspace is not None or bool(self.outputs) or bool(self.inputs)
+
+    @property
+    def has_files(self) -> bool:
+        """Whether anything but its log goes in or out by way of files."""
+        return self.has_workspace or self.values is not None
 
 
 class SandboxCancelled(asyncio.CancelledError):

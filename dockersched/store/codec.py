@@ -12,8 +12,18 @@ from typing import Any
 from dockersched.epic import Epic
 from dockersched.errors import StateError
 from dockersched.graph.dag import TaskDAG
-from dockersched.model import EpicExecutionOptions, Mount, QuotaConfig, RetryPolicy, ScheduledTask, SecretSource
-from dockersched.results import LogSummary, SandboxResult
+from dockersched.model import (
+    EpicExecutionOptions,
+    Input,
+    Mount,
+    Output,
+    QuotaConfig,
+    RetryPolicy,
+    ScheduledTask,
+    SecretSource,
+    Workspace,
+)
+from dockersched.results import LogSummary, OutputSummary, SandboxResult
 from dockersched.states import Reason
 
 
@@ -51,6 +61,7 @@ def load_result(text: str) -> SandboxResult:
             fields[name] = _quota(fields[name])
         fields["reason"] = Reason(fields["reason"]) if fields["reason"] else None
         fields["openings"] = tuple(fields.get("openings", ()))
+        fields["outputs"] = {name: OutputSummary(**output) for name, output in fields.get("outputs", {}).items()}
         fields["log"] = LogSummary(**fields["log"]) if fields["log"] else None
         return SandboxResult(**fields)
 
@@ -67,6 +78,9 @@ def _task(fields: dict[str, Any]) -> ScheduledTask:
         "retry": RetryPolicy(**fields["retry"]),
         "secrets": {name: SecretSource(**source) for name, source in fields.get("secrets", {}).items()},
         "mounts": tuple(Mount(**mount) for mount in fields.get("mounts", ())),
+        "workspace": Workspace(**fields["workspace"]) if fields.get("workspace") else None,
+        "outputs": {name: Output(**output) for name, output in fields.get("outputs", {}).items()},
+        "inputs": tuple(Input(**given) for given in fields.get("inputs", ())),
     }
     return ScheduledTask(**{**fields, **rebuilt})
 

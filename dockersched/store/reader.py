@@ -26,6 +26,13 @@ _SECRETS = """
 SELECT 1 FROM runs, json_each(runs.epic, '$.tasks') AS task
 WHERE run_id = ? AND json_extract(task.value, '$.secrets') IS NOT NULL LIMIT 1
 """
+_OUTPUTS = """
+SELECT attempts.task_id, output.key, output.value FROM attempts, json_each(attempts.result, '$.outputs') AS output
+WHERE run_id = ? AND attempt = (
+    SELECT MAX(attempt) FROM attempts AS any
+    WHERE any.run_id = attempts.run_id AND any.task_id = attempts.task_id AND any.result IS NOT NULL
+) ORDER BY attempts.intended_at, attempts.task_id
+"""
 _STOPPING = "SELECT task_id FROM attempts WHERE run_id = ? AND stop_intent IS NOT NULL AND result IS NULL"
 
 
@@ -55,6 +62,26 @@ class RecordedAttempt:
     number: int
     has_ended: bool
     log: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedOutput:
+    """An output that came out of a task's last attempt.
+
+    Args:
+        task_id, name: which one.
+        digest: of the tree in the content store.
+        path: of the folder with a copy of it.
+        entries: files and folders.
+        size_bytes: content of all files together.
+    """
+
+    task_id: str
+    name: str
+    digest: str
+    path: Path
+    entries: int
+    size_bytes: int
 
 
 class StateReader:
@@ -104,6 +131,14 @@ class StateReader:
         return [
             RecordedAttempt(number, bool(has_ended), Path(log) if log else None)
             for number, has_ended, log in self._select(_ATTEMPTS, run_id, task_id)
+        ]
+
+    def outputs(self, run_id: str) -> list[RecordedOutput]:
+        """What came out of the tasks of a run so far, in the order in which they began."""
+        return [
+            RecordedOutput(task_id, name, made["digest"], Path(made["path"]), made["entries"], made["size_bytes"])
+            for task_id, name, text in self._select(_OUTPUTS, run_id)
+            for made in (json.loads(text),)
         ]
 
     def _select(self, sql: str, *values: str) -> list[Any]:

@@ -21,6 +21,7 @@ SUCCEEDED = ("succeeded", None)
 EXPECTED = {
     "quickstart": (0, dict.fromkeys(("hello", "primes", "limits", "network", "report", "goodbye"), SUCCEEDED)),
     "python": (0, dict.fromkeys(("versions", "pi-leibniz", "pi-machin", "summary"), SUCCEEDED)),
+    "files": (0, dict.fromkeys(("count", "show"), SUCCEEDED)),
     "failing": (
         1,
         {

@@ -103,3 +103,25 @@ def test_what_is_refused_is_told_to_the_caller(tmp_path: Path) -> None:
     assert b"events.jsonl" in events.stderr
     left = {path.name for path in tmp_path.glob(".dockersched/*")}
     assert left <= {".gitignore", "state.db", "state.db-wal", "state.db-shm"}
+
+
+def test_a_run_goes_on_and_is_tried_again_in_processes_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "epic.yaml").write_text("epic: watching\ntasks: {a: {run: 'sleep 3', quota: {memory: 32m}}}\n")
+    run_id = call(tmp_path, "run", "--detach", "epic.yaml").stdout.decode().strip()
+    until(lambda: status(tmp_path)["tasks"].get("a", {}).get("state") == "running")
+    os.kill(status(tmp_path)["pid"], signal.SIGKILL)
+
+    resumed = call(tmp_path, "resume", "--detach", "--output", "json")
+
+    assert (resumed.returncode, resumed.stderr) == (0, b"")
+    assert json.loads(resumed.stdout)["run"] == run_id
+    assert call(tmp_path, "wait", run_id).returncode == 0
+    console = tmp_path / ".dockersched" / "runs" / run_id / "console.log"
+    assert len(re.findall(r"a +started", console.read_text())) == 2  # of both processes
+    assert not list(tmp_path.glob(".dockersched/.console*"))
+
+    again = call(tmp_path, "retry", "--detach", "last", "--only", "a").stdout.decode().strip()
+
+    assert again not in {"", run_id}
+    assert call(tmp_path, "wait", again).returncode == 0
+    assert status(tmp_path)["tasks"]["a"]["attempt"] == 1

@@ -7,7 +7,8 @@ import re
 import sqlite3
 import tomllib
 from contextlib import closing
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from dockersched import EpicExecutionOptions, TaskExecutionError, __version__, errors, recovery, results, session
 from dockersched.cli import VERBS, cancel, failures, gc
+from dockersched.cli.agents import AGENT_VARIABLES
 from dockersched.cli.arguments import Parser, add_log_options
 from dockersched.cli.schema import SCHEMAS
 from dockersched.epicfile import load_text
@@ -32,7 +34,9 @@ from dockersched.events import (
 from dockersched.graph.retry import INFRASTRUCTURE
 from dockersched.inspection.documents import status_schema
 from dockersched.inspection.runs import OpenState
-from dockersched.model import RetryPolicy
+from dockersched.model import QuotaConfig, RetryPolicy
+from dockersched.report.agent import agent_lines
+from dockersched.report.digest import DEFAULT_BYTES, DigestSettings, make_digest
 from dockersched.report.document import result_schema
 from dockersched.report.event_document import event_document, event_schema
 from dockersched.sandbox.docker import batches, calls, container, room, watcher
@@ -139,6 +143,54 @@ def test_every_key_of_the_result_is_explained() -> None:
     document = section(ORCHESTRATOR, "result.json")
     named = [re.findall(r"`(\w+)`", cell) for cell in first_cells(document)]
     assert sorted(key for cell in named for key in cell) == sorted([*schema["properties"], *task["properties"]])
+
+
+def test_every_key_of_the_digest_is_explained() -> None:
+    schema: Any = result_schema()
+    found = schema["properties"]["digest"]["properties"]
+    named = [re.findall(r"`(\w+)`", cell) for cell in first_cells(section(ORCHESTRATOR, "Failure digest"))]
+    expected = [*found, *found["causes"]["items"]["properties"]]
+    assert sorted(key for cell in named for key in cell) == sorted(expected)
+    assert f"`--digest-bytes N` ({DEFAULT_BYTES})" in section(ORCHESTRATOR, "Failure digest")
+
+
+def test_variables_of_agents_are_those_of_the_table() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| <(\S+)> \|$", section(ORCHESTRATOR, "Language models"), re.MULTILINE)
+    assert rows == [tuple(variable) for variable in AGENT_VARIABLES]
+
+
+def test_what_agents_are_told_is_what_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_id, run_dir = "20260131-235959-1a2b3c", tmp_path / ".dockersched/runs/20260131-235959-1a2b3c"
+    (run_dir / "logs").mkdir(parents=True)
+    log = run_dir / "logs" / "check.log"
+    log.write_text("assertion failed\n")
+    asked = QuotaConfig(cpus=0.5, memory="64m", pids=16)
+    check = results.SandboxResult(
+        "e.check",
+        3,
+        started_at=_EPOCH,
+        finished_at=_EPOCH + timedelta(seconds=0.42),
+        quota_requested=asked,
+        quota_effective=replace(asked, disk="48m"),
+        log=results.LogSummary(str(log), 17),
+    )
+    upstream_failed = TaskState.UPSTREAM_FAILED
+    tasks = (
+        results.TaskResult("reproduce", TaskState.SUCCEEDED, attempts=1),
+        results.TaskResult("check", TaskState.FAILED, Reason.EXIT_CODE, attempts=1, sandbox=check),
+        results.TaskResult("publish", upstream_failed, Reason.UPSTREAM_FAILED, root_cause="check"),
+    )
+    by_id = {task.task_id: task for task in tasks}
+    finished_at = _EPOCH + timedelta(seconds=3.2)
+    result = results.EpicResult("fix-issue-42", run_id, EpicState.FAILED, by_id, _EPOCH, finished_at)
+    digest = make_digest(result, DigestSettings())
+
+    (shown,) = blocks("text agent")
+
+    assert list(agent_lines(result, digest, exit_code=1, result_path=run_dir / "result.json")) == (
+        shown.code.splitlines()
+    )
 
 
 def test_the_excerpt_of_a_result_has_only_keys_of_the_schema() -> None:

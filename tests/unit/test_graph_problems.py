@@ -69,3 +69,11 @@ def test_dag_lookups() -> None:
     dag = TaskDAG([task("a"), task("b", "a")])
     assert (len(dag), "a" in dag, "z" in dag, dag["b"].id, dag.index("b")) == (2, True, False, "b", 1)
     assert TaskDAG.of(dag) is dag
+
+
+def test_a_part_of_a_graph_has_all_that_it_needs_in_declaration_order() -> None:
+    needs = {"a": [], "b": ["a"], "c": ["a"], "d": ["c", "b"], "e": ["d"]}
+    dag = TaskDAG(ScheduledTask(task_id, depends_on, "true") for task_id, depends_on in needs.items())
+
+    assert [task.id for task in dag.with_dependencies(["d"])] == ["a", "b", "c", "d"]
+    assert [task.id for task in dag.with_dependencies(["c", "a"])] == ["a", "c"]

@@ -12,17 +12,18 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from dockersched.model import QuotaConfig
 from dockersched.report.document import result_document, result_schema, to_json, write_json_atomically
-from dockersched.results import EpicResult, LogSummary, SandboxResult, TaskResult
+from dockersched.results import EpicResult, LogSummary, OutputSummary, SandboxResult, TaskResult
 from dockersched.states import EpicState, Reason, TaskState
 
 START = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 TASK_KEYS = {
     "state", "reason", "detail", "root_cause", "exit_code", "started_at", "finished_at", "duration_s", "attempts",
-    "image", "image_digest", "quota", "openings", "log", "log_bytes", "log_truncated", "log_complete",
+    "image", "image_digest", "quota", "openings", "outputs", "values", "log", "log_bytes",
+    "log_truncated", "log_complete",
 }  # fmt: skip
 EPIC_KEYS = {
     "schema_version", "epic", "run", "state", "exit_code", "started_at", "finished_at", "duration_s", "root_causes",
-    "openings", "tasks",
+    "digest", "openings", "tasks",
 }  # fmt: skip
 
 
@@ -36,6 +37,8 @@ def ran(task_id: str = "lint", reason: Reason | None = None, exit_code: int | No
         image="dockersched/base",
         image_digest="sha256:abc",
         openings=("network: bridge",),
+        outputs={"report": OutputSummary("ab", "/a/report", 2, 30)},
+        values={"version": "1.2"},
         quota_requested=QuotaConfig(0.5, "64m", 32),
         quota_effective=QuotaConfig(0.5, "64m", 32),
         log=LogSummary("logs/lint.log", 17, truncated=True, complete=False),
@@ -64,7 +67,7 @@ def test_document_tells_of_the_epic() -> None:
     document = result_document(epic(ran(), ran("test", exit_code=3), never_ran()))
 
     assert set(document) == EPIC_KEYS
-    assert document | {"tasks": None} == {
+    assert document | {"tasks": None, "digest": None} == {
         "schema_version": 1,
         "epic": "quick",
         "run": "run-1",
@@ -74,8 +77,31 @@ def test_document_tells_of_the_epic() -> None:
         "finished_at": "2026-01-31T12:00:03.250000Z",
         "duration_s": 3.25,
         "root_causes": ["test"],
+        "digest": None,
         "openings": {"network: bridge": ["lint", "test"]},
         "tasks": None,
+    }
+
+
+def test_document_digests_the_failures() -> None:
+    digest = result_document(epic(ran(), ran("test", exit_code=3), never_ran()))["digest"]
+
+    limits = {"cpus": 0.5, "memory": 64 * 2**20, "pids": 32, "disk": None, "nofile": None, "fsize": None, "log": None}
+    assert digest == {
+        "max_bytes": 4096,
+        "causes": [
+            {
+                "task": "test",
+                "reason": "exit_code",
+                "detail": "a detail",
+                "meaning": "ended with exit code 3",
+                "advice": "the task's own failure: read the end of its log",
+                "rerun": "dockersched retry run-1 --only test",
+                "quota": {"requested": limits, "effective": limits},
+                "log_tail": [],
+            }
+        ],
+        "left_out": 0,
     }
 
 
@@ -97,6 +123,8 @@ def test_document_tells_of_a_task_that_ran() -> None:
         "image_digest": "sha256:abc",
         "quota": {"requested": limits, "effective": limits},
         "openings": ["network: bridge"],
+        "outputs": {"report": {"path": "/a/report", "entries": 2, "size_bytes": 30, "digest": "ab"}},
+        "values": {"version": "1.2"},
         "log": "logs/lint.log",
         "log_bytes": 17,
         "log_truncated": True,
@@ -111,7 +139,7 @@ def test_document_has_every_key_of_a_task_that_never_ran() -> None:
     assert set(task) == TASK_KEYS
     assert task["quota"] == {"requested": unknown, "effective": unknown}
     assert {key for key, value in task.items() if value is None} == TASK_KEYS - {
-        "state", "reason", "detail", "root_cause", "attempts", "quota", "openings",
+        "state", "reason", "detail", "root_cause", "attempts", "quota", "openings", "outputs", "values",
     }  # fmt: skip
 
 

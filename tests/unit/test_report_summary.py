@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from dockersched.model import QuotaConfig
-from dockersched.report.summary import log_tail, summary_lines
+from dockersched.report.log_tail import log_tail
+from dockersched.report.summary import summary_lines
 from dockersched.report.text import Paint
 from dockersched.report.wording import path_words, reason_sentence, reason_words
 from dockersched.results import EpicResult, LogSummary, SandboxResult, TaskResult
@@ -198,14 +199,14 @@ def test_the_tail_of_a_log_is_read_from_its_end(tmp_path: Path) -> None:
     log = tmp_path / "big.log"
     log.write_bytes(b"x" * 10**6 + b"\nlast but one\nlast")
 
-    assert log_tail(log) == ["last but one", "last"]
+    assert log_tail(log, 10) == ["last but one", "last"]
 
 
 def test_the_tail_of_one_endless_line_is_cut(tmp_path: Path) -> None:
     log = tmp_path / "big.log"
     log.write_bytes(b"x" * 10**6)
 
-    (line,) = log_tail(log)
+    (line,) = log_tail(log, 10)
 
     assert len(line) < 1_100
 
@@ -213,8 +214,8 @@ def test_the_tail_of_one_endless_line_is_cut(tmp_path: Path) -> None:
 def test_the_tail_of_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
 
-    assert log_tail(tmp_path / "empty") == []
-    assert log_tail(tmp_path / "missing") == []
+    assert log_tail(tmp_path / "empty", 10) == []
+    assert log_tail(tmp_path / "missing", 10) == []
 
 
 def test_paths_below_the_working_directory_are_shown_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

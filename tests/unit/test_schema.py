@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 from dockersched import units
 from dockersched.epicfile import epic_schema, load, load_text
 from dockersched.epicfile.admission_spec import OvercommitSpec
+from dockersched.epicfile.files_spec import InputSpec, OutputSpec, WorkspaceSpec
 from dockersched.epicfile.opening_spec import MountSpec, OpeningKeys, UlimitsSpec
 from dockersched.epicfile.quota_spec import QuotaSpec
 from dockersched.epicfile.retry_spec import BackoffSpec, MemorySpec, RetrySpec
@@ -162,12 +163,18 @@ def test_the_reference_has_a_row_for_every_key() -> None:
     inner |= {f"retry.{name}" for name in RetrySpec.model_fields}
     inner |= {f"ulimits.{name}" for name in UlimitsSpec.model_fields}
     inner |= {f"mounts[].{name}" for name in MountSpec.model_fields}
+    inner |= {f"workspace.{name}" for name in WorkspaceSpec.model_fields}
+    inner |= {f"outputs.*.{name}" for name in OutputSpec.model_fields}
+    inner |= {f"inputs[].{field.alias or name}" for name, field in InputSpec.model_fields.items()}
     inner |= {f"retry.backoff.{name}" for name in BackoffSpec.model_fields}
     inner |= {f"retry.memory.{name}" for name in MemorySpec.model_fields}
     inner |= {f"overcommit.{name}" for name in OvercommitSpec.model_fields}
 
     assert rows == keys | inner | {"x-…"}
-    assert set(Defaults.model_fields) == set(TaskSpec.model_fields) - {"command", "args", "run", "depends_on"}
+    assert set(Defaults.model_fields) == set(TaskSpec.model_fields) - {
+        *("command", "args", "run", "depends_on"),
+        *("outputs", "inputs", "values"),
+    }
 
 
 def test_the_reference_explains_every_cause_of_a_retry() -> None:
@@ -223,7 +230,20 @@ SECRETS = [
     *({name: {"env": "B"}} for name in ("a.b-c", "-a", ".a", "", "a" * 63, "a" * 64, "a/b")),
 ]
 TASK_KEYS = [*TaskSpec.model_fields, "unknown"]
-TASK_VALUES = st.sampled_from(VALUES) | st.sampled_from(OPENINGS + RETRIES + SECRETS)
+FILES: list[Any] = [
+    *({"source": "src", key: value} for key in ("include", "exclude") for value in (["*.c"], [""], ["../x"], "*.c")),
+    *({"size": size} for size in ("64k", "63k", 65536, "1t", 0)),
+    *({"gitignore": value, "git": value} for value in (True, "yes")),
+    *(
+        {"report": path}
+        for path in ("out/", "/workspace/out", "/etc", "..", ".", {"path": "a/../b"}, {"required": True})
+    ),
+    *({"r": {"path": "o", key: value}} for key in ("max_size", "max_entries", "max_depth") for value in (1, 0, "1k")),
+    *({"r": {"path": "o", "when": value}} for value in ("always", "never")),
+    *([value] for value in ("a.report", "a", ".report", "a.b/c", {"from": "a.r", "at": "/workspace/x"})),
+    *([{"from": "a.r", "at": at}] for at in ("/workspace", "/etc", "/workspace/../etc", "in")),
+]
+TASK_VALUES = st.sampled_from(VALUES) | st.sampled_from(OPENINGS + RETRIES + SECRETS + FILES)
 TASKS = st.dictionaries(st.sampled_from(TASK_KEYS), TASK_VALUES, max_size=3)
 EPICS = st.fixed_dictionaries(
     {"epic": st.sampled_from(["e", "a b", "", 5]), "tasks": st.just({"a": {"run": "x"}})},

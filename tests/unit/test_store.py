@@ -32,12 +32,14 @@ from dockersched.model import (
     RETRY_CAUSES,
     EpicExecutionOptions,
     Mount,
+    Output,
     QuotaConfig,
     RetryPolicy,
     ScheduledTask,
+    Workspace,
 )
 from dockersched.report.event_log import EventLog
-from dockersched.results import LogSummary, SandboxResult
+from dockersched.results import LogSummary, OutputSummary, SandboxResult
 from dockersched.sandbox.base import SandboxCancelled, SandboxRunOptions
 from dockersched.sandbox.fake import FakeRunner, Script
 from dockersched.scheduler import ParallelTaskScheduler
@@ -421,6 +423,14 @@ _openings: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "network_namespace": st.sampled_from(["auto", "own"]),
         "read_only": st.booleans(),
         "cap_add": st.lists(st.sampled_from(CAPABILITIES), unique=True),
+        "workspace": st.builds(
+            Workspace, st.none() | _texts, st.lists(_texts), git=st.booleans(), digest=st.none() | _texts
+        ),
+        "outputs": st.dictionaries(
+            st.sampled_from(["a", "b-1"]),
+            st.builds(Output, st.sampled_from(["x", "x/y"]), st.booleans(), st.sampled_from(["success", "always"])),
+        ),
+        "values": st.none() | st.lists(st.sampled_from(["k", "v"]), unique=True),
         "tmpfs": st.dictionaries(_paths, st.integers(4096, 2**40)),
         "ulimits": st.dictionaries(st.sampled_from(["core", "stack"]), st.integers(0, 2**40)),
         "mounts": st.lists(_mounts, max_size=2, unique_by=lambda mount: mount.target).map(tuple),
@@ -493,6 +503,8 @@ _results = st.builds(
     log=st.none() | st.builds(LogSummary, _plain, st.integers(0), st.booleans(), st.booleans()),
     oom_event=st.booleans(),
     openings=st.lists(_plain, max_size=2).map(tuple),
+    outputs=st.dictionaries(_plain, st.builds(OutputSummary, _plain, _plain, st.integers(0), st.integers(0))),
+    values=st.dictionaries(_plain, _plain),
 )
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from dockersched.errors import EngineRefusedError, RunnerError
+from dockersched.errors import EngineRefusedError, RunnerError, StateError
 from dockersched.model import QuotaConfig
 from dockersched.sandbox.docker import outcome, readback
-from dockersched.sandbox.docker.calls import EngineCalls
+from dockersched.sandbox.docker.calls import ArchiveTooLargeError, EngineCalls
 from dockersched.sandbox.docker.health import EngineHealth
 from dockersched.sandbox.docker.logfile import CollectedLog, collect
-from dockersched.sandbox.docker.secret_files import SecretFiles, remove_secrets
-from dockersched.sandbox.docker.volumes import VolumeLostError
+from dockersched.sandbox.docker.volumes import VolumeLostError, remove_held
 from dockersched.sandbox.redaction import SecretPatterns
 from dockersched.states import Reason
 
@@ -42,25 +41,41 @@ class Launched:
     started_at: datetime | None
 
 
-def launch(calls: EngineCalls, name: str, body: Mapping[str, Any], secrets: SecretFiles | None = None) -> Launched:
-    """Creates a container, makes sure that all it is to be limited by is in effect, and starts it with its secrets.
+class Attachment(Protocol):
+    """Files that a sandbox is started with, in volumes of its own; every call may be repeated."""
+
+    def open(self, calls: EngineCalls) -> None:
+        """Makes the volumes, before the sandbox's container is created."""
+
+    def fill(self, calls: EngineCalls) -> None:
+        """Puts the files in, once the container is created."""
+
+    def check(self, calls: EngineCalls) -> None:
+        """Makes sure, right after the start, that the sandbox got the files."""
+
+    def started(self, calls: EngineCalls) -> None:
+        """The sandbox runs: what only had to last until then may go."""
+
+
+def launch(calls: EngineCalls, name: str, body: Mapping[str, Any], attachments: Sequence[Attachment] = ()) -> Launched:
+    """Creates a container, makes sure that all it is to be limited by is in effect, and starts it with its files.
 
     Raises:
-        LaunchRefusedError: the engine refuses it, or does not apply a limit.
+        LaunchRefusedError: the engine refuses it, or does not apply a limit, or its files cannot be put in.
         RunnerError: the machinery failed.
     """
     try:
-        if secrets:
-            _open(calls, name, body, secrets)
+        if attachments:
+            _open(calls, name, body, attachments)
         container_id = calls.create_or_find(name, body)
         inspected = calls.inspect(container_id)
         effective = readback.effective_quota(inspected)
         if difference := readback.difference(body, inspected):
             raise LaunchRefusedError(Reason.QUOTA_NOT_APPLIED, difference, effective)
         if not outcome.was_started(inspected["State"]):
-            _start(calls, container_id, secrets)
-        if secrets:
-            secrets.release(calls)
+            _start(calls, container_id, attachments)
+        for attachment in attachments:
+            attachment.started(calls)
     except EngineRefusedError as refused:
         reason = outcome.classify_refusal(refused.status, refused.explanation)
         raise LaunchRefusedError(reason, refused.explanation) from refused
@@ -68,42 +83,53 @@ def launch(calls: EngineCalls, name: str, body: Mapping[str, Any], secrets: Secr
     return Launched(container_id, effective, outcome.has_ended(state), outcome.parse_time(state["StartedAt"]))
 
 
-def _open(calls: EngineCalls, name: str, body: Mapping[str, Any], secrets: SecretFiles) -> None:
-    """Makes the volume of the secrets, unless the container was started with it by an earlier call."""
+def _open(calls: EngineCalls, name: str, body: Mapping[str, Any], attachments: Sequence[Attachment]) -> None:
+    """Makes the volumes, unless the container was started with them by an earlier call."""
     found = calls.find_ours(name, body["Labels"])
     if found is None or not outcome.was_started(found["State"]):
-        secrets.open(calls)
+        for attachment in attachments:
+            attachment.open(calls)
 
 
-def _start(calls: EngineCalls, container_id: str, secrets: SecretFiles | None) -> None:
-    if secrets is None:
-        calls.start(container_id)
-        return
-    try:
-        _fill(calls, secrets)
-    except LookupError as unknown_user:
-        raise LaunchRefusedError(Reason.BAD_USER, str(unknown_user.args[0])) from unknown_user
+def _start(calls: EngineCalls, container_id: str, attachments: Sequence[Attachment]) -> None:
+    for attachment in attachments:
+        _fill(calls, attachment)
     calls.start(container_id)
     try:
-        secrets.check(calls)
+        for attachment in attachments:
+            attachment.check(calls)
     except VolumeLostError:
-        calls.remove(container_id)  # it runs without its secrets
+        calls.remove(container_id)  # it runs without its files
         raise
 
 
-def _fill(calls: EngineCalls, secrets: SecretFiles) -> None:
+def _fill(calls: EngineCalls, attachment: Attachment) -> None:
     try:
-        secrets.fill(calls)
-    except VolumeLostError:
-        secrets.open(calls)
-        secrets.fill(calls)
+        try:
+            attachment.fill(calls)
+        except VolumeLostError:
+            attachment.open(calls)
+            attachment.fill(calls)
+    except LookupError as unknown_user:
+        raise LaunchRefusedError(Reason.BAD_USER, str(unknown_user.args[0])) from unknown_user
+    except ArchiveTooLargeError as too_large:
+        raise LaunchRefusedError(Reason.REJECTED, str(too_large)) from too_large
+    except StateError as damaged:
+        raise LaunchRefusedError(Reason.INPUT_DAMAGED, str(damaged)) from damaged
 
 
-def remove(calls: EngineCalls, name: str, labels: Mapping[str, str], *, has_secrets: bool) -> None:
-    """Kills and removes the container of an attempt, and then what kept its secrets."""
+def remove(calls: EngineCalls, name: str, labels: Mapping[str, str], held: Iterable[str] = ()) -> None:
+    """Kills and removes the container of an attempt, and then what kept its files.
+
+    Args:
+        calls: to the engine.
+        name: of the container.
+        labels: the identity of the attempt.
+        held: endings of the names of its volumes.
+    """
     calls.remove_ours(name, labels)
-    if has_secrets:
-        remove_secrets(calls, name, labels)
+    for ending in held:
+        remove_held(calls, f"{name}{ending}", labels)
 
 
 @dataclass(frozen=True, slots=True)

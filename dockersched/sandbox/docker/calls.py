@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -30,6 +32,7 @@ T = TypeVar("T")
 _CONFLICT, _NOT_FOUND, _SERVER_ERROR = 409, 404, 500
 _TRIES = 4
 _ARCHIVE_CHUNK_BYTES = 2**18
+_PATH_STAT = "X-Docker-Container-Path-Stat"
 _NO_SPACE = "no space left on device"
 _PULL_TRIES = 5
 _PULL_WAIT = wait_random_exponential(multiplier=1, max=10)
@@ -241,6 +244,23 @@ class EngineCalls:
             stream, _ = self._client.get_archive(container, path, chunk_size=_ARCHIVE_CHUNK_BYTES)
             yield from stream
 
+    def is_link(self, container: str, path: str) -> bool | None:
+        """Whether a path of a container is a symbolic link; None when there is nothing.
+
+        Format: https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerArchiveInfo
+        """
+        url = f"{self._client.base_url}/v{self._client.api_version}/containers/{container}/archive"
+
+        def look() -> bool | None:
+            response = self._client.head(url, params={"path": path}, timeout=self._client.timeout)
+            if response.status_code == _NOT_FOUND:
+                return None
+            if not response.ok:
+                raise EngineRefusedError(response.status_code, f"{path} cannot be looked at")
+            return bool(json.loads(b64decode(response.headers[_PATH_STAT]))["linkTarget"])
+
+        return self._repeat(look)
+
     def create_volume(self, name: str, options: Mapping[str, str], labels: Mapping[str, str]) -> None:
         """Creates a volume of the local driver, or finds the one that an earlier call for the same attempt created.
 
@@ -251,6 +271,10 @@ class EngineCalls:
         theirs = created.get("Labels") or {}
         if any(theirs.get(key) != value for key, value in labels.items()):
             raise PermanentRunnerError(f"a volume that is not ours has the name {name} (docker volume rm {name})")
+        if created.get("Options") != dict(options):
+            raise PermanentRunnerError(
+                f"the engine did not apply the limits of volume {name}: {created.get('Options')}"
+            )
 
     def list_volumes(self, label: str) -> dict[str, Mapping[str, str]]:
         """The volumes with a label: their labels, by name."""

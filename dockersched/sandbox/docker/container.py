@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -15,12 +15,12 @@ from dockersched.errors import EngineFullError, EngineUnavailableError, RunnerEr
 from dockersched.log import Logger
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxRunOptions, StopJournal
-from dockersched.sandbox.docker import batches
+from dockersched.sandbox.docker import attached, batches
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connect import Engine
 from dockersched.sandbox.docker.outcome import Ending
 from dockersched.sandbox.docker.room import RoomGate
-from dockersched.sandbox.docker.secret_files import SecretFiles
+from dockersched.sandbox.docker.sandbox_files import SandboxFiles
 from dockersched.sandbox.docker.streams import open_stream, payloads
 from dockersched.sandbox.docker.watcher import ExitWatcher
 from dockersched.sandbox.redaction import SecretPatterns
@@ -58,7 +58,8 @@ class Container:
         on_output: OnOutput | None,
         journal: StopJournal,
         patterns: SecretPatterns,
-        secrets: SecretFiles | None = None,
+        attachments: Sequence[batches.Attachment] = (),
+        files: SandboxFiles | None = None,
     ) -> None:
         self.name = name
         self._options = options
@@ -71,7 +72,8 @@ class Container:
         self._on_output = on_output
         self._journal = journal
         self._patterns = patterns
-        self._secrets = secrets
+        self._attachments = attachments
+        self._files = files
         self._exited = watcher.watch(name)
         self._following: asyncio.Task[None] | None = None
         self._known = known
@@ -85,24 +87,25 @@ class Container:
             LaunchRefusedError: it could not be started.
             RunnerError: the machinery failed.
         """
-        launch = partial(batches.launch, name=self.name, body=self._body, secrets=self._secrets)
+        launch = partial(batches.launch, name=self.name, body=self._body, attachments=self._attachments)
         start = partial(self._while_away, lambda: self._engine.pool.start(launch))
         launched = await self._room.passing(start)
         result = self._known = replace(self._known, quota_effective=launched.effective)
         self._watcher.started(self.name)
         self._stopped_for = self._journal.stopped_for(self._options)
         if launched.has_ended:
-            return await self._collect(result, self._stopped_for)
+            return await self._result(result, await self._collect(self._stopped_for))
         if self._on_output:
             self._following = asyncio.create_task(self._follow())
         try:
             async with asyncio.timeout(0 if self._stopped_for else self._remaining_s(launched)):
-                return await self._ended(result)
+                collected = await self._ended()
         except TimeoutError:
             await self._stop(Reason.TIMED_OUT)
-            return await self._collect(result, self._stopped_for)
+            collected = await self._collect(self._stopped_for)
         finally:
             self._stop_following()
+        return await self._result(result, collected)
 
     async def end(self, reason: Reason) -> SandboxResult:
         """Stops the container if there is one, waits until it is gone, and tells what is known of it."""
@@ -112,7 +115,7 @@ class Container:
             if found is None:
                 return replace(result, exit_code=None, reason=reason)
             await self._stop(reason)
-            result = await self._collect(result, self._stopped_for)
+            result = await self._result(result, await self._collect(self._stopped_for))
         except RunnerError as error:
             result = replace(result, exit_code=None, reason=reason, detail=self._patterns.redact(str(error)))
         with suppress(RunnerError):  # the sweep at the end of the run tells what is left
@@ -121,26 +124,26 @@ class Container:
                     batches.remove,
                     name=self.name,
                     labels=self._body["Labels"],
-                    has_secrets=self._secrets is not None,
+                    held=attached.endings(self._options),
                 )
             )
         return result
 
-    async def _ended(self, result: SandboxResult) -> SandboxResult:
+    async def _ended(self) -> batches.Collected:
         """Waits for the end. A hint is no proof: it looks, and waits on if the container still runs."""
         while True:
             await self._exited
             collected = await self._collect_if_ended(None)
             if collected is not None:
-                return self._result(result, collected)
+                return collected
             self._exited = self._watcher.watch(self.name)
             self._watcher.started(self.name)
 
-    async def _collect(self, result: SandboxResult, stopped_for: Reason | None) -> SandboxResult:
+    async def _collect(self, stopped_for: Reason | None) -> batches.Collected:
         collected = await self._collect_if_ended(stopped_for)
         if collected is None:
             raise EngineUnavailableError(f"the engine says that {self.name} still runs after it was killed")
-        return self._result(result, collected)
+        return collected
 
     async def _collect_if_ended(self, stopped_for: Reason | None) -> batches.Collected | None:
         self._stop_following()  # what it has not shown by now comes from the log
@@ -163,9 +166,9 @@ class Container:
             self._on_output(self._options.task_id, collected.log.unseen)
         return collected
 
-    def _result(self, result: SandboxResult, collected: batches.Collected) -> SandboxResult:
+    async def _result(self, result: SandboxResult, collected: batches.Collected) -> SandboxResult:
         ending = collected.ending
-        return replace(
+        result = replace(
             result,
             exit_code=ending.exit_code,
             reason=ending.reason,
@@ -175,6 +178,16 @@ class Container:
             finished_at=ending.finished_at,
             log=collected.log.summary if collected.log else None,
         )
+        if self._files is None or ending.started_at is None or result.reason is Reason.CANCELLED:
+            return result
+        taken = await self._call(partial(self._files.take, succeeded=result.succeeded))
+        result = replace(result, outputs=taken.outputs, values=taken.values)
+        if taken.reason is None:
+            return result
+        detail = self._patterns.redact(taken.detail)
+        if result.succeeded:
+            return replace(result, reason=taken.reason, detail=detail)
+        return replace(result, detail="; ".join(filter(None, (result.detail, detail))))
 
     def _explained(self, ending: Ending) -> str:
         if ending.reason is Reason.NOT_FOUND and " " in self._options.command:

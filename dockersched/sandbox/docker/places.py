@@ -5,7 +5,8 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable
 
-from dockersched.model import SECRETS_DIR, QuotaConfig
+from dockersched.model import SECRETS_DIR, WORKSPACE_DIR, QuotaConfig
+from dockersched.model.files import DEFAULT_WORKSPACE_BYTES
 from dockersched.model.opening import SHARED_MEMORY
 from dockersched.sandbox.base import SandboxRunOptions
 
@@ -41,6 +42,8 @@ def tmpfs_bytes(options: SandboxRunOptions, image_volumes: Iterable[str] = ()) -
     """
     quota = options.quota or QuotaConfig()
     given = {path: _whole_pages(int(size)) for path, size in options.tmpfs.items()}
+    if options.has_workspace:
+        given[WORKSPACE_DIR] = _whole_pages(workspace_bytes(options))
     private = [_TMP, HOME] if has_private_places(options) else []
     volumes = [posixpath.normpath(f"/{path.strip('/')}") for path in image_volumes if is_bounded(options)]
     taken = {*given, *(mount.target for mount in options.mounts), *([SECRETS_DIR] if options.secrets else [])}
@@ -52,6 +55,14 @@ def tmpfs_bytes(options: SandboxRunOptions, image_volumes: Iterable[str] = ()) -
     if SHARED_MEMORY in sizes:
         sizes[SHARED_MEMORY] = min(sizes[SHARED_MEMORY], _MOST_SHARED_MEMORY_BYTES)
     return sizes | given
+
+
+def workspace_bytes(options: SandboxRunOptions) -> int:
+    """What a workspace may hold. By default it leaves other places half of what the disk quota allows."""
+    if options.workspace and options.workspace.size_bytes:
+        return options.workspace.size_bytes
+    disk = options.quota.disk_bytes if options.quota else None
+    return DEFAULT_WORKSPACE_BYTES if disk is None else min(DEFAULT_WORKSPACE_BYTES, disk // 2)
 
 
 def tmpfs_options(size_bytes: int) -> str:

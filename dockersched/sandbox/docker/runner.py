@@ -11,24 +11,30 @@ from pathlib import Path
 from typing import Any, Self
 
 from dockersched import ids
-from dockersched.errors import ImageUnavailableError, MountRefusedError, Problem, RunnerError
+from dockersched.data.run_files import RunFiles
+from dockersched.errors import (
+    MountRefusedError,
+    Problem,
+    RunnerError,
+)
 from dockersched.graph.capacity import Capacity
 from dockersched.log import Logger
 from dockersched.model import PullPolicy, QuotaConfig
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunOptions, StopJournal
-from dockersched.sandbox.docker import batches, leftovers, translate
+from dockersched.sandbox.docker import attached, batches, leftovers, translate
 from dockersched.sandbox.docker.connect import CALL_TIMEOUT_S, Engine, connect
 from dockersched.sandbox.docker.container import Container, OnOutput
 from dockersched.sandbox.docker.defaults import SandboxDefaults
-from dockersched.sandbox.docker.images import ImageResolver, Progress, ResolvedImage
+from dockersched.sandbox.docker.images import ImageResolver, Progress
 from dockersched.sandbox.docker.mounts import MountGate
 from dockersched.sandbox.docker.namespaces import Namespaces, may_share
 from dockersched.sandbox.docker.openings import openings
-from dockersched.sandbox.docker.refusals import find_refusals, refusals
+from dockersched.sandbox.docker.provisions import Provisions
+from dockersched.sandbox.docker.refusals import find_refusals
 from dockersched.sandbox.docker.room import RoomGate
-from dockersched.sandbox.docker.secret_files import HOLDER_IMAGE, SecretFiles
 from dockersched.sandbox.docker.watcher import ExitWatcher
+from dockersched.sandbox.redaction import SecretPatterns
 from dockersched.sandbox.secret_values import SecretValues
 from dockersched.states import Reason
 
@@ -50,6 +56,7 @@ class DockerRunner(SandboxBackend):
         secrets: where the values of secrets are; what is known there by now is taken out of all output.
         allow_mounts: folders of this machine below which the sources of mounts may lie; without them, none may.
         private_dirs: folders that no sandbox sees, nor can write to by what holds them.
+        files: where workspaces, outputs and inputs are beside dockersched; None refuses sandboxes that have any.
 
     Raises:
         MountRefusedError: what is allowed is no folder.
@@ -67,6 +74,7 @@ class DockerRunner(SandboxBackend):
         secrets: SecretValues | None = None,
         allow_mounts: Iterable[str | os.PathLike[str]] = (),
         private_dirs: Iterable[str | os.PathLike[str]] = (),
+        files: RunFiles | None = None,
     ) -> None:
         self.engine = engine
         self._logs_dir = logs_dir
@@ -80,6 +88,7 @@ class DockerRunner(SandboxBackend):
         socket = engine.endpoint.socket
         never = [engine.features.data_root, *([socket] if socket else [])]
         self._gate = MountGate(allow_mounts, never, [os.fspath(path) for path in private_dirs])
+        self._provisions = Provisions(engine.features, self.images, self._gate, files)
         self._watchers: dict[str, ExitWatcher] = {}
         self._namespaces: dict[str, Namespaces] = {}
         self._background: set[asyncio.Task[None]] = set()
@@ -137,24 +146,7 @@ class DockerRunner(SandboxBackend):
         Returns:
             for each task whose image cannot be had, by task id, why.
         """
-        by_image: dict[tuple[str, Any], list[str]] = {}
-        for options in map(self._defaults.fill, sandboxes):
-            by_image.setdefault((str(options.image), options.pull_policy), []).append(options.task_id)
-            if options.secrets:
-                by_image.setdefault((HOLDER_IMAGE, _HOLDER_PULL_POLICY), []).append(options.task_id)
-        # What is pulled whatever is there comes first, since all tasks get what a name was first found to be.
-        by_image = dict(sorted(by_image.items(), key=lambda entry: entry[0][1] != "always"))
-        outcomes: list[ResolvedImage | BaseException] = []
-        for is_always in (True, False):
-            resolutions = [self.images.resolve(*key) for key in by_image if (key[1] == "always") is is_always]
-            outcomes += await asyncio.gather(*resolutions, return_exceptions=True)
-        unavailable: dict[str, str] = {}
-        for task_ids, outcome in zip(by_image.values(), outcomes, strict=True):
-            if isinstance(outcome, ImageUnavailableError):
-                unavailable.update(dict.fromkeys(task_ids, str(outcome)))
-            elif isinstance(outcome, BaseException):
-                raise outcome
-        return unavailable
+        return await self._provisions.prepare(map(self._defaults.fill, sandboxes))
 
     def share_namespaces(self, sandboxes: Iterable[SandboxRunOptions], *, at_once: int) -> None:
         """Lets sandboxes without a network use network namespaces one after another, where that is safe and pays.
@@ -182,19 +174,11 @@ class DockerRunner(SandboxBackend):
         options = self._defaults.fill(options)
         result = SandboxResult(options.sandbox_id, image=options.image, quota_requested=options.quota, exit_code=0)
         try:
-            image = await self.images.resolve(str(options.image), options.pull_policy or "missing")
-            secrets = await self._secret_files(options) if options.secrets else None
-        except ImageUnavailableError as error:
-            return replace(result, exit_code=None, reason=Reason.IMAGE_UNAVAILABLE, detail=str(error))
-        if problem := next(refusals(options, self.engine.features, image.volumes), None):
-            return replace(result, exit_code=None, reason=Reason.REJECTED, detail=problem.message)
-        try:
-            options = replace(options, mounts=tuple(map(self._gate.admit, options.mounts)))
-        except MountRefusedError as refused:
-            detail = f"task {options.task_id!r} {refused}"
-            return replace(result, exit_code=None, reason=Reason.REJECTED, detail=detail)
-        result = replace(result, image_digest=image.digest, openings=openings(options))
-        patterns = self.secrets.patterns()
+            given = await self._provisions.provide(options, self.secrets)
+        except batches.LaunchRefusedError as refused:
+            return _refused(result, refused, self.secrets.patterns())
+        options, patterns = given.options, self.secrets.patterns()
+        result = replace(result, image_digest=given.image.digest, openings=openings(options))
         watcher = self._watcher(options.run_id)
         await watcher.ready()
         namespaces = self._namespaces.get(options.run_id) if may_share(options, self.engine.features) else None
@@ -205,9 +189,9 @@ class DockerRunner(SandboxBackend):
             name=translate.container_name(options),
             body=translate.create_body(
                 options,
-                image_id=image.image_id,
-                image_volumes=image.volumes,
-                mounts=[secrets.mount] if secrets else [],
+                image_id=given.image.image_id,
+                image_volumes=given.image.volumes,
+                mounts=given.mounts,
                 network_mode=slot.network_mode if slot else None,
             ),
             engine=self.engine,
@@ -217,20 +201,14 @@ class DockerRunner(SandboxBackend):
             on_output=self._on_output,
             journal=self.journal,
             patterns=patterns,
-            secrets=secrets,
+            attachments=given.attachments,
+            files=given.files,
         )
         ended: SandboxResult | None = None
         try:
             ended = await container.run()
         except batches.LaunchRefusedError as refused:
-            return replace(
-                result,
-                exit_code=None,
-                reason=refused.reason,
-                detail=patterns.redact(refused.detail),
-                quota_effective=refused.effective,
-                openings=(),
-            )
+            return _refused(result, refused, patterns)
         except asyncio.CancelledError:
             raise SandboxCancelled(await container.end(Reason.CANCELLED)) from None
         else:
@@ -249,11 +227,9 @@ class DockerRunner(SandboxBackend):
         self._in_background(self._remove(options))
 
     async def remove(self, options: SandboxRunOptions) -> None:
-        """Kills and removes the container of an attempt, if there is one, and its secrets."""
-        labels, has_secrets = translate.labels(options), bool(options.secrets)
-        await self.engine.pool.call(
-            partial(batches.remove, name=translate.container_name(options), labels=labels, has_secrets=has_secrets)
-        )
+        """Kills and removes the container of an attempt, if there is one, and its volumes."""
+        name, labels = translate.container_name(options), translate.labels(options)
+        await self.engine.pool.call(partial(batches.remove, name=name, labels=labels, held=attached.endings(options)))
 
     async def sweep(self, run_id: str) -> list[str]:
         """Removes every container and volume of a run; returns in words what could not be removed."""
@@ -280,14 +256,6 @@ class DockerRunner(SandboxBackend):
             )
         return self._watchers[run_id]
 
-    async def _secret_files(self, options: SandboxRunOptions) -> SecretFiles:
-        """What an attempt's secrets need; their values are read now if they were not before."""
-        holder = await self.images.resolve(HOLDER_IMAGE, _HOLDER_PULL_POLICY)
-        values = await asyncio.to_thread(self.secrets.values, options.secrets)
-        return SecretFiles(
-            translate.container_name(options), translate.labels(options), str(options.user), holder.image_id, values
-        )
-
     def _log_path(self, options: SandboxRunOptions) -> Path | None:
         if self._logs_dir is None:
             return None
@@ -308,3 +276,10 @@ class DockerRunner(SandboxBackend):
     async def _settle_background(self) -> None:
         while self._background:
             await asyncio.wait(self._background)
+
+
+def _refused(result: SandboxResult, refused: batches.LaunchRefusedError, patterns: SecretPatterns) -> SandboxResult:
+    detail = patterns.redact(refused.detail)
+    return replace(
+        result, exit_code=None, reason=refused.reason, detail=detail, quota_effective=refused.effective, openings=()
+    )

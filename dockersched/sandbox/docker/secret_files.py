@@ -11,17 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dockersched.errors import EngineRefusedError
 from dockersched.model import SECRETS_DIR
+from dockersched.sandbox.docker import attached
 from dockersched.sandbox.docker.calls import EngineCalls
-from dockersched.sandbox.docker.volumes import HeldVolume, TmpfsVolume, remove_held
+from dockersched.sandbox.docker.users import find_owner
+from dockersched.sandbox.docker.volumes import HeldVolumes, TmpfsVolume
 
-HOLDER_IMAGE = "dockersched/base"
-
-_ENDING = "-secrets"
 _PAGE_BYTES = 4096
-_PASSWD = "/etc/passwd"  # noqa: S105 - a path in the sandbox
-_MAX_PASSWD_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +41,7 @@ class SecretFiles:
     @property
     def mount(self) -> dict[str, Any]:
         """The files as an entry of the sandbox's `Mounts`."""
-        return self._held.volume.mount(read_only=True)
+        return self._held.volumes[0].mount(read_only=True)
 
     def open(self, calls: EngineCalls) -> None:
         """Makes the volume, before the sandbox's container is created.
@@ -62,8 +58,9 @@ class SecretFiles:
             LookupError: the image does not tell the user's uid.
             RunnerError: the files did not get in.
         """
-        packed = _archive(self.values, _uid(calls, self.container, self.user))
-        self._held.put(calls, lambda: [packed])
+        uid, _ = find_owner(calls, self.container, self.user)
+        packed = _archive(self.values, uid)
+        self._held.put(calls, SECRETS_DIR, lambda: [packed])
 
     def check(self, calls: EngineCalls) -> None:
         """Makes sure, right after the start, that the sandbox got the volume with the files in it.
@@ -73,27 +70,22 @@ class SecretFiles:
         """
         self._held.check_held(calls)
 
-    def release(self, calls: EngineCalls) -> None:
+    def started(self, calls: EngineCalls) -> None:
         """From now on the files live as long as the sandbox."""
         self._held.release(calls)
 
     @property
-    def _held(self) -> HeldVolume:
+    def _held(self) -> HeldVolumes:
         pages = sum(-(-len(value) // _PAGE_BYTES) for value in self.values.values())
         # Put in a second time, a file is written before the first one goes.
         volume = TmpfsVolume(
-            name=f"{self.container}{_ENDING}",
+            name=f"{self.container}{attached.SECRETS}",
             target=SECRETS_DIR,
             size_bytes=max(1, 2 * pages) * _PAGE_BYTES,
             max_inodes=2 * len(self.values) + 2,
             flags="nosuid,nodev,noexec",
         )
-        return HeldVolume(volume, self.labels, self.holder_image)
-
-
-def remove_secrets(calls: EngineCalls, container: str, labels: Mapping[str, str]) -> None:
-    """Removes what keeps the secrets of an attempt, after its container."""
-    remove_held(calls, f"{container}{_ENDING}", labels)
+        return HeldVolumes([volume], self.labels, self.holder_image)
 
 
 def _archive(values: Mapping[str, bytes], uid: int) -> bytes:
@@ -104,30 +96,3 @@ def _archive(values: Mapping[str, bytes], uid: int) -> bytes:
             member.size, member.mode, member.uid = len(value), 0o400, uid
             tar.addfile(member, io.BytesIO(value))
     return packed.getvalue()
-
-
-def _uid(calls: EngineCalls, container: str, user: str) -> int:
-    name = user.partition(":")[0]
-    if name.isdecimal():
-        return int(name)
-    for line in _passwd(calls, container).splitlines():
-        fields = line.split(":")
-        if fields[0] == name and len(fields) > 2 and fields[2].isdecimal():
-            return int(fields[2])
-    raise LookupError(f"unable to find user {name} in the image's {_PASSWD}: secrets need it; write user as uid:gid")
-
-
-def _passwd(calls: EngineCalls, container: str) -> str:
-    """The image's list of users, as far as it can be read without following links."""
-    packed = bytearray()
-    try:
-        for chunk in calls.read_archive(container, _PASSWD):
-            packed += chunk
-            if len(packed) > _MAX_PASSWD_BYTES:
-                return ""
-        with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
-            member = tar.next()
-            content = tar.extractfile(member) if member and member.isreg() else None
-            return content.read().decode("utf-8", "replace") if content else ""
-    except (EngineRefusedError, tarfile.TarError):
-        return ""

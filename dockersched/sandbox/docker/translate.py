@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dockersched import ids
-from dockersched.model import Mount, QuotaConfig
+from dockersched.model import WORKSPACE_DIR, Mount, QuotaConfig
+from dockersched.model.files import VALUES_DIR, VALUES_FILE, VALUES_VARIABLE
 from dockersched.model.opening import SHARED_MEMORY
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker import seccomp
@@ -58,13 +59,15 @@ def create_body(
         mounts: what else is mounted, in the engine's own form.
         network_mode: the namespace of another container to join, in the engine's own form.
     """
-    home = {"HOME": HOME} if has_private_places(options) else {}
+    given = {"HOME": HOME} if has_private_places(options) else {}
+    if options.values is not None:
+        given[VALUES_VARIABLE] = f"{VALUES_DIR}/{VALUES_FILE}"
     body: dict[str, Any] = {
         "Image": image_id,
         # Both are set: an image's own entry point must not come before the command.
         "Entrypoint": [options.command],
         "Cmd": list(options.args),
-        "Env": [f"{name}={value}" for name, value in {**home, **options.environment}.items()],
+        "Env": [f"{name}={value}" for name, value in {**given, **options.environment}.items()],
         "User": options.user,
         "Labels": labels(options),
         "AttachStdin": False,
@@ -82,8 +85,8 @@ def create_body(
             "RestartPolicy": {"Name": "no"},
         },
     }
-    if options.working_dir is not None:
-        body["WorkingDir"] = options.working_dir
+    if options.working_dir is not None or options.has_workspace:
+        body["WorkingDir"] = options.working_dir or WORKSPACE_DIR
     return body
 
 
@@ -124,6 +127,7 @@ def _privileges(options: SandboxRunOptions) -> dict[str, Any]:
 def _files(options: SandboxRunOptions, image_volumes: Iterable[str], mounts: Sequence[EngineMount]) -> dict[str, Any]:
     places = tmpfs_bytes(options, image_volumes)
     shared_memory = places.pop(SHARED_MEMORY, None)
+    places.pop(WORKSPACE_DIR, None)  # a volume, since it is filled before the start and read after the end
     disk = options.quota.disk_bytes if options.quota else None
     return {
         "ReadonlyRootfs": options.read_only,

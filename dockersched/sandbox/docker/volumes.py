@@ -3,13 +3,13 @@
 The content of such a volume lives only while a container that has it mounted runs. So an idle container, the holder,
 runs from before the volume is filled until the sandbox itself, or whoever wants to read the volume, needs it no more.
 Files go in through the holder by the archive API: the engine need not see our disk, nor the sandbox's image have a
-shell. The volume and its holder have the same name, which begins with that of the sandbox's container, and the same
-labels.
+shell. A volume's name begins with that of the sandbox's container; a holder has the name and the labels of the first
+of its volumes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,79 +70,91 @@ class TmpfsVolume:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldVolume:
-    """A volume of one attempt, and the container that keeps its content.
+class HeldVolumes:
+    """The volumes of one attempt that live equally long, and the container that keeps their content.
 
     Every call may be repeated: what an earlier one did, whoever made it, is taken over.
 
     Args:
-        volume: its name must be derived from the name of the sandbox's container.
+        volumes: their names must be derived from the name of the sandbox's container.
         labels: the identity of the attempt.
         holder_image: id of the image that the holder runs in; it must have `sleep`.
     """
 
-    volume: TmpfsVolume
+    volumes: Sequence[TmpfsVolume]
     labels: Mapping[str, str]
     holder_image: str
 
-    def open(self, calls: EngineCalls) -> None:
-        """Creates the volume and starts its holder, unless that was done before; what it holds is kept.
+    @property
+    def holder(self) -> str:
+        """Name of the container that keeps the content; paths in it are those in the sandbox."""
+        return self.volumes[0].name
 
-        A holder that has ended is made anew, and its volume is empty then.
+    def open(self, calls: EngineCalls) -> None:
+        """Creates the volumes and starts their holder, unless that was done before; what they hold is kept.
+
+        A holder that has ended is made anew, and its volumes are empty then.
 
         Raises:
-            RunnerError: the engine does not give it.
+            RunnerError: the engine does not give them.
         """
         try:
-            calls.create_volume(self.volume.name, self.volume.driver_options, self._labels)
+            for volume in self.volumes:
+                calls.create_volume(volume.name, volume.driver_options, volume_labels(volume.name, self.labels))
             try:
                 self._start_holder(calls)
             except EngineRefusedError:
                 # A process that died while it started the holder took the start down with it, a moment ago.
-                calls.remove_ours(self.volume.name, self._labels)
+                calls.remove_ours(self.holder, self._labels)
                 self._start_holder(calls)
         except EngineRefusedError as refused:
             raise PermanentRunnerError(f"the engine gives no volume: {refused.explanation}") from refused
 
-    def put(self, calls: EngineCalls, open_archive: Callable[[], Iterable[bytes]]) -> None:
-        """Unpacks a tar stream into the volume.
+    def put(self, calls: EngineCalls, target: str, open_archive: Callable[[], Iterable[bytes]]) -> None:
+        """Unpacks a tar stream into a folder of a volume.
 
         Raises:
             VolumeLostError: the volume is no longer held.
             RunnerError: the archive did not get in whole, because there is no room for it, say.
         """
         self.check_held(calls)
-        calls.put_archive(self.volume.name, self.volume.target, open_archive)
+        calls.put_archive(self.holder, target, open_archive)
 
-    def check_held(self, calls: EngineCalls) -> None:
-        """Makes sure that the volume has kept its content since it was opened: mounted anew, it would be empty.
+    def check_held(self, calls: EngineCalls) -> str:
+        """Makes sure that the volumes have kept what was in them: mounted anew, they would be empty.
+
+        Returns:
+            what only this start of the holder has: as long as it stays the same, nothing was lost.
 
         Raises:
-            VolumeLostError: it has not.
+            VolumeLostError: they have not.
         """
-        holder = calls.find_ours(self.volume.name, self._labels)
+        holder = calls.find_ours(self.holder, self._labels)
         if holder is None or not holder["State"]["Running"]:
-            raise VolumeLostError(f"the content of {self.volume.target} was lost: what held it was ended from outside")
+            targets = " and ".join(volume.target for volume in self.volumes)
+            raise VolumeLostError(f"the content of {targets} was lost: what held it was ended from outside")
+        return f"{holder['Id']} {holder['State']['StartedAt']}"
 
     def release(self, calls: EngineCalls) -> None:
         """Removes the holder: from now on the sandbox alone keeps the content, until it ends."""
-        calls.remove_ours(self.volume.name, self._labels)
+        calls.remove_ours(self.holder, self._labels)
 
     def remove(self, calls: EngineCalls) -> None:
-        """Removes the holder and the volume, after the sandbox's container; they may be gone already."""
-        remove_held(calls, self.volume.name, self.labels)
+        """Removes the holder and the volumes, after the sandbox's container; they may be gone already."""
+        for volume in self.volumes:
+            remove_held(calls, volume.name, self.labels)
 
     def _start_holder(self, calls: EngineCalls) -> None:
-        found = calls.find_ours(self.volume.name, self._labels)
+        found = calls.find_ours(self.holder, self._labels)
         if found is not None and was_started(found["State"]) and not found["State"]["Running"]:
             calls.remove(str(found["Id"]))
-        holder = calls.create_or_find(self.volume.name, self._holder_body())
+        holder = calls.create_or_find(self.holder, self._holder_body())
         if not was_started(calls.inspect(holder)["State"]):
             calls.start(holder)
 
     @property
     def _labels(self) -> dict[str, str]:
-        return volume_labels(self.volume.name, self.labels)
+        return volume_labels(self.holder, self.labels)
 
     def _holder_body(self) -> dict[str, Any]:
         return {
@@ -161,7 +173,7 @@ class HeldVolume:
                 "ReadonlyRootfs": True,
                 "LogConfig": {"Type": "none"},
                 "RestartPolicy": {"Name": "no"},
-                "Mounts": [self.volume.mount()],
+                "Mounts": [volume.mount() for volume in self.volumes],
             },
         }
 

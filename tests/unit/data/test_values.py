@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockersched.data.values import MAX_VALUES_BYTES, Reference, check_references, parse_template, parse_values
-from dockersched.errors import ValueReferenceError, ValuesError
+from dockersched.data.values import MAX_VALUES_BYTES, parse_values
+from dockersched.errors import ValuesError
 
 
 @pytest.mark.parametrize(
@@ -63,61 +63,3 @@ def test_what_is_written_in_several_lines_comes_back(values: dict[str, str]) -> 
     wanted = {key: value.replace("\0", "") for key, value in values.items()}
     written = "".join(f"{key}<<==end==\n{value}\n==end==\n" for key, value in wanted.items())
     assert parse_values(written.encode()) == wanted
-
-
-VALUES = {"build": {"version": "1.2", "odd": "${{ tasks.build.values.version }}"}, "a.values.b": {"k": "v"}}
-
-
-@pytest.mark.parametrize(
-    ("text", "rendered"),
-    [
-        ("plain $HOME ${HOME} }}", "plain $HOME ${HOME} }}"),
-        ("v${{ tasks.build.values.version }}!", "v1.2!"),
-        ("${{tasks.build.values.version}}${{ tasks.build.values.version }}", "1.21.2"),
-        ("${{ tasks.a.values.b.values.k }}", "v"),
-        ("$${{ tasks.build.values.version }}", "${{ tasks.build.values.version }}"),
-        ("$$${{ x", "$${{ x"),
-        ("${{ tasks.build.values.odd }}", "${{ tasks.build.values.version }}"),
-    ],
-)
-def test_fills_values_in(text: str, rendered: str) -> None:
-    assert parse_template(text).render(VALUES) == rendered
-
-
-def test_finds_references() -> None:
-    template = parse_template("a ${{ tasks.build.values.version }} b")
-    assert template.references == (Reference("build", "version", "${{ tasks.build.values.version }}"),)
-    assert parse_template("no reference").references == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("x ${{ tasks.a.values.b", "does not end: add }}, or write $${{ for text"),
-        ("${{ }}", "is no reference: write ${{ tasks.TASK.values.KEY }}"),
-        ("${{ tasks.a.outputs.b }}", "is no reference"),
-        ("${{ tasks.a.values.1 }}", "is no reference"),
-        ("${{ tasks.a b.values.c }}", "is no reference"),
-        ("${{ needs.a.values.c }}", "is no reference"),
-    ],
-)
-def test_names_what_is_no_reference(text: str, message: str) -> None:
-    with pytest.raises(ValueReferenceError) as raised:
-        parse_template(text)
-    assert message in str(raised.value)
-
-
-def test_checks_what_can_be_known() -> None:
-    template = parse_template(
-        "${{ tasks.biuld.values.x }} ${{ tasks.build.values.verson }} ${{ tasks.test.values.any }}"
-    )
-    assert check_references(template, {"build", "test"}, {"build": ["version"]}) == [
-        "${{ tasks.biuld.values.x }} refers to 'biuld', which is not a task of this epic (did you mean 'build'?)",
-        "${{ tasks.build.values.verson }}: task 'build' has no value 'verson' (did you mean 'version'?)",
-    ]
-    assert check_references(parse_template("${{ tasks.test.values.any }}"), {"test"}) == []
-
-
-def test_a_value_that_was_not_written_is_named() -> None:
-    with pytest.raises(ValueReferenceError, match=r"task 'build' has no value 'versio' \(did you mean 'version'\?\)"):
-        parse_template("${{ tasks.build.values.versio }}").render(VALUES)

@@ -1,0 +1,85 @@
+"""`dockersched artifacts RUN [TASK]`: what tasks made, listed, or copied to a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dockersched.cli.looking import add_output, add_run, check_task, open_reader, print_json, print_lines
+from dockersched.cli.running import add_state_dir
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from dockersched.store.reader import RecordedOutput
+
+HELP = "list the outputs of a run, or copy them to a folder"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    add_run(parser)
+    parser.add_argument("task", metavar="TASK", nargs="?", help="id of a task (all)")
+    parser.add_argument("--to", metavar="FOLDER", type=Path, help="copy them to FOLDER/TASK/OUTPUT/")
+    add_output(parser)
+    add_state_dir(parser)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Lists or copies; returns 0."""
+    from dockersched.inspection.runs import find_run  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
+
+    reader = open_reader(args)
+    run = find_run(reader, args.run)
+    if args.task is not None:
+        check_task(reader, run, args.task)
+    outputs = [output for output in reader.outputs(run.run_id) if args.task in {None, output.task_id}]
+    paths = [output.path for output in outputs] if args.to is None else _copied(outputs, args.to, reader.state_dir)
+    if args.output == "json":
+        print_json({"run": run.run_id, "artifacts": [_row(*pair) for pair in zip(outputs, paths, strict=True)]})
+    elif outputs:
+        from dockersched.report.text import printable  # noqa: PLC0415
+        from dockersched.units import format_bytes  # noqa: PLC0415
+
+        for output, path in zip(outputs, paths, strict=True):
+            what = f"{output.task_id}.{output.name}: {_entries(output.entries)}, {format_bytes(output.size_bytes)}"
+            print_lines([f"{what}, {printable(str(path))}"])
+    else:
+        print(f"run {run.run_id} has no outputs{f' of task {args.task!r}' if args.task else ''}")
+    return 0
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"
+
+
+def _row(output: RecordedOutput, path: Path) -> dict[str, object]:
+    return {
+        "task": output.task_id,
+        "output": output.name,
+        "path": str(path),
+        "entries": output.entries,
+        "size_bytes": output.size_bytes,
+        "digest": output.digest,
+    }
+
+
+def _copied(outputs: Sequence[RecordedOutput], folder: Path, state_dir: Path) -> list[Path]:
+    """Copies outputs, each verified, to files that may be changed; what is there already is never touched."""
+    from dockersched.data.run_files import STORE  # noqa: PLC0415
+    from dockersched.data.store import ContentStore, TreeDigest  # noqa: PLC0415
+    from dockersched.errors import StateError  # noqa: PLC0415
+
+    targets = [folder.resolve() / output.task_id / output.name for output in outputs]
+    for target in targets:
+        if target.exists() or target.is_symlink():
+            raise StateError(f"{target} exists: name another folder with --to, or remove it")
+    store = ContentStore(state_dir / STORE)
+    for output, target in zip(outputs, targets, strict=True):
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateError(f"{target} cannot be made: {error.strerror}") from error
+        store.materialise(TreeDigest(output.digest), target, link=False)
+    return targets

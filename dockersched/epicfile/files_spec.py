@@ -1,0 +1,243 @@
+"""The keys with which files and values come into a sandbox and out of it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import PurePath
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from dockersched.data.patterns import pattern_problem
+from dockersched.epicfile import values
+from dockersched.epicfile.findings import Finding
+from dockersched.epicfile.types import Count, Given, Keys, OrText, Switch, Text, key, size_schema, text_schema
+from dockersched.errors import ValueReferenceError
+from dockersched.model import WORKSPACE_DIR, Input, Output, OutputWhen, Workspace, is_output_name
+from dockersched.model.files import MIN_WORKSPACE_BYTES, OUTPUT_NAME_PATTERN
+from dockersched.model.references import VALUE_KEY_PATTERN, parse_template
+
+_REFERENCE = re.compile(r"\$\{\{\s*tasks\.\S+\.values\.[^}]*\}\}")
+
+
+def _pattern(value: object) -> str:
+    pattern = values.text(value)
+    if problem := pattern_problem(pattern):
+        raise ValueError(f"{values.shown(value)} {problem}")
+    return pattern
+
+
+Pattern = Annotated[str, BeforeValidator(_pattern), WithJsonSchema(text_schema())]
+WorkspaceSize = Annotated[
+    int, BeforeValidator(values.size(MIN_WORKSPACE_BYTES, "64k")), size_schema(MIN_WORKSPACE_BYTES)
+]
+OutputSize = Annotated[int, BeforeValidator(values.size(1, "1 byte")), size_schema(1)]
+
+
+def _path(value: object) -> str:
+    path = values.text(value)
+    try:
+        return Output(path).path
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix("path ")) from None
+
+
+OutputPath = Annotated[str, BeforeValidator(_path), WithJsonSchema(text_schema())]
+
+
+class WorkspaceSpec(Keys):
+    """A folder of which the sandbox gets a copy at /workspace, for its user to write to."""
+
+    source: Annotated[Text | None, Given] = key(
+        "The folder, from the epic file's folder if it does not begin with /; an empty workspace when left out.", "."
+    )
+    include: Annotated[list[Pattern] | None, Given] = key(
+        "What is taken, by the rules of .gitignore; everything when left out.", ["src/", "*.toml"]
+    )
+    exclude: Annotated[list[Pattern] | None, Given] = key("What is left out.", ["*.log", "node_modules/"])
+    gitignore: Annotated[Switch | None, Given] = key("Whether .gitignore files count.", default=True)
+    git: Annotated[Switch | None, Given] = key("Whether .git is taken along.", default=False)
+    size: Annotated[WorkspaceSize | None, Given] = key(
+        "How much the workspace may hold; it is in memory.", "2g", default="1g"
+    )
+
+    def workspace(self, folder: PurePath) -> Workspace:
+        """The workspace; a relative source is one below `folder`."""
+        return Workspace(
+            source=None if self.source is None else os.path.abspath(folder / os.path.expanduser(self.source)),  # noqa: PTH100, PTH111 - no `..` left, and no error without a home
+            include=self.include or (),
+            exclude=self.exclude or (),
+            gitignore=self.gitignore is not False,
+            git=bool(self.git),
+            size_bytes=self.size,
+        )
+
+
+class OutputSpec(Keys):
+    """A file or folder of the workspace that is copied out when the task has ended."""
+
+    path: OutputPath = Field(description="Of it, in /workspace.", examples=["out/"])
+    required: Annotated[Switch | None, Given] = key(
+        "Whether the task fails if it is not there (output_missing).", default=True
+    )
+    when: Annotated[OutputWhen | None, Given] = key("success, or always: after a failure too.", default="success")
+    max_size: Annotated[OutputSize | None, Given] = key("Content of all its files together.", "10m", default="1g")
+    max_entries: Annotated[Count | None, Given] = key("Files and folders in it.", default=100_000)
+    max_depth: Annotated[Count | None, Given] = key("Folders above a file, and the file.", default=64)
+
+    def output(self) -> Output:
+        """The output."""
+        limits = {"max_bytes": self.max_size, "max_entries": self.max_entries, "max_depth": self.max_depth}
+        given = {"required": self.required, "when": self.when, **limits}
+        return Output(self.path, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+def _from(value: object) -> str:
+    text = values.text(value)
+    task, dot, output = text.rpartition(".")
+    if not dot or not task or not is_output_name(output):
+        raise ValueError(f"{values.shown(value)} is no output of a task: write TASK.OUTPUT, such as build.report")
+    return text
+
+
+def _at(value: object) -> str:
+    try:
+        return Input("task", "output", values.text(value)).at
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix("at ")) from None
+
+
+FROM_PATTERN = rf"[\s\S]+\.{OUTPUT_NAME_PATTERN}"
+
+From = Annotated[str, BeforeValidator(_from), WithJsonSchema(text_schema(FROM_PATTERN))]
+At = Annotated[str, BeforeValidator(_at), WithJsonSchema(text_schema(rf"{WORKSPACE_DIR}(?:/[\s\S]*)?"))]
+
+
+class InputSpec(Keys):
+    """An output of an earlier task that is put into the workspace; it implies the dependency."""
+
+    from_: From = Field(alias="from", description="TASK.OUTPUT.", examples=["build.report"])
+    at: Annotated[At | None, Given] = key(
+        "Folder that gets what the output holds; /workspace/OUTPUT when left out.", "/workspace/in"
+    )
+
+    def input(self) -> Input:
+        """The input."""
+        task, _, output = self.from_.rpartition(".")
+        return Input(task, output, self.at or f"{WORKSPACE_DIR}/{output}")
+
+
+def _output_name(value: object) -> str:
+    name = values.text(value)
+    if not is_output_name(name):
+        raise ValueError(
+            f"{values.shown(name)} is not the name of an output: use up to 63 letters, digits, '_' and '-'"
+        )
+    return name
+
+
+def _map_of(name: str) -> Callable[[object], object]:
+    """Makes a map of a text that stands for its most important key."""
+
+    def read(value: object) -> object:
+        return {name: value} if isinstance(value, str) else value
+
+    return read
+
+
+def _value_key(value: object) -> str:
+    text = values.text(value)
+    if not re.fullmatch(VALUE_KEY_PATTERN, text):
+        raise ValueError(f"{values.shown(text)} is no key: use up to 100 letters, digits, '_' and '-'")
+    return text
+
+
+OutputName = Annotated[str, BeforeValidator(_output_name), WithJsonSchema(text_schema(OUTPUT_NAME_PATTERN))]
+OneOutput = Annotated[OutputSpec, OrText(), BeforeValidator(_map_of("path"))]
+OneInput = Annotated[InputSpec, OrText(FROM_PATTERN), BeforeValidator(_map_of("from"))]
+ValueKey = Annotated[str, BeforeValidator(_value_key), WithJsonSchema(text_schema(VALUE_KEY_PATTERN))]
+
+
+class WorkspaceKey(Keys):
+    """The key that tasks can share."""
+
+    workspace: Annotated[Annotated[WorkspaceSpec, OrText()] | None, BeforeValidator(_map_of("source")), Given] = key(
+        "Files that the sandbox begins with at /workspace: a folder, or a map of what is taken of it.",
+        ".",
+        {"source": ".", "exclude": ["*.log"]},
+    )
+
+
+class FilesKeys(WorkspaceKey):
+    """What comes out of a task, and goes into it from others."""
+
+    outputs: Annotated[dict[OutputName, OneOutput] | None, Given] = key(
+        "What is copied out of /workspace when the task has ended, by name.", {"report": {"path": "out/"}}
+    )
+    inputs: Annotated[list[OneInput] | None, Given] = key(
+        "Outputs of earlier tasks that are put into /workspace.", [{"from": "build.report", "at": "/workspace/in"}]
+    )
+    values: Annotated[list[ValueKey] | None, Given] = key(
+        "Keys of the small values that the task writes to $DOCKERSCHED_OUTPUT; those that others refer to when left"
+        " out.",
+        ["version"],
+    )
+
+
+def files_fields(spec: FilesKeys, shared: WorkspaceKey, folder: PurePath) -> dict[str, Any]:
+    """The fields of a task: its own workspace, or that of the defaults as a whole, and what only it can have.
+
+    Args:
+        spec: the task's keys.
+        shared: the keys of the defaults.
+        folder: of the epic file, which relative sources start from.
+    """
+    workspace = spec.workspace or shared.workspace
+    return {
+        "workspace": workspace.workspace(folder) if workspace else None,
+        "outputs": {name: output.output() for name, output in (spec.outputs or {}).items()},
+        "inputs": tuple(given.input() for given in spec.inputs or ()),
+        "values": None if spec.values is None else tuple(spec.values),
+    }
+
+
+def check_references(tasks: Mapping[str, Mapping[str, Any]], shared: object) -> Iterator[Finding]:
+    """What begins as a reference to a value and is none, or stands where none may.
+
+    A value is what code wrote that nobody has read. In a script it would be code of the next task; in an argument or a
+    variable it is a text.
+    """
+    variables = shared.get("environment") if isinstance(shared, dict) else None
+    yield from _no_references(variables, ("defaults", "environment"))
+    for task_id, task in tasks.items():
+        path = ("tasks", task_id)
+        yield from _no_references(task.get("args"), (*path, "args"))
+        yield from _no_references(task.get("environment"), (*path, "environment"))
+        script = task.get("run")
+        if isinstance(script, str) and (found := _references(script)):
+            message = (
+                f"{found[0]} would put what another task wrote into a script, as code: "
+                f'give it to a variable (environment: VERSION: {found[0]!r}), and use "$VERSION" here'
+            )
+            yield Finding(message, (*path, "run"))
+
+
+def _no_references(texts: object, path: tuple[str, ...]) -> Iterator[Finding]:
+    entries: Iterable[tuple[Any, Any]] = ()
+    if isinstance(texts, list):
+        entries = enumerate(texts)
+    elif isinstance(texts, dict):
+        entries = texts.items()
+    for where, text in entries:
+        if isinstance(text, str):
+            try:
+                parse_template(text)
+            except ValueReferenceError as error:
+                yield Finding(str(error), (*path, where))
+
+
+def _references(script: str) -> list[str]:
+    """Whole references in a script; whatever else looks like the beginning of one belongs to the shell."""
+    return [found[0] for found in _REFERENCE.finditer(script)]

@@ -1,0 +1,39 @@
+"""The commands that a reader is told to call, exactly as a shell takes them where this process was called."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dockersched.report.text import one_line
+
+_LINE_MAX = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Commands for runs of one state directory.
+
+    Args:
+        state_dir: the directory as `--state-dir` takes it; None where it is found without.
+        allow_mounts: folders that the run's sandboxes may see; whoever runs its tasks again must allow them again.
+        program: words that call dockersched.
+    """
+
+    state_dir: str | None = None
+    allow_mounts: Sequence[str] = ()
+    program: Sequence[str] = ("dockersched",)
+
+    def retry(self, run_id: str, only: str | None = None) -> str:
+        """Runs again what did not succeed in a run, or only one task of it."""
+        mounts = [word for folder in self.allow_mounts for word in ("--allow-mount", folder)]
+        return self._line("retry", run_id, *(() if only is None else ("--only", only)), *mounts)
+
+    def logs(self, run_id: str, task_id: str) -> str:
+        """Prints all that is kept of a task's output."""
+        return self._line("logs", run_id, task_id)
+
+    def _line(self, *words: str) -> str:
+        state_dir = () if self.state_dir is None else ("--state-dir", self.state_dir)
+        return one_line(shlex.join((*self.program, *words, *state_dir)), _LINE_MAX)
