@@ -9,14 +9,16 @@ DEVELOPMENT := $(VENV)/.development-installed
 PINS := pyproject.toml constraints.txt
 RESULTS := test-results
 ENGINE_NEXT := .engine-next
+PACKAGES := examples/package-tests
+DOWNLOADS := $(PACKAGES)/downloads/complete
 COVERED := ParallelTaskScheduler.get_ready_tasks ParallelTaskScheduler.execute_epic
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test test-engines test-gvisor chaos check lint images engine engine-next bench clean venv epic-given
+.PHONY: help run test test-engines test-examples test-gvisor chaos check lint images engine engine-next bench clean venv epic-given
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: epic-given $(RUNTIME) ## Run an epic: make run EPIC=path/to/epic.yaml [ARGS='--fail-fast …']
 	@$(BIN)/python -m dockersched.enginesetup --quiet >&2
@@ -41,6 +43,12 @@ test-engines: $(DEVELOPMENT) engine-next ## The tests that need an engine, on th
 	@$(BIN)/python -m dockersched.enginesetup --quiet
 	@$(BIN)/dockersched images
 	@$(BIN)/python -m tools.test_engines $(ENGINE_NEXT)/bin -- $(ARGS)
+
+test-examples: $(DEVELOPMENT) $(DOWNLOADS) ## Every example, with eight packages' own tests in sandboxes (downloads them once)
+	@$(BIN)/python -m dockersched.enginesetup --quiet
+	@$(BIN)/dockersched images
+	@$(BIN)/pytest -q tests/engine/test_examples.py
+	@$(BIN)/python -m tools.test_package_tests $(ARGS)
 
 chaos: $(DEVELOPMENT) ## Every fault on a real engine, a good half hour: a table [ARGS='daemons starts …']
 	@$(BIN)/python -m dockersched.enginesetup --quiet
@@ -71,12 +79,12 @@ engine: $(RUNTIME) ## Find a container engine; on Debian or Ubuntu as root, inst
 engine-next: ## Unpack the next Debian release's engine for tests into .engine-next/
 	@tools/engine_next.sh $(ENGINE_NEXT)
 
-bench: $(DEVELOPMENT) ## Measure: engine floor, scale, many sandboxes at once, delay of events, order of starts
+bench: $(DEVELOPMENT) ## Measure: engine floor, scale, many sandboxes at once, delay of events, files, order of starts
 	@$(BIN)/python -m dockersched.enginesetup --quiet
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## Remove the virtual environment, caches and test results
-	rm -rf $(VENV) $(RESULTS) $(ENGINE_NEXT) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(RESULTS) $(ENGINE_NEXT) $(PACKAGES)/downloads build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv: $(DEVELOPMENT)
@@ -88,3 +96,7 @@ $(RUNTIME): $(PINS)
 $(DEVELOPMENT): $(PINS)
 	@tools/venv.sh "$(PYTHON)" $(VENV) ".[dev]"
 	@touch $@ $(RUNTIME)
+
+$(DOWNLOADS): $(PACKAGES)/wheels.txt $(PACKAGES)/sdists.txt | $(RUNTIME)
+	@echo "dockersched: downloading what $(PACKAGES) tests" >&2
+	@$(PACKAGES)/fetch.sh $(BIN)/python

@@ -71,12 +71,15 @@ class Command:
             CommandFailedError: it did not succeed.
         """
         if self._process.wait() != 0:
-            self._err.seek(0)
-            text = self._err.read().decode(errors="replace")
-            raise CommandFailedError(f"dockersched ended with {self._process.returncode}:\n{text[-2_000:]}")
+            raise CommandFailedError(f"dockersched ended with {self._process.returncode}:\n{self.errors()[-2_000:]}")
         self._out.seek(0)
         document: dict[str, Any] = json.load(self._out)
         return document
+
+    def errors(self) -> str:
+        """What it wrote to its standard error."""
+        self._err.seek(0)
+        return self._err.read().decode(errors="replace")
 
 
 class Dockersched:

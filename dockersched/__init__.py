@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dockersched.client import Client, RunHandle, connect, run
     from dockersched.control import EpicControl
     from dockersched.epic import Epic
     from dockersched.epicfile.load import load
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
         PermanentRunnerError,
         Problem,
         RunnerError,
+        RunOwnedError,
         StateError,
         TaskExecutionError,
         TransientRunnerError,
+        UnfinishedRunError,
     )
     from dockersched.graph.dag import TaskDAG
     from dockersched.model import EpicExecutionOptions, Mount, QuotaConfig, RetryPolicy, ScheduledTask, SecretSource
-    from dockersched.results import EpicResult, LogSummary, SandboxResult, TaskResult
+    from dockersched.results import EpicResult, LogSummary, SandboxResult, TaskResult, Usage
     from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunner, SandboxRunOptions
     from dockersched.sandbox.docker.runner import DockerRunner
     from dockersched.sandbox.fake import FakeRunner
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Client",
     "DockerRunner",
     "DockerschedError",
     "EngineUnavailableError",
@@ -56,6 +60,8 @@ __all__ = [
     "QuotaConfig",
     "Reason",
     "RetryPolicy",
+    "RunHandle",
+    "RunOwnedError",
     "RunnerError",
     "SandboxBackend",
     "SandboxCancelled",
@@ -70,18 +76,24 @@ __all__ = [
     "TaskResult",
     "TaskState",
     "TransientRunnerError",
+    "UnfinishedRunError",
+    "Usage",
+    "connect",
     "load",
+    "run",
 ]
 
 _MODULES = {
+    "client": "Client RunHandle connect run",
     "control": "EpicControl",
     "epic": "Epic",
     "epicfile": "load",
     "errors": "DockerschedError EngineUnavailableError EpicCancelledError EpicError EpicTimeoutError "
-    "PermanentRunnerError Problem RunnerError StateError TaskExecutionError TransientRunnerError",
+    "PermanentRunnerError Problem RunOwnedError RunnerError StateError TaskExecutionError TransientRunnerError "
+    "UnfinishedRunError",
     "graph.dag": "TaskDAG",
     "model": "EpicExecutionOptions Mount QuotaConfig RetryPolicy ScheduledTask SecretSource",
-    "results": "EpicResult LogSummary SandboxResult TaskResult",
+    "results": "EpicResult LogSummary SandboxResult TaskResult Usage",
     "sandbox.base": "SandboxBackend SandboxCancelled SandboxRunOptions SandboxRunner",
     "sandbox.docker.runner": "DockerRunner",
     "sandbox.fake": "FakeRunner",

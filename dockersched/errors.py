@@ -61,7 +61,7 @@ class UnfinishedRunError(StateError):
     def __init__(self, run_id: str, epic_id: str) -> None:
         super().__init__(
             f"the last run of {epic_id!r}, {run_id}, is unfinished: "
-            f"`dockersched resume {run_id}` goes on with it, `run --new` starts anew"
+            f"`dockersched resume {run_id}` goes on with it, `run --new` (in Python, new=True) starts anew"
         )
         self.run_id = run_id
 

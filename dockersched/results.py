@@ -28,6 +28,29 @@ class LogSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a sandbox used, as far as it was seen: read every few seconds while it ran, never at its very end.
+
+    Args:
+        memory_peak_bytes: the most memory, page cache and places in memory included: under cgroup v1 of the whole time
+            until the last reading, under v2 the highest of the readings.
+        cpu_s: seconds of CPU until the last reading.
+        pids_peak: the most processes and threads of all readings.
+        written_bytes: to disks, until the last reading.
+        readings: how many there were.
+        last_read_at: when the last one was, by the engine's clock, UTC.
+        A value is None where the engine does not tell it.
+    """
+
+    memory_peak_bytes: int | None
+    cpu_s: float | None
+    pids_peak: int | None
+    written_bytes: int | None
+    readings: int
+    last_read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class OutputSummary:
     """An output of a task, copied out of its sandbox.
 
@@ -59,6 +82,7 @@ class SandboxResult:
         log: where its output is.
         openings: what it was given beyond what a sandbox gets by default, such as `network: bridge`.
         oom_event: something in the sandbox was killed for lack of memory, even if the task itself went on.
+        usage: what it used; None when that was never read, as of a sandbox that lived but a moment.
         outputs: what was copied out of it, by name.
         values: the small values that it wrote, by key.
     """
@@ -76,6 +100,7 @@ class SandboxResult:
     log: LogSummary | None = None
     oom_event: bool = False
     openings: Sequence[str] = ()
+    usage: Usage | None = None
     outputs: Mapping[str, OutputSummary] = field(default_factory=dict, hash=False)
     values: Mapping[str, str] = field(default_factory=dict, hash=False)
 
@@ -122,6 +147,11 @@ class TaskResult:
     def exit_code(self) -> int | None:
         """Exit code of the last attempt's process."""
         return self.sandbox.exit_code if self.sandbox else None
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the last attempt used; None when that was never read."""
+        return self.sandbox.usage if self.sandbox else None
 
     @property
     def duration_s(self) -> float | None:

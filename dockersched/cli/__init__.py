@@ -27,6 +27,7 @@ VERBS = (
     "wait",
     "resume",
     "retry",
+    "rightsize",
     "cancel",
     "gc",
     "schema",
@@ -36,7 +37,7 @@ VERBS = (
 
 _DESCRIPTION = "Runs an epic, a graph of tasks, each in its own resource-limited Docker container."
 _EPILOG = "`dockersched VERB --help` tells more about a verb."
-_TOP_OPTIONS = ("-h", "--help", "--version")
+_TOP_OPTIONS = ("-h", "--help", "-V", "--version")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,7 +80,7 @@ def _answer_without_verb(argv: Sequence[str]) -> None:
     from dockersched import __version__  # noqa: PLC0415 - named here alone
 
     parser = Parser(prog="dockersched", description=_DESCRIPTION, epilog=_EPILOG)
-    parser.add_argument("--version", action="version", version=f"dockersched {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"dockersched {__version__}")
     if argv and argv[0] not in _TOP_OPTIONS:
         if argv[0].startswith("-"):
             parser.error(f"a verb comes first, then options such as {argv[0]!r}")

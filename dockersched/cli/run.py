@@ -38,10 +38,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Runs the epic; returns the exit code, or 0 once it is detached."""
     from dockersched.epicfile import load, locate  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
-    from dockersched.errors import EpicError, RunOwnedError, UnfinishedRunError  # noqa: PLC0415
+    from dockersched.errors import EpicError  # noqa: PLC0415
     from dockersched.session import Session  # noqa: PLC0415
     from dockersched.store.database import StateStore  # noqa: PLC0415
-    from dockersched.store.lock import owner_of  # noqa: PLC0415
 
     check_ending(args)
     epic = _with_overrides(load(args.epic), args)
@@ -51,17 +50,9 @@ def execute(args: argparse.Namespace) -> int:
 
     def show(*observers: Observer) -> int:
         try:
-            if not args.new:
-                store.refuse_to_forget(epic.options.epic_id)
             return show_session(
                 args, lambda settings: Session(epic, settings, store, beside_others=args.new), *observers
             )
-        except UnfinishedRunError as error:
-            owner = owner_of(store.run_dir(error.run_id))
-            if owner is None:
-                raise
-            remedy = "wait for it, cancel it, or start another with --new"
-            raise RunOwnedError(error.run_id, owner, remedy) from error
         except EpicError as error:  # of secrets or the engine: the problems know the task, not yet the line
             raise EpicError(locate(error.problems, args.epic)) from error
 

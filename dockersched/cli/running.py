@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from dockersched.cli.agents import is_called_by_agent
 from dockersched.cli.arguments import whole_number
+from dockersched.store import folder
+from dockersched.store.folder import DEFAULT_STATE_DIR, named_state_dir
 
 if TYPE_CHECKING:
     import argparse
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from dockersched.report.digest import DigestSettings
     from dockersched.session import Session, SessionResult, SessionSettings
 
-DEFAULT_STATE_DIR = ".dockersched"
 EXIT_NOT_WRITTEN = 1
 
 
@@ -27,7 +28,7 @@ def add_state_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state-dir",
         metavar="DIR",
-        default=os.environ.get("DOCKERSCHED_STATE_DIR") or DEFAULT_STATE_DIR,
+        default=named_state_dir(),
         help=f"where runs keep their files (DOCKERSCHED_STATE_DIR, {DEFAULT_STATE_DIR})",
     )
 
@@ -68,19 +69,7 @@ def open_state_dir(args: argparse.Namespace) -> Path:
     Raises:
         StateError: it cannot be used.
     """
-    from dockersched.errors import StateError  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
-
-    path = Path(args.state_dir)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        ignore = path / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n")
-    except OSError as error:
-        raise StateError(
-            f"the state directory {path} cannot be used ({error.strerror}); name another with --state-dir"
-        ) from error
-    return path.resolve()
+    return folder.open_state_dir(args.state_dir)
 
 
 def digest_settings(args: argparse.Namespace, allow_mounts: Sequence[str] = ()) -> DigestSettings:
@@ -149,6 +138,7 @@ def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Ses
         on_output=None if args.quiet or is_brief else report.output,
         progress=report.note,
         allow_mounts=tuple(args.allow_mount),
+        handle_signals=True,
         digest=digest_settings(args, args.allow_mount),
     )
     try:

@@ -220,7 +220,7 @@ class ArchiveReader:
         self._bytes += size
         if self._bytes > self._max_bytes:
             allowed = format_bytes(self._max_bytes)
-            raise self._refused(f"makes the archive larger than the {allowed} allowed (max_bytes)")
+            raise self._refused(f"makes the archive larger than the {allowed} allowed (max_size)")
 
     def _parts(self, name: bytes, *, is_directory: bool) -> tuple[str, ...]:
         try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from dockersched.data.files import TEMPORARY
 from dockersched.data.pack import PACKS, Packed, pack_workspace, stream_pack
 from dockersched.data.store import ContentStore, TreeDigest
 from dockersched.errors import WorkspaceError
@@ -69,9 +71,11 @@ class RunFiles:
         return stream_pack(self._root / PACKS / f"{digest}.tar", uid=uid, gid=gid)
 
     def output_dir(self, task_id: str, output: str) -> Path:
-        """The folder for an output; the one above it is made."""
+        """The folder for an output; the one above it is made, and what a crash left there unfinished goes."""
         folder = self._artifacts / task_id
         folder.mkdir(parents=True, exist_ok=True)
+        for unfinished in folder.glob(f"{TEMPORARY}*"):
+            shutil.rmtree(unfinished, ignore_errors=True)
         return folder / output
 
     def link_output(self, digest: str, task_id: str, output: str) -> Path:

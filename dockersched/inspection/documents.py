@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from dockersched.inspection.runs import OpenState, RunView
 from dockersched.inspection.tasks import TaskView, root_causes
+from dockersched.report.document import USAGE
 from dockersched.report.fields import (
     COUNT,
     OUTCOME,
@@ -75,6 +76,7 @@ _TASK: tuple[Field[TaskView], ...] = (
     ),
     Field("attempt", "Attempts so far, the running one included.", COUNT, lambda task: task.attempt),
     Field("since", "When it came into this state, UTC.", nullable(TIME), lambda task: task.since),
+    Field(USAGE.key, USAGE.description, USAGE.schema, lambda task: task.usage),
 )
 _STATUS: tuple[Field[_Status], ...] = (
     _VERSION,

@@ -29,6 +29,7 @@ class TaskView:
         exit_code: of the last attempt that has ended.
         attempt: attempts so far.
         since: when it came into this state, as documents have times; None when that is not known.
+        usage: what its last attempt used, as documents have it; None while it runs, or when that was never read.
     """
 
     task_id: str
@@ -39,6 +40,7 @@ class TaskView:
     exit_code: int | None = None
     attempt: int = 0
     since: str | None = None
+    usage: Mapping[str, Any] | None = None
 
 
 def read_tasks(reader: StateReader, run_id: str, *, has_ended: bool) -> dict[str, TaskView]:
@@ -125,6 +127,7 @@ def _finished(task_id: str, fields: Mapping[str, Any], at: str) -> TaskView:
         fields["attempts"],
         # Of a task that an earlier process ran, a resumed run tells as if it had happened at once.
         fields["finished_at"] or at,
+        fields.get("usage"),  # an earlier version did not tell it
     )
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dockersched.model import QuotaConfig
-    from dockersched.results import EpicResult, LogSummary, OutputSummary, SandboxResult, TaskResult
+    from dockersched.results import EpicResult, LogSummary, OutputSummary, SandboxResult, TaskResult, Usage
 
 SCHEMA_VERSION = 1
 
@@ -123,6 +123,33 @@ _QUOTAS: tuple[Field[SandboxResult | None], ...] = (
     ),
 )
 
+_USAGE: tuple[Field[Usage], ...] = (
+    Field(
+        "memory_peak",
+        "The most bytes of memory, page cache and places in memory included.",
+        nullable(COUNT),
+        lambda usage: usage.memory_peak_bytes,
+    ),
+    Field("cpu_s", "Seconds of CPU.", nullable(SECONDS), lambda usage: usage.cpu_s),
+    Field("pids_peak", "The most processes and threads at a reading.", nullable(COUNT), lambda usage: usage.pids_peak),
+    Field("written", "Bytes written to disks.", nullable(COUNT), lambda usage: usage.written_bytes),
+    Field("readings", "How many readings there were.", COUNT, lambda usage: usage.readings),
+    Field(
+        "last_read_at",
+        "When the last reading was, by the engine's clock, UTC; what came after it is not known.",
+        TIME,
+        lambda usage: timestamp(usage.last_read_at),
+    ),
+)
+
+USAGE: Field[Usage | None] = Field(
+    "usage",
+    "What the last attempt used, read every few seconds; null when it was never read. "
+    "Values that the engine does not tell are null.",
+    nullable(object_schema(_USAGE)),
+    lambda usage: None if usage is None else values_of(_USAGE, usage),
+)
+
 _OUTPUT: tuple[Field[OutputSummary], ...] = (
     Field("path", "Folder with a copy of it.", TEXT, lambda output: output.path),
     Field("entries", "Files and folders.", COUNT, lambda output: output.entries),
@@ -172,6 +199,7 @@ _TASK: tuple[Field[TaskResult], ...] = (
         {"type": "array", "items": TEXT},
         lambda task: list(task.sandbox.openings) if task.sandbox else [],
     ),
+    Field(USAGE.key, USAGE.description, USAGE.schema, lambda task: USAGE.value(task.usage)),
     Field(
         "outputs",
         "What was copied out of its sandbox, by name.",

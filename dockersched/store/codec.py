@@ -23,7 +23,7 @@ from dockersched.model import (
     SecretSource,
     Workspace,
 )
-from dockersched.results import LogSummary, OutputSummary, SandboxResult
+from dockersched.results import LogSummary, OutputSummary, SandboxResult, Usage
 from dockersched.states import Reason
 
 
@@ -63,6 +63,7 @@ def load_result(text: str) -> SandboxResult:
         fields["openings"] = tuple(fields.get("openings", ()))
         fields["outputs"] = {name: OutputSummary(**output) for name, output in fields.get("outputs", {}).items()}
         fields["log"] = LogSummary(**fields["log"]) if fields["log"] else None
+        fields["usage"] = _usage(fields.get("usage"))
         return SandboxResult(**fields)
 
 
@@ -87,6 +88,12 @@ def _task(fields: dict[str, Any]) -> ScheduledTask:
 
 def _quota(fields: dict[str, Any] | None) -> QuotaConfig | None:
     return QuotaConfig(**fields) if fields else None
+
+
+def _usage(fields: dict[str, Any] | None) -> Usage | None:
+    if not fields:
+        return None
+    return Usage(**{**fields, "last_read_at": datetime.fromisoformat(fields["last_read_at"])})
 
 
 def _without_silence(fields: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ PYTHON = [block for block in blocks("python") if block.needs_engine]
 
 
 def test_there_is_something_to_test() -> None:
-    assert {block.document for block in PYTHON} == {"README.md", "docs/orchestrator.agent.md"}
+    assert {block.document for block in PYTHON} == {"README.md", "docs/orchestrator.agent.md", "docs/python.md"}
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=str)

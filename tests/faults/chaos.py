@@ -16,11 +16,22 @@ from pathlib import Path
 from dockersched.sandbox.docker.connection import resolve_endpoint
 from dockersched.sandbox.docker.dial import fetch_version
 from tests.support import foreign, full_disk, promised_times
-from tests.support.kill_trials import DIAMOND, SECRETIVE, SHARING, UNLUCKY, Plan, Trial, Verdict, judge_all
+from tests.support.kill_trials import (
+    DELIVERING,
+    DIAMOND,
+    SECRETIVE,
+    SHARING,
+    UNLUCKY,
+    Plan,
+    Trial,
+    Verdict,
+    judge_all,
+)
 from tests.support.lost_replies import lose_start_replies
 from tests.support.many_tasks import run_many
 from tests.support.outages import WAYS, try_outages
 from tests.support.spoiled_calls import ACTIONS, CALLS, spoil
+from tests.support.spoiled_files import FILE_ACTIONS, spoil_files
 from tests.support.tally import Tally, table
 from tests.support.trials import client
 from tests.support.truncation import cut_everywhere
@@ -46,6 +57,18 @@ def killed_in_namespaces(folder: Path) -> Iterator[Tally]:
 def killed_with_secrets(folder: Path) -> Iterator[Tally]:
     """The same for tasks with secrets, whose volumes must be there at the start and gone in the end."""
     yield _killed(folder, "dockersched killed in a run with secrets", SECRETIVE)
+
+
+def files_lost(folder: Path) -> Iterator[Tally]:
+    """The same for a workspace, an output that is an input, and a value; each call for them meets every fault."""
+    yield _killed(folder, "dockersched killed in a run with files", DELIVERING)
+    with client() as engine:
+        for action in FILE_ACTIONS:
+            calls = FILE_ACTIONS[action]
+            total = Tally(f"{action}: each of {', '.join(calls)}")
+            for call in calls:
+                total.add(_tried(asyncio.run(spoil_files(engine, folder / f"{call}-{action}", call, action))))
+            yield total
 
 
 def killed_in_resume(folder: Path) -> Iterator[Tally]:
@@ -133,6 +156,7 @@ ROWS: dict[str, Row] = {
     "stops": killed_while_stopping,
     "namespaces": killed_in_namespaces,
     "secrets": killed_with_secrets,
+    "files": files_lost,
     "resume": killed_in_resume,
     "foreign": foreign_containers,
     "times": times_kept,

@@ -6,7 +6,7 @@ import pytest
 from docker.api import APIClient
 
 from dockersched.sandbox.docker.connection import make_client, resolve_endpoint
-from tests.support.kill_trials import DIAMOND, SECRETIVE, SHARING, UNLUCKY, Plan, Trial, judge_all, spread
+from tests.support.kill_trials import DELIVERING, DIAMOND, SECRETIVE, SHARING, UNLUCKY, Plan, Trial, judge_all, spread
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,19 @@ def test_a_killed_resumption_goes_on_too(engine: APIClient, tmp_path: Path) -> N
     points = Trial(engine, tmp_path / "points").points_of_resume(first)
     verdicts = judge_all(client, tmp_path, [[first, point] for point in spread(points, 2)])
     assert [verdict for verdict in verdicts if not verdict.is_clean] == []
+
+
+def test_outputs_of_a_run_that_was_killed_before_they_were_out_come_out_whole(
+    engine: APIClient, tmp_path: Path
+) -> None:
+    points = Trial(engine, tmp_path / "points", DELIVERING).points()
+    assert len(points) >= 150
+    copying = [f"GET containers/*/archive #{number} {when}" for number, when in ((1, "after"), (2, "before"))]
+    assert set(copying) <= set(points)
+    kills = [[point] for point in [*copying, *spread(points, 3)]]
+    verdicts = judge_all(client, tmp_path, kills, plan=DELIVERING)
+    assert [verdict for verdict in verdicts if not verdict.is_clean] == []
+    assert [verdict.missed for verdict in verdicts[:2]] == [0, 0]
 
 
 def client() -> APIClient:

@@ -93,9 +93,11 @@ class Bench:
         return found
 
     def started(self) -> dict[str, dict[str, Any]]:
-        """What the engine knows of the containers that have started, by task."""
+        """What the engine knows of the containers that have started, by task; what holds their volumes is left out."""
         inspected = {}
         for container in self.containers():
+            if f"{PREFIX}.volume" in container["Labels"]:
+                continue
             with suppress(NotFound):  # removed meanwhile
                 inspected[container["Labels"][f"{PREFIX}.task"]] = self.engine.inspect_container(container["Id"])
         return {task: found for task, found in inspected.items() if not found["State"]["StartedAt"].startswith("0001")}

@@ -18,9 +18,13 @@ from urllib.parse import urlsplit
 from dockersched.sandbox.docker.connection import EngineEndpoint, resolve_endpoint
 from dockersched.sandbox.docker.dial import dial
 
-Action = Literal["refuse", "drop", "hang", "error", "cut", "delay"]
-"""refuse: the request never reaches the engine. drop: it does, its reply is lost. hang: it does, and no reply ever
-comes. error: 500 instead of asking. cut: the reply ends in the middle of its body. delay: it comes late."""
+Action = Literal["refuse", "sever", "drop", "hang", "error", "cut", "short", "delay"]
+"""refuse: the request never reaches the engine. sever: it does, up to the middle of its body. drop: it does, its reply
+is lost. hang: it does, and no reply ever comes. error: 500 instead of asking. cut: the reply ends in the middle of its
+body. short: so does its content, but as if that were its end. delay: it comes late."""
+
+_SEVERED_BYTES = 300_000
+"""How much of a request that is severed reaches the engine; its body must be longer."""
 
 
 @dataclass(slots=True)
@@ -115,6 +119,9 @@ class EngineProxy:
             engine.settimeout(None)
             with self._tracked(engine):
                 engine.sendall(_with_close(head) + rest)
+                if action == "sever":
+                    _send_body(client, engine, _SEVERED_BYTES)
+                    return
                 if self.tls is None:
                     threading.Thread(target=_pump, args=(client, engine), daemon=True).start()
                 else:  # one TLS connection is not for two threads at a time
@@ -125,13 +132,18 @@ class EngineProxy:
         if action == "delay":
             self._stopping.wait(seconds)
         if action in {"drop", "hang"}:
-            engine.recv(65_536)  # the call has had its effect
+            swallowed = engine.recv(65_536)  # the call has had its effect
             if action == "hang":
+                while swallowed:  # an engine that cannot send a file on keeps its container locked
+                    swallowed = engine.recv(65_536)
                 self._stopping.wait()
             return
         if action == "cut":
             data, body = _read_head(engine)
             client.sendall(data + body[: max(1, len(body) // 2)])
+            return
+        if action == "short":
+            client.sendall(_shortened(engine))
             return
         _pump(engine, client)
 
@@ -175,6 +187,17 @@ def _read_head(source: socket.socket) -> tuple[bytes, bytes]:
         data += chunk
     head, _, rest = data.partition(b"\r\n\r\n")
     return head + b"\r\n\r\n", rest
+
+
+def _shortened(engine: socket.socket) -> bytes:
+    """A reply that comes in chunks, with no more than half of the first one."""
+    head, body = _read_head(engine)
+    assert b"chunked" in head, head
+    while body.count(b"\r\n") < 2:
+        body += engine.recv(65_536)
+    size = int(body.partition(b"\r\n")[0], 16) // 2
+    content = body.partition(b"\r\n")[2][:size]
+    return head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content)
 
 
 def _with_close(head: bytes) -> bytes:

@@ -95,6 +95,7 @@ def install(points: Points) -> None:
     points.wrap(batches, "collect", "write log file")
     points.wrap(document, "write_atomically", "write result.json")
     points.wrap(Path, "replace", "rename file")
+    points.wrap(Path, "rename", "rename folder")
 
 
 def _at_points(points: Points, sql: str, call: Callable[[], T]) -> T:

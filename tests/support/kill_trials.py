@@ -21,6 +21,7 @@ import jsonschema
 from dockersched import ids
 from dockersched.report import document
 from dockersched.store.database import FILE_NAME, RunRow, StateStore
+from tests.support.file_bench import tree_of
 from tests.support.kill_points import AT, PASSED
 from tests.support.trials import Seen, attempt_starts, watching
 
@@ -41,6 +42,8 @@ class Plan:
         exit_code: of the command.
         reasons: why tasks do not succeed, by task id.
         attempts: of the tasks that have not just one.
+        source: files of a folder `source` beside the epic, by name.
+        artifacts: files that come out of the tasks, by path below the run's folder for them.
     """
 
     tasks: Mapping[str, Mapping[str, object]]
@@ -48,6 +51,8 @@ class Plan:
     exit_code: int = 0
     reasons: Mapping[str, str] = field(default_factory=dict)
     attempts: Mapping[str, int] = field(default_factory=dict)
+    source: Mapping[str, str] = field(default_factory=dict)
+    artifacts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def state(self) -> str:
@@ -113,6 +118,26 @@ SECRETIVE = Plan(
 )
 """Secrets, which are in place whenever a task starts."""
 
+DELIVERING = Plan(
+    {
+        "makes": {
+            "run": 'mkdir out; cp *.txt out; echo sum="$(cat a.txt b.txt)" >> $DOCKERSCHED_OUTPUT; echo ran makes',
+            "workspace": "source",
+            "outputs": {"copy": "out"},
+            "values": ["sum"],
+        },
+        "uses": {
+            "run": '[ "$(cat in/a.txt in/b.txt)" = "$SUM" ]; echo $SUM > sum; echo ran uses',
+            "inputs": [{"from": "makes.copy", "at": "/workspace/in"}],
+            "environment": {"SUM": "${{ tasks.makes.values.sum }}"},
+            "outputs": {"sum": "sum"},
+        },
+    },
+    source={"a.txt": "one ", "b.txt": "two\n"},
+    artifacts={"makes/copy/a.txt": "one ", "makes/copy/b.txt": "two\n", "uses/sum/sum": "one two\n"},
+)
+"""A workspace, an output that is an input, and a value."""
+
 
 @dataclass
 class Verdict:
@@ -163,6 +188,9 @@ class Trial:
             "tasks": plan.tasks,
         }
         self._epic.write_text(json.dumps(fields))
+        for name, content in plan.source.items():
+            (folder / "source").mkdir(exist_ok=True)
+            (folder / "source" / name).write_text(content)
 
     def points(self) -> list[str]:
         """The points of a run that is left alone."""
@@ -248,6 +276,8 @@ class Trial:
         folder = self._state_dir / "runs" / run.run_id
         self._check_attempts(verdict, run.run_id, folder, seen)
         verdict.wrong += _problems_of_documents(folder, self._plan)
+        if (found := tree_of(folder / "artifacts")) != self._plan.artifacts:
+            verdict.wrong.append(f"came out of the tasks: {found}")
 
     def _check_attempts(self, verdict: Verdict, run_id: str, folder: Path, seen: Sequence[Seen]) -> None:
         attempts = StateStore(self._state_dir).attempts(run_id)

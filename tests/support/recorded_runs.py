@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from dockersched.epic import Epic
 from dockersched.errors import StateError
@@ -17,7 +18,7 @@ from dockersched.graph.dag import TaskDAG
 from dockersched.model import EpicExecutionOptions, ScheduledTask
 from dockersched.report.document import result_document, write_json_atomically
 from dockersched.report.event_log import EventLog
-from dockersched.results import EpicResult, LogSummary, OutputSummary, SandboxResult, TaskResult
+from dockersched.results import EpicResult, LogSummary, SandboxResult, TaskResult
 from dockersched.states import EpicState, Reason, TaskState
 from dockersched.store.database import FILE_NAME, StateStore
 
@@ -61,16 +62,12 @@ class RecordedRun:
         asyncio.run(self._intend(task_id))
         self.tell(TaskStarted(AT, task_id, f"{EPIC_ID}.{task_id}", 1))
 
-    def end(
-        self, task_id: str, output: bytes = b"", exit_code: int = 0, outputs: Mapping[str, OutputSummary] | None = None
-    ) -> None:
+    def end(self, task_id: str, output: bytes = b"", exit_code: int = 0, **known: Any) -> None:
         """The task ends: record, log and event."""
         log = self.folder / "logs" / f"{task_id}.log"
         log.write_bytes(output)
         summary = LogSummary(str(log), len(output))
-        sandbox = SandboxResult(
-            f"{EPIC_ID}.{task_id}", exit_code, started_at=AT, finished_at=AT, log=summary, outputs=outputs or {}
-        )
+        sandbox = SandboxResult(f"{EPIC_ID}.{task_id}", exit_code, started_at=AT, finished_at=AT, log=summary, **known)
         asyncio.run(self._record(task_id, sandbox))
         state = TaskState.SUCCEEDED if sandbox.succeeded else TaskState.FAILED
         self.tell(TaskFinished(AT, TaskResult(task_id, state, sandbox.reason, attempts=1, sandbox=sandbox)))

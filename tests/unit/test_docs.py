@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from dockersched import EpicExecutionOptions, TaskExecutionError, __version__, errors, recovery, results, session
+from dockersched import EpicExecutionOptions, TaskExecutionError, __version__, errors, recovery, results
 from dockersched.cli import VERBS, cancel, failures, gc
 from dockersched.cli.agents import AGENT_VARIABLES
 from dockersched.cli.arguments import Parser, add_log_options
@@ -41,7 +41,8 @@ from dockersched.report.document import result_schema
 from dockersched.report.event_document import event_document, event_schema
 from dockersched.sandbox.docker import batches, calls, container, room, watcher
 from dockersched.sandbox.docker.defaults import SandboxDefaults
-from dockersched.session import _SIGNALS
+from dockersched.session import asked
+from dockersched.session.signals import SIGNALS
 from dockersched.states import EpicState, Reason, TaskState
 from dockersched.store import schema as database
 from dockersched.store.journal import Journal
@@ -67,7 +68,7 @@ PACKAGE = ROOT / "dockersched"
 EXIT_CODES = {
     *results._EXIT_CODES.values(),
     *(code for name, code in vars(failures).items() if name.startswith("EXIT_")),
-    *(128 + number for number in _SIGNALS),
+    *(128 + number for number in SIGNALS),
 }
 
 
@@ -318,7 +319,7 @@ def test_what_the_architecture_says_of_recovery_is_there() -> None:
     assert "`Journal.on_engine`" in text
     assert callable(Journal.on_engine)
     assert "every 0.2 s" in text
-    assert session._REQUEST_INTERVAL_S == 0.2
+    assert asked.INTERVAL_S == 0.2
     for name in ("end_orphan", "collect_garbage"):
         assert f"`{name}`" in text
         assert callable(getattr(recovery, name))

@@ -29,7 +29,7 @@ from dockersched.inspection.documents import run_schema, runs_schema, status_sch
 from dockersched.inspection.runs import find_run
 from dockersched.model import ScheduledTask
 from dockersched.model.secret import SecretSource
-from dockersched.results import SandboxResult, TaskResult
+from dockersched.results import SandboxResult, TaskResult, Usage
 from dockersched.states import Reason, TaskState
 from dockersched.store.lock import owner_of
 from dockersched.store.reader import StateReader
@@ -104,6 +104,26 @@ def test_each_task_stands_where_the_events_leave_it(
         1,
         "2026-01-31T12:00:07.000000Z",
     )
+
+
+def test_what_a_task_used_is_told_when_it_has_ended(
+    run: RecordedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.start("build")
+    assert status(capsys, tmp_path)["tasks"]["build"]["usage"] is None
+    run.end("build", usage=Usage(2**20, 0.5, 3, None, 1, AT))
+    assert status(capsys, tmp_path)["tasks"]["build"]["usage"]["memory_peak"] == 2**20
+
+
+def test_events_of_a_version_without_usage_are_read(
+    run: RecordedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.start("build")
+    run.end("build")
+    events = run.folder / "events.jsonl"
+    events.write_text(events.read_text().replace('"usage":null,', ""))
+    assert '"usage"' not in events.read_text()
+    assert status(capsys, tmp_path)["tasks"]["build"]["usage"] is None
 
 
 def test_a_failure_is_told_with_its_root_cause(

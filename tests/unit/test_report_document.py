@@ -12,13 +12,13 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from dockersched.model import QuotaConfig
 from dockersched.report.document import result_document, result_schema, to_json, write_json_atomically
-from dockersched.results import EpicResult, LogSummary, OutputSummary, SandboxResult, TaskResult
+from dockersched.results import EpicResult, LogSummary, OutputSummary, SandboxResult, TaskResult, Usage
 from dockersched.states import EpicState, Reason, TaskState
 
 START = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 TASK_KEYS = {
     "state", "reason", "detail", "root_cause", "exit_code", "started_at", "finished_at", "duration_s", "attempts",
-    "image", "image_digest", "quota", "openings", "outputs", "values", "log", "log_bytes",
+    "image", "image_digest", "quota", "openings", "usage", "outputs", "values", "log", "log_bytes",
     "log_truncated", "log_complete",
 }  # fmt: skip
 EPIC_KEYS = {
@@ -37,6 +37,7 @@ def ran(task_id: str = "lint", reason: Reason | None = None, exit_code: int | No
         image="dockersched/base",
         image_digest="sha256:abc",
         openings=("network: bridge",),
+        usage=Usage(50 * 2**20, 1.25, 7, None, 3, START + timedelta(seconds=1)),
         outputs={"report": OutputSummary("ab", "/a/report", 2, 30)},
         values={"version": "1.2"},
         quota_requested=QuotaConfig(0.5, "64m", 32),
@@ -123,6 +124,14 @@ def test_document_tells_of_a_task_that_ran() -> None:
         "image_digest": "sha256:abc",
         "quota": {"requested": limits, "effective": limits},
         "openings": ["network: bridge"],
+        "usage": {
+            "memory_peak": 50 * 2**20,
+            "cpu_s": 1.25,
+            "pids_peak": 7,
+            "written": None,
+            "readings": 3,
+            "last_read_at": "2026-01-31T12:00:01.000000Z",
+        },
         "outputs": {"report": {"path": "/a/report", "entries": 2, "size_bytes": 30, "digest": "ab"}},
         "values": {"version": "1.2"},
         "log": "logs/lint.log",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import multiprocessing
 import os
 import resource
@@ -39,7 +40,7 @@ from dockersched.model import (
     Workspace,
 )
 from dockersched.report.event_log import EventLog
-from dockersched.results import LogSummary, OutputSummary, SandboxResult
+from dockersched.results import LogSummary, OutputSummary, SandboxResult, Usage
 from dockersched.sandbox.base import SandboxCancelled, SandboxRunOptions
 from dockersched.sandbox.fake import FakeRunner, Script
 from dockersched.scheduler import ParallelTaskScheduler
@@ -503,6 +504,16 @@ _results = st.builds(
     log=st.none() | st.builds(LogSummary, _plain, st.integers(0), st.booleans(), st.booleans()),
     oom_event=st.booleans(),
     openings=st.lists(_plain, max_size=2).map(tuple),
+    usage=st.none()
+    | st.builds(
+        Usage,
+        st.none() | st.integers(0),
+        st.none() | st.floats(0, 1e9),
+        st.none() | st.integers(0),
+        st.none() | st.integers(0),
+        st.integers(1),
+        st.datetimes(timezones=st.just(UTC)),
+    ),
     outputs=st.dictionaries(_plain, st.builds(OutputSummary, _plain, _plain, st.integers(0), st.integers(0))),
     values=st.dictionaries(_plain, _plain),
 )
@@ -512,6 +523,13 @@ _results = st.builds(
 @given(_results)
 def test_a_result_survives_its_json(result: SandboxResult) -> None:
     assert codec.load_result(codec.dump_result(result)) == result
+
+
+def test_a_result_from_before_usage_was_read_has_none() -> None:
+    result = SandboxResult("e.t", exit_code=0)
+    fields = json.loads(codec.dump_result(result))
+    del fields["usage"]
+    assert codec.load_result(json.dumps(fields)) == result
 
 
 # Ownership

@@ -240,8 +240,8 @@ class EngineCalls:
 
     def read_archive(self, container: str, path: str) -> Iterator[bytes]:
         """A path of a container as a tar stream; a stream that is cut raises, it never just ends."""
+        stream, _ = self._repeat(lambda: self._client.get_archive(container, path, chunk_size=_ARCHIVE_CHUNK_BYTES))
         with self._translated():
-            stream, _ = self._client.get_archive(container, path, chunk_size=_ARCHIVE_CHUNK_BYTES)
             yield from stream
 
     def is_link(self, container: str, path: str) -> bool | None:

@@ -22,6 +22,7 @@ from dockersched.sandbox.docker.outcome import Ending
 from dockersched.sandbox.docker.room import RoomGate
 from dockersched.sandbox.docker.sandbox_files import SandboxFiles
 from dockersched.sandbox.docker.streams import open_stream, payloads
+from dockersched.sandbox.docker.usage import UsageMeter
 from dockersched.sandbox.docker.watcher import ExitWatcher
 from dockersched.sandbox.redaction import SecretPatterns
 from dockersched.states import Reason
@@ -58,6 +59,7 @@ class Container:
         on_output: OnOutput | None,
         journal: StopJournal,
         patterns: SecretPatterns,
+        usage: UsageMeter,
         attachments: Sequence[batches.Attachment] = (),
         files: SandboxFiles | None = None,
     ) -> None:
@@ -72,6 +74,7 @@ class Container:
         self._on_output = on_output
         self._journal = journal
         self._patterns = patterns
+        self._usage = usage
         self._attachments = attachments
         self._files = files
         self._exited = watcher.watch(name)
@@ -95,6 +98,7 @@ class Container:
         self._stopped_for = self._journal.stopped_for(self._options)
         if launched.has_ended:
             return await self._result(result, await self._collect(self._stopped_for))
+        self._usage.watch(self.name)
         if self._on_output:
             self._following = asyncio.create_task(self._follow())
         try:
@@ -177,6 +181,7 @@ class Container:
             started_at=ending.started_at,
             finished_at=ending.finished_at,
             log=collected.log.summary if collected.log else None,
+            usage=self._usage.forget(self.name),
         )
         if self._files is None or ending.started_at is None or result.reason is Reason.CANCELLED:
             return result

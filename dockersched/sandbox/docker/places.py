@@ -13,7 +13,7 @@ from dockersched.sandbox.base import SandboxRunOptions
 HOME = "/home/sandbox"
 PAGE_BYTES = 4_096
 
-_TMP = "/tmp"  # noqa: S108 - a path in the sandbox
+TMP = "/tmp"  # noqa: S108 - a path in the sandbox
 _MOST_SHARED_MEMORY_BYTES = 64 * 2**20
 _MAX_INODES = 65_536
 
@@ -44,7 +44,7 @@ def tmpfs_bytes(options: SandboxRunOptions, image_volumes: Iterable[str] = ()) -
     given = {path: _whole_pages(int(size)) for path, size in options.tmpfs.items()}
     if options.has_workspace:
         given[WORKSPACE_DIR] = _whole_pages(workspace_bytes(options))
-    private = [_TMP, HOME] if has_private_places(options) else []
+    private = [TMP, HOME] if has_private_places(options) else []
     volumes = [posixpath.normpath(f"/{path.strip('/')}") for path in image_volumes if is_bounded(options)]
     taken = {*given, *(mount.target for mount in options.mounts), *([SECRETS_DIR] if options.secrets else [])}
     unsized = [path for path in dict.fromkeys((*private, *volumes, SHARED_MEMORY)) if path not in taken]

@@ -33,6 +33,7 @@ from dockersched.sandbox.docker.openings import openings
 from dockersched.sandbox.docker.provisions import Provisions
 from dockersched.sandbox.docker.refusals import find_refusals
 from dockersched.sandbox.docker.room import RoomGate
+from dockersched.sandbox.docker.usage import UsageMeter
 from dockersched.sandbox.docker.watcher import ExitWatcher
 from dockersched.sandbox.redaction import SecretPatterns
 from dockersched.sandbox.secret_values import SecretValues
@@ -56,6 +57,7 @@ class DockerRunner(SandboxBackend):
         secrets: where the values of secrets are; what is known there by now is taken out of all output.
         allow_mounts: folders of this machine below which the sources of mounts may lie; without them, none may.
         private_dirs: folders that no sandbox sees, nor can write to by what holds them.
+        shares_engine: others use the engine, too: it is not let go of at the end.
         files: where workspaces, outputs and inputs are beside dockersched; None refuses sandboxes that have any.
 
     Raises:
@@ -74,9 +76,11 @@ class DockerRunner(SandboxBackend):
         secrets: SecretValues | None = None,
         allow_mounts: Iterable[str | os.PathLike[str]] = (),
         private_dirs: Iterable[str | os.PathLike[str]] = (),
+        shares_engine: bool = False,
         files: RunFiles | None = None,
     ) -> None:
         self.engine = engine
+        self._shares_engine = shares_engine
         self._logs_dir = logs_dir
         self._defaults = defaults or SandboxDefaults()
         self._on_output = on_output
@@ -90,21 +94,27 @@ class DockerRunner(SandboxBackend):
         self._gate = MountGate(allow_mounts, never, [os.fspath(path) for path in private_dirs])
         self._provisions = Provisions(engine.features, self.images, self._gate, files)
         self._watchers: dict[str, ExitWatcher] = {}
+        self._usage = UsageMeter.on(engine)
         self._namespaces: dict[str, Namespaces] = {}
         self._background: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def connect(cls, *, call_timeout_s: float = CALL_TIMEOUT_S, **settings: Any) -> Self:
+    async def connect(
+        cls, *, call_timeout_s: float = CALL_TIMEOUT_S, shared: Engine | None = None, **settings: Any
+    ) -> Self:
         """Connects to the engine that the environment names, as the docker command would.
 
         Args:
             call_timeout_s: seconds after which a call counts as not answered.
+            shared: an engine that others use, too, to take instead; it stays connected at the end.
             settings: the keyword arguments of the class.
 
         Raises:
             EngineUnavailableError: no engine answers there.
             MountRefusedError: a folder of `allow_mounts` is none.
         """
+        if shared is not None:
+            return cls(shared, shares_engine=True, **settings)
         engine = await connect(call_timeout_s=call_timeout_s)
         try:
             return cls(engine, **settings)
@@ -201,6 +211,7 @@ class DockerRunner(SandboxBackend):
             on_output=self._on_output,
             journal=self.journal,
             patterns=patterns,
+            usage=self._usage,
             attachments=given.attachments,
             files=given.files,
         )
@@ -215,6 +226,7 @@ class DockerRunner(SandboxBackend):
             return ended
         finally:
             watcher.unwatch(container.name)
+            self._usage.forget(container.name)
             if namespaces and slot:
                 namespaces.give_back(slot, ended)
 
@@ -242,8 +254,9 @@ class DockerRunner(SandboxBackend):
         """Waits for removals in the background, then lets go of threads and connections."""
         await self._settle_background()
         await self.images.aclose()
-        await asyncio.gather(*(watcher.aclose() for watcher in self._watchers.values()))
-        self.engine.close()
+        await asyncio.gather(self._usage.aclose(), *(watcher.aclose() for watcher in self._watchers.values()))
+        if not self._shares_engine:
+            self.engine.close()
 
     def _watcher(self, run_id: str) -> ExitWatcher:
         if run_id not in self._watchers:

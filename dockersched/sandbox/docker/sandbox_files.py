@@ -149,36 +149,40 @@ class SandboxFiles:
         return Taken(outputs, values) if problem is None else Taken(outputs, values, problem.reason, problem.detail)
 
     def _take_output(self, calls: EngineCalls, name: str, output: Output) -> OutputSummary | None:
-        steps = output.path.split("/")
-        held = self._held.check_held(calls)
-        for end in range(1, len(steps) + 1):
-            is_link = calls.is_link(self._held.holder, posixpath.join(WORKSPACE_DIR, *steps[:end]))
-            if is_link is None:
+        target = self.files.output_dir(self.options.task_id, name)
+        with self._held.reading(calls):
+            if not self._has(calls, output.path):
                 if output.required:
                     missing = f"output {name!r}: {output.path} is not in {WORKSPACE_DIR}"
                     raise _NotTakenError(Reason.OUTPUT_MISSING, missing)
                 return None
-            if is_link:
-                raise ArchiveRefusedError("/".join(steps[:end]), "is a symbolic link")
-        target = self.files.output_dir(self.options.task_id, name)
-        extracted = extract_archive(
-            calls.read_archive(self._held.holder, posixpath.join(WORKSPACE_DIR, output.path)),
-            target,
-            root=steps[-1],
-            limits=ExtractLimits(output.max_bytes, output.max_entries, output.max_depth),
-        )
-        if self._held.check_held(calls) != held:
-            raise VolumeLostError(f"what holds {WORKSPACE_DIR} was started anew while it was read")
+            extracted = extract_archive(
+                calls.read_archive(self._held.holder, posixpath.join(WORKSPACE_DIR, output.path)),
+                target,
+                root=posixpath.basename(output.path),
+                limits=ExtractLimits(output.max_bytes, output.max_entries, output.max_depth),
+            )
         digest = self.files.store.add_tree(target)
         return OutputSummary(str(digest), str(target), extracted.entries, extracted.size_bytes)
 
+    def _has(self, calls: EngineCalls, path: str) -> bool:
+        """Whether the workspace has a path; refuses one that a link is part of, which the engine would follow."""
+        steps = path.split("/")
+        for end in range(1, len(steps) + 1):
+            is_link = calls.is_link(self._held.holder, posixpath.join(WORKSPACE_DIR, *steps[:end]))
+            if is_link is None:
+                return False
+            if is_link:
+                raise ArchiveRefusedError("/".join(steps[:end]), "is a symbolic link")
+        return True
+
     def _take_values(self, calls: EngineCalls) -> dict[str, str]:
-        self._held.check_held(calls)
-        written = read_file(
-            calls.read_archive(self._held.holder, posixpath.join(VALUES_DIR, VALUES_FILE)),
-            VALUES_FILE,
-            max_bytes=_VALUES_BYTES,
-        )
+        with self._held.reading(calls):
+            written = read_file(
+                calls.read_archive(self._held.holder, posixpath.join(VALUES_DIR, VALUES_FILE)),
+                VALUES_FILE,
+                max_bytes=_VALUES_BYTES,
+            )
         return {key: self.patterns.redact(value) for key, value in parse_values(written).items()}
 
     @property

@@ -9,7 +9,8 @@ of its volumes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,6 +135,22 @@ class HeldVolumes:
             targets = " and ".join(volume.target for volume in self.volumes)
             raise VolumeLostError(f"the content of {targets} was lost: what held it was ended from outside")
         return f"{holder['Id']} {holder['State']['StartedAt']}"
+
+    @contextmanager
+    def reading(self, calls: EngineCalls) -> Iterator[None]:
+        """Around reading: what is found, or not found, counts only if the content was there all the time.
+
+        The engine gives a container that does not run its volumes too, mounted anew, and empty.
+
+        Raises:
+            VolumeLostError: it was not.
+        """
+        held = self.check_held(calls)
+        try:
+            yield
+        finally:
+            if self.check_held(calls) != held:
+                raise VolumeLostError(f"what holds {self.volumes[0].target} was started anew while it was read")
 
     def release(self, calls: EngineCalls) -> None:
         """Removes the holder: from now on the sandbox alone keeps the content, until it ends."""

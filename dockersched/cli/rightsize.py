@@ -1,0 +1,57 @@
+"""`dockersched rightsize RUN`: propose quotas from what the tasks of a run used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dockersched.cli.looking import add_run, open_reader, print_lines
+from dockersched.cli.running import add_state_dir, open_state_dir
+
+if TYPE_CHECKING:
+    import argparse
+
+HELP = "propose quotas from what the tasks of a run used"
+DEFAULT_HEADROOM = 25
+_MOST_HEADROOM = 1_000
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    add_run(parser)
+    parser.add_argument(
+        "--headroom",
+        metavar="PERCENT",
+        default=str(DEFAULT_HEADROOM),
+        help=f"what to add to the most that was seen (default: {DEFAULT_HEADROOM})",
+    )
+    add_state_dir(parser)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Prints a YAML patch for the epic file; returns 0, whether or not there is anything to propose."""
+    from dockersched.inspection.rightsize import patch_lines  # noqa: PLC0415 - keeps `--help` fast, as do all here
+    from dockersched.inspection.runs import resolve_run_id  # noqa: PLC0415
+    from dockersched.results import SandboxResult  # noqa: PLC0415
+    from dockersched.store.database import StateStore  # noqa: PLC0415
+
+    headroom = _percent(args.headroom)
+    run_id = resolve_run_id(open_reader(args), args.run)
+    store = StateStore(open_state_dir(args))
+    epic = store.epic(run_id)
+    ended: dict[str, list[SandboxResult]] = {}
+    for (task_id, _), row in sorted(store.attempts(run_id).items()):
+        if row.result is not None:
+            ended.setdefault(task_id, []).append(row.result)
+    print_lines(patch_lines(epic, run_id, ended, headroom=headroom / 100))
+    return 0
+
+
+def _percent(text: str) -> int:
+    from dockersched.errors import EpicError, Problem  # noqa: PLC0415
+
+    number = text.removesuffix("%").strip()
+    if not number.isdecimal() or int(number) > _MOST_HEADROOM:
+        raise EpicError(
+            [Problem(f"dockersched: --headroom {text}: must be a whole number of percent, at most {_MOST_HEADROOM}")]
+        )
+    return int(number)

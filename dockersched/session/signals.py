@@ -1,0 +1,51 @@
+"""Signals that stop a run, for programs that are nothing but that run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from dockersched.log import Logger
+
+log = Logger("session")
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_LEFT = """dockersched: ended at once; sandboxes may be left: `dockersched resume {0}` goes on with the run,
+`dockersched cancel {0}` ends it and removes them
+"""
+
+
+@contextmanager
+def stopping_on_signals(stop: Callable[[int], None], run_id: str) -> Iterator[None]:
+    """Handles signals while the block runs: the first one stops the run, a second one ends the process at once.
+
+    Only for the main thread, and for one run at a time: a loop has one handler for each signal.
+
+    Args:
+        stop: called on the event loop with the exit code that the signal asks for, 128 + its number.
+        run_id: of the run, for the last words.
+    """
+    loop = asyncio.get_running_loop()
+    received = False
+
+    def on_signal(number: signal.Signals) -> None:
+        nonlocal received
+        if received:  # as if we did not handle it
+            os.write(2, _LEFT.format(run_id).encode())
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        received = True
+        log.info("session.signal_received", signal=number.name)
+        stop(128 + number)
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        yield
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,37 @@
+"""Results of an earlier run that a new one takes over."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from dockersched import ids
+from dockersched.data.run_files import RunFiles
+from dockersched.results import SandboxResult
+
+
+def take_over(task_id: str, result: SandboxResult, logs_dir: Path, files: RunFiles) -> SandboxResult:
+    """The result, with log and outputs in the new run's folder too: the earlier run may be removed.
+
+    Args:
+        task_id: of the task.
+        result: of the earlier run.
+        logs_dir: of the new run.
+        files: of the new run.
+    """
+    outputs = {
+        name: replace(output, path=str(files.link_output(output.digest, task_id, name)))
+        for name, output in result.outputs.items()
+    }
+    result = replace(result, outputs=outputs)
+    if result.log is None or not Path(result.log.path).is_file():
+        return result
+    path = logs_dir / ids.log_name(task_id, 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(result.log.path, path)
+    except OSError:  # not every file system has links
+        shutil.copyfile(result.log.path, path)
+    return replace(result, log=replace(result.log, path=str(path)))

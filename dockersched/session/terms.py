@@ -1,0 +1,58 @@
+"""What a session is told, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dockersched.events import Observer
+from dockersched.report.digest import Digest, DigestSettings
+from dockersched.results import EpicResult
+from dockersched.sandbox.docker.connect import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """Where a run keeps its files and whom it tells what.
+
+    Args:
+        state_dir: folder with the state database and `runs/<run>/`.
+        observers: see every event.
+        on_output: gets tasks' output while they run; display only.
+        allow_mounts: folders below which the sources of mounts may lie.
+        progress: gets a line about each image that is built or pulled.
+        digest: how the failures are digested.
+        engine: that other runs use too, and that stays connected; None connects to the one of the environment.
+        handle_signals: whether SIGINT, SIGTERM and SIGHUP stop the run while it is owned. Off, no handler is touched.
+    """
+
+    state_dir: Path
+    observers: Sequence[Observer] = ()
+    on_output: Callable[[str, bytes], None] | None = None
+    progress: Callable[[str], None] | None = None
+    allow_mounts: Sequence[str] = ()
+    digest: DigestSettings = field(default_factory=DigestSettings)
+    engine: Engine | None = None
+    handle_signals: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResult:
+    """How a run ended.
+
+    Args:
+        result: of the epic.
+        exit_code: for the program that ran it; 128 + number after a signal.
+        digest: of its failures.
+        document: what `result.json` says.
+        path: of `result.json`.
+        leaked: what could not be removed from the engine, in words.
+    """
+
+    result: EpicResult
+    exit_code: int
+    digest: Digest
+    document: dict[str, object]
+    path: Path
+    leaked: Sequence[str]

@@ -1,0 +1,21 @@
+"""The workspaces of a run, packed before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dockersched.data.run_files import RunFiles, pack_workspaces
+from dockersched.errors import EpicError, Problem, WorkspaceError
+from dockersched.graph.dag import TaskDAG
+
+
+def pack(dag: TaskDAG, files: RunFiles, say: Callable[[str], None] | None) -> TaskDAG:
+    """The tasks with the digests of their workspaces, which are part of what is on record. Blocks.
+
+    Raises:
+        EpicError: a workspace cannot be packed.
+    """
+    try:
+        return pack_workspaces(dag, files, say or (lambda _line: None))
+    except WorkspaceError as error:
+        raise EpicError([Problem(problem) for problem in str(error).splitlines()]) from error

@@ -1,0 +1,87 @@
+"""The parts of a session that need no engine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from dockersched.control import EpicControl
+from dockersched.data.run_files import RunFiles
+from dockersched.errors import RunOwnedError, StateError, UnfinishedRunError
+from dockersched.results import LogSummary, SandboxResult
+from dockersched.session.asked import taking_requests
+from dockersched.session.signals import SIGNALS, stopping_on_signals
+from dockersched.session.takeover import take_over
+from dockersched.session.trouble import naming_owner, writing
+from dockersched.store.database import StateStore
+from dockersched.store.lock import own_run
+from dockersched.store.requests import CancelRequests
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+async def test_a_signal_stops_with_its_exit_code_and_handlers_go_with_the_block(number: signal.Signals) -> None:
+    before = [signal.getsignal(each) for each in SIGNALS]
+    stopped: asyncio.Queue[int] = asyncio.Queue()
+    with stopping_on_signals(stopped.put_nowait, "r"):
+        os.kill(os.getpid(), number)
+        assert await asyncio.wait_for(stopped.get(), 5) == 128 + number
+    after = [signal.getsignal(each) for each in SIGNALS]
+    assert after[1:] == before[1:]
+    assert after[0] is signal.default_int_handler
+
+
+async def test_requests_of_other_processes_reach_the_run(tmp_path: Path) -> None:
+    asked: list[frozenset[str] | None] = []
+    told = asyncio.Event()
+    control = EpicControl()
+
+    def on_cancel(task_ids: frozenset[str] | None) -> None:
+        asked.append(task_ids)
+        told.set()
+
+    control.attach(on_cancel)
+    other = CancelRequests(tmp_path)
+    other.put(["a"])
+    async with taking_requests(CancelRequests(tmp_path), control):
+        assert asked == [frozenset({"a"})]  # before anything could start
+        told.clear()
+        other.put([])
+        await asyncio.wait_for(told.wait(), 5)
+    assert asked == [frozenset({"a"}), None]
+
+
+def test_a_result_that_is_taken_over_has_its_log_in_the_new_run(tmp_path: Path) -> None:
+    log = tmp_path / "old.log"
+    log.write_bytes(b"hello")
+    result = take_over(
+        "t", SandboxResult("e.t", 0, log=LogSummary(str(log), 5)), tmp_path / "new", RunFiles.of_run(tmp_path)
+    )
+    log.unlink()
+    assert result.log is not None
+    assert Path(result.log.path).read_bytes() == b"hello"
+    assert Path(result.log.path).parent == tmp_path / "new"
+
+
+def test_an_unfinished_run_names_its_owner_while_it_has_one(tmp_path: Path) -> None:
+    store = StateStore(tmp_path)
+
+    def refuse() -> None:
+        with naming_owner(store):
+            raise UnfinishedRunError("r", "e")
+
+    with pytest.raises(UnfinishedRunError, match=r"`dockersched resume r` goes on"):
+        refuse()
+    with own_run(store.run_dir("r")), pytest.raises(RunOwnedError, match="new=True") as owned:
+        refuse()
+    assert owned.value.pid == os.getpid()
+
+
+def test_a_folder_that_cannot_be_written_is_told_as_state(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match=r"none/file cannot be written"), writing(tmp_path):
+        (tmp_path / "none" / "file").write_text("x")
+    with pytest.raises(BrokenPipeError), writing(tmp_path):
+        raise BrokenPipeError
