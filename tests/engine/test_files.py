@@ -265,7 +265,7 @@ def test_a_workspace_holds_what_its_size_says_and_no_more(bench: FileBench) -> N
 
 def test_nothing_is_left_of_a_run_that_was_ended(bench: FileBench) -> None:
     log = {"outputs": {"log": {"path": "a.txt", "when": "always"}}}
-    process = bench.begin({"long": {"run": "echo x > a.txt; sleep 60", "values": [], **log}})
+    process = bench.begin({"long": {"run": "echo x > a.txt; sleep 60", "values": ["key"], **log}})
     until(lambda: len(bench.on_engine()) == 4)
     process.terminate()
     assert process.wait(20) == 128 + signal.SIGTERM
