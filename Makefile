@@ -79,7 +79,7 @@ engine: $(RUNTIME) ## Find a container engine; on Debian or Ubuntu as root, inst
 engine-next: ## Unpack the next Debian release's engine for tests into .engine-next/
 	@tools/engine_next.sh $(ENGINE_NEXT)
 
-bench: $(DEVELOPMENT) ## Measure: engine floor, scale, many sandboxes at once, delay of events, files
+bench: $(DEVELOPMENT) ## Measure: engine floor, scale, many sandboxes at once, delay of events, files, order of starts
 	@$(BIN)/python -m dockersched.enginesetup --quiet
 	@$(BIN)/python -m benchmarks $(ARGS)
 

@@ -1,15 +1,15 @@
-"""`python -m benchmarks [floor] [scale] [many] [events] [files]`: measures, and prints a line for each target."""
+"""`python -m benchmarks [floor] [scale] [many] [events] [files] [order]`: measures, with a line for each target."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from benchmarks import events, files, floor, many, report, scale
+from benchmarks import events, files, floor, many, order, report, scale
 from benchmarks.command import CommandFailedError
 from benchmarks.engine_client import EngineAnswerError
 
-_BENCHES = ("floor", "scale", "many", "events", "files")
+_BENCHES = ("floor", "scale", "many", "events", "files", "order")
 
 
 def main() -> int:
@@ -33,6 +33,8 @@ def main() -> int:
             scale.run()
         if "many" in wanted:
             many.run(args.sandboxes, args.sleep)
+        if "order" in wanted:
+            order.run()
         if "events" in wanted:
             events.run(args.tasks)
         if "files" in wanted:

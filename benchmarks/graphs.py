@@ -57,7 +57,13 @@ class Graph:
             for index, needs in enumerate(self.needs)
         }
         path = folder / f"{stem}.yaml"
-        epic = {"epic": f"bench-{stem}", "max_parallel": self.max_parallel, "defaults": defaults, "tasks": tasks}
+        epic = {
+            "epic": f"bench-{stem}",
+            "max_parallel": self.max_parallel,
+            "max_cpus": self.max_parallel,  # slots alone limit, as they do the raw client
+            "defaults": defaults,
+            "tasks": tasks,
+        }
         path.write_text(yaml.safe_dump(epic, sort_keys=False), "utf-8")
         return path
 

@@ -15,6 +15,8 @@ _BEST_OF = 3
 _SECONDS_TARGET = 5.0
 _MEMORY_TARGET_MB = 400.0
 _GROWTH_TARGET = 1.3
+_SHARES_TARGET = 1.5
+_KINDS = ("plain", "shares", "own-shares")
 _NOISE_LIMIT = 1.25
 _HEAD = ("tasks", "build tasks s", "build graph s", "execute s", "CPU s", "execute µs/task", "peak MB")
 
@@ -22,14 +24,27 @@ _HEAD = ("tasks", "build tasks s", "build graph s", "execute s", "CPU s", "execu
 def run() -> None:
     """Measures all sizes, each in processes of its own, and prints a table and targets."""
     print(f"\n## scale: best of {_BEST_OF} processes at each size, by turns; each executes 100,000 tasks\n")
-    runs = [[_measure(size) for size in SIZES] for _ in range(_BEST_OF)]
-    best = [{key: min(one[key] for one in of_size) for key in of_size[0]} for of_size in zip(*runs, strict=True)]
+    best = _best([[_measure(size) for size in SIZES] for _ in range(_BEST_OF)])
     print(report.table(_HEAD, [_row(size, figures) for size, figures in zip(SIZES, best, strict=True)]))
     print(*_targets(best), sep="\n")
+    print(
+        f"\n{SIZES[-1]:,} tasks without quotas; with one of 8, a priority and a duration; with a quota of their own:\n"
+    )
+    of_kinds = _best([[_measure(SIZES[-1], kind) for kind in _KINDS] for _ in range(_BEST_OF)])
+    rows = [(kind, *_row(SIZES[-1], figures)[1:]) for kind, figures in zip(_KINDS, of_kinds, strict=True)]
+    print(report.table(_HEAD, rows))
+    plain, *shared = (figures["execute_cpu_s"] for figures in of_kinds)
+    for kind, cpu_s in zip(_KINDS[1:], shared, strict=True):
+        print(report.target(f"CPU time of {kind} to that without", cpu_s / plain, _SHARES_TARGET))
 
 
-def _measure(size: int) -> dict[str, float]:
-    answer = subprocess.run([sys.executable, "-m", "benchmarks.scale_once", str(size)], stdout=-1, check=True)
+def _best(rounds: Sequence[Sequence[dict[str, float]]]) -> list[dict[str, float]]:
+    """The lowest of each figure, over the rounds, for each thing that is measured in a round."""
+    return [{key: min(one[key] for one in found) for key in found[0]} for found in zip(*rounds, strict=True)]
+
+
+def _measure(size: int, kind: str = "plain") -> dict[str, float]:
+    answer = subprocess.run([sys.executable, "-m", "benchmarks.scale_once", str(size), kind], stdout=-1, check=True)
     figures: dict[str, float] = json.loads(answer.stdout)
     return figures
 

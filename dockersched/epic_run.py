@@ -13,11 +13,14 @@ from typing import Any
 from dockersched import ids
 from dockersched.errors import EpicCancelledError, EpicTimeoutError, TaskExecutionError, TransientRunnerError
 from dockersched.events import EpicFinished, EpicStarted, Event, Observer, TaskFinished, TaskRetrying, TaskStarted
+from dockersched.graph.admission import Admission
+from dockersched.graph.capacity import Shares, demand_of
 from dockersched.graph.dag import TaskDAG
+from dockersched.graph.order import expected_s, start_order
 from dockersched.graph.plan import Plan
-from dockersched.graph.retry import pause_s, wants_retry
+from dockersched.graph.retry import next_memory_bytes, pause_s, wants_retry
 from dockersched.graph.transitions import FINAL_STATES
-from dockersched.model import EpicExecutionOptions, ScheduledTask
+from dockersched.model import EpicExecutionOptions, QuotaConfig, ScheduledTask
 from dockersched.results import EpicResult, SandboxResult, TaskResult
 from dockersched.sandbox.base import SandboxCancelled, SandboxRunOptions
 from dockersched.states import EpicState, Reason, TaskState
@@ -47,10 +50,28 @@ class Settled:
 
 
 class EpicRun:
-    """What has happened so far in one run; knows neither time limits nor slots nor asyncio."""
+    """What has happened so far in one run; knows neither time limits nor asyncio.
 
-    def __init__(self, dag: TaskDAG, options: EpicExecutionOptions, observers: Sequence[Observer]) -> None:
-        self.plan = Plan(dag)
+    Args:
+        dag: the graph.
+        options: of the run.
+        observers: see every event.
+        shares: what the tasks ask for and what they may have together; without them nothing is limited.
+        history: seconds that tasks took in earlier runs, by task id.
+    """
+
+    def __init__(
+        self,
+        dag: TaskDAG,
+        options: EpicExecutionOptions,
+        observers: Sequence[Observer],
+        shares: Shares | None = None,
+        history: Mapping[str, float] | None = None,
+    ) -> None:
+        order = start_order(dag, expected_s(dag, history))
+        self.plan = Plan(dag, _admission(order, shares))
+        self._shares = shares
+        self._quotas: dict[int, QuotaConfig] = {}  # of the tasks whose next attempt gets more memory
         self._dag = dag
         self._options = options
         self._observers = observers
@@ -70,6 +91,8 @@ class EpicRun:
         attempt = self._attempts[index] = self._attempts.get(index, 0) + 1
         task = self._dag.tasks[index]
         sandbox = sandbox_options(task, self._options.epic_id, self._run_id, attempt)
+        if index in self._quotas:
+            sandbox = replace(sandbox, quota=self._quotas[index])
         if task.inputs or task.has_references:
             sandbox = replace(sandbox, upstream=self._upstream(task))
         self._in_flight[index] = sandbox
@@ -90,9 +113,24 @@ class EpicRun:
                 pause = pause_s(policy, options.attempt, random.random())  # noqa: S311 - only spreads retries
                 self.plan.retry(index)
                 self._last[index] = sandbox
+                if sandbox.reason is Reason.OOM_KILLED:
+                    self._grow(index)
                 self._emit(TaskRetrying, options.task_id, options.attempt, sandbox, pause)
                 return Settled(options, retry_in_s=pause)
         return Settled(options, stop=self._settle(index, sandbox, state))
+
+    def _grow(self, index: int) -> None:
+        """The task's next attempt may get more memory, which it asks for like any other."""
+        task, shares = self._dag.tasks[index], self._shares
+        if task.retry.memory_factor is None or shares is None:
+            return
+        quota = self._quotas.get(index, task.quota) or QuotaConfig()
+        memory_bytes = quota.memory_bytes or shares.quotas[index].memory_bytes
+        if memory_bytes is None:  # only the runner knows
+            return
+        memory_bytes = next_memory_bytes(task.retry, memory_bytes, shares.limits.memory_bytes)
+        self._quotas[index] = replace(quota, memory=memory_bytes)
+        self.plan.admission.set_demand(index, demand_of(replace(shares.quotas[index], memory=memory_bytes)))
 
     def _settle(self, index: int, sandbox: SandboxResult, state: TaskState) -> list[int]:
         task_id = self._dag.tasks[index].id
@@ -215,6 +253,12 @@ class EpicRun:
             event = kind(datetime.now(UTC), *fields)
             for observer in self._observers:
                 observer(event)
+
+
+def _admission(order: Sequence[int], shares: Shares | None) -> Admission:
+    if shares is None:
+        return Admission(order)
+    return Admission(order, shares.demands, shares.limits, recorded=shares.recorded, in_flight=shares.in_flight)
 
 
 def sandbox_options(task: ScheduledTask, epic_id: str, run_id: str, attempt: int = 1) -> SandboxRunOptions:

@@ -108,7 +108,7 @@ def _as_recorded(store: StateStore, run_id: str, journal: Journal) -> EpicResult
     epic = store.epic(run_id)
     run = EpicRun(epic.dag, epic.options, ())
     without_record = []
-    while run.plan.has_ready:
+    while run.plan.may_start:
         index, options = run.start_next()
         known = journal.result(journal.on_engine(options))
         if known is None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from dockersched.control import EpicControl
 from dockersched.epic_run import EpicRun
+from dockersched.errors import EpicError
 from dockersched.events import Observer
+from dockersched.graph.capacity import Shares, check_capacity, resumed, share_out
 from dockersched.graph.dag import TaskDAG
 from dockersched.model import EpicExecutionOptions, ScheduledTask
 from dockersched.results import EpicResult, SandboxResult
@@ -24,7 +26,7 @@ the indexes of the sandboxes that must be stopped now."""
 
 # [1_PRD-REQ-PERF-003]
 class ParallelTaskScheduler:
-    """Runs epics: each ready task in a sandbox of its own, as many side by side as allowed.
+    """Runs epics: each ready task in a sandbox of its own, as many side by side as slots, CPUs and memory allow.
 
     Args:
         runner: anything with `async def run(options) -> SandboxResult`.
@@ -39,9 +41,7 @@ class ParallelTaskScheduler:
     def __init__(self, runner: SandboxRunner, *, observers: Sequence[Observer] = ()) -> None:
         if not callable(getattr(runner, "run", None)):
             raise TypeError(f"a runner has a method run(options), {runner!r} has none")
-        self._runner = runner
-        self._discard = runner.discard if isinstance(runner, SandboxBackend) else _nothing_to_discard
-        self._holds = runner.holds if isinstance(runner, SandboxBackend) else _never_holds
+        self._backend = runner if isinstance(runner, SandboxBackend) else _OnlyRuns(runner)
         self._observers = tuple(observers)
 
     @staticmethod
@@ -59,32 +59,40 @@ class ParallelTaskScheduler:
         options: EpicExecutionOptions | None = None,
         *,
         control: EpicControl | None = None,
+        history: Mapping[str, float] | None = None,
     ) -> EpicResult:
         """Runs all tasks, never one before its dependencies have succeeded, and waits until all sandboxes settled.
 
         A failure fails the task's transitive dependents, which never start; independent branches go on (unless
         `options.fail_fast`). Cancelling this coroutine stops all sandboxes and waits until they are gone.
 
+        Args:
+            tasks: what to run.
+            options: how to run it.
+            control: to cancel the epic, or tasks of it, meanwhile.
+            history: seconds that tasks took in earlier runs, by task id; only the order of starts depends on it.
+
         Returns:
             the result, when every task succeeded.
 
         Raises:
-            EpicError: the graph is not one that can be run; nothing was started.
+            EpicError: the graph is not one that can be run, or a task asks for more than all may have together;
+                nothing was started.
             TaskExecutionError: a task failed; its subclasses `EpicTimeoutError` and `EpicCancelledError` say that the
                 epic as a whole was ended. All carry the result.
         """
         dag = TaskDAG.of(tasks)
         options = options or EpicExecutionOptions()
-        run = EpicRun(dag, options, self._observers)
+        run = EpicRun(dag, options, self._observers, self._shares(dag, options), history)
         loop = asyncio.get_running_loop()
         mailbox: asyncio.Queue[_Message] = asyncio.Queue()
         wake = partial(mailbox.put_nowait, _nothing_to_stop)
-        running: dict[int, _Handle] = {}  # its size is the number of taken slots
+        running: dict[int, _Handle] = {}
 
         def settled(index: int) -> Iterable[int]:
             outcome = _outcome(running.pop(index))
             ended = run.settle(index, outcome)
-            self._discard(ended.options)
+            self._backend.discard(ended.options)
             if ended.retry_in_s is not None:
                 loop.call_later(ended.retry_in_s, mailbox.put_nowait, partial(run.requeue, index))
             return ended.stop
@@ -97,12 +105,7 @@ class ParallelTaskScheduler:
         try:
             while run.plan.unfinished:
                 # An order to stop that is already there comes before new starts.
-                while (
-                    run.plan.has_ready
-                    and len(running) < options.max_parallel
-                    and mailbox.empty()
-                    and not self._holds(wake)
-                ):
+                while run.plan.may_start and mailbox.empty() and not self._backend.holds(wake):
                     index, sandbox = run.start_next()
                     handle = running[index] = asyncio.create_task(self._run_sandbox(sandbox))
                     handle.add_done_callback(partial(_deliver, mailbox, partial(settled, index)))
@@ -116,23 +119,33 @@ class ParallelTaskScheduler:
                 await _stop_all(running.values())
         return run.finish()
 
+    def _shares(self, dag: TaskDAG, options: EpicExecutionOptions) -> Shares:
+        """What the tasks ask for, and what they may have together."""
+        capacity = self._backend.capacity
+        shares = share_out(dag, options, capacity, self._backend.full_quota)
+        if problems := check_capacity(dag, shares, capacity):
+            raise EpicError(problems)
+        return resumed(dag, shares, self._backend.standing())
+
     async def _run_sandbox(self, sandbox: SandboxRunOptions) -> _Outcome:
         """Runs one sandbox; how it came back is a value, so that the cancellation's result gets out of the task."""
         try:
-            return await self._runner.run(sandbox)
+            return await self._backend.run(sandbox)
         except SandboxCancelled as cancelled:
             return cancelled
         except Exception as error:  # noqa: BLE001 - whatever a runner raises is an outcome of the task
             return error
 
 
-def _nothing_to_discard(_sandbox: SandboxRunOptions) -> None:
-    """For runners that only run."""
+class _OnlyRuns(SandboxBackend):
+    """A runner that has no more than `run`, with the defaults for the rest."""
 
+    def __init__(self, runner: SandboxRunner) -> None:
+        self._runner = runner
 
-def _never_holds(_resumed: Callable[[], None]) -> bool:
-    """For runners that only run."""
-    return False
+    async def run(self, options: SandboxRunOptions) -> SandboxResult:
+        """Runs one sandbox to its end."""
+        return await self._runner.run(options)
 
 
 def _nothing_to_stop() -> Iterable[int]:

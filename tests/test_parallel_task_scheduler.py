@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from pytest_mock import MockerFixture
@@ -17,6 +18,7 @@ from dockersched import (
     EpicTimeoutError,
     ParallelTaskScheduler,
     PermanentRunnerError,
+    QuotaConfig,
     Reason,
     RetryPolicy,
     SandboxResult,
@@ -29,6 +31,7 @@ from dockersched import (
     TransientRunnerError,
 )
 from dockersched.events import EpicFinished, EpicStarted, Event, TaskFinished, TaskRetrying, TaskStarted
+from dockersched.graph.capacity import Capacity
 from dockersched.sandbox.fake import FakeRunner, Script
 
 
@@ -424,9 +427,9 @@ async def test_only_what_the_policy_names_is_tried_again(outcome: SandboxResult 
 
 async def test_a_task_that_waits_for_its_retry_holds_no_slot() -> None:
     runner = FlakyRunner(a=[INTERRUPTED])
-    tasks = [patient("a", policy=RetryPolicy(initial_s=0.05, jitter=False)), task("b"), task("c", "b")]
+    tasks = [patient("a", policy=RetryPolicy(initial_s=0.05, jitter=False)), task("b"), task("c", "a")]
     await ParallelTaskScheduler(runner).execute_epic(tasks, EpicExecutionOptions(max_parallel=1))
-    assert runner.attempts == [("a", 1), ("b", 1), ("c", 1), ("a", 2)]
+    assert runner.attempts == [("a", 1), ("b", 1), ("a", 2), ("c", 1)]
 
 
 async def test_a_task_that_waits_for_its_retry_can_be_cancelled() -> None:
@@ -471,3 +474,151 @@ async def test_error_message_names_a_few_root_causes_of_many() -> None:
     runner = FakeRunner({str(number): Script(exit_code=1) for number in range(12)})
     with pytest.raises(TaskExecutionError, match="and 2 more failed"):
         await ParallelTaskScheduler(runner).execute_epic([task(str(number)) for number in range(12)])
+
+
+class SizedRunner(FakeRunner):
+    """A fake runner on an engine of some size, which notes the most that its sandboxes held together."""
+
+    capacity = Capacity(cpus=2, memory_bytes=10 * 2**30)
+
+    def full_quota(self, quota: QuotaConfig | None) -> QuotaConfig:
+        return (quota or QuotaConfig()).or_default(QuotaConfig(cpus=1, memory="1g"))
+
+
+async def test_quotas_of_running_sandboxes_stay_within_the_engine() -> None:
+    runner = SizedRunner({f"T{number}": Script(duration_s=0.01) for number in range(6)})
+    tasks = [task(f"T{number}") for number in range(6)]
+    await ParallelTaskScheduler(runner).execute_epic(tasks, EpicExecutionOptions(max_parallel=6))
+    assert runner.peak == 2
+
+
+async def test_overcommit_lets_more_sandboxes_run_side_by_side() -> None:
+    runner = SizedRunner({f"T{number}": Script(duration_s=0.01) for number in range(6)})
+    tasks = [task(f"T{number}") for number in range(6)]
+    options = EpicExecutionOptions(max_parallel=6, overcommit_cpus=2)
+    await ParallelTaskScheduler(runner).execute_epic(tasks, options)
+    assert runner.peak == 4
+
+
+async def test_memory_is_free_again_only_when_a_sandbox_is_gone() -> None:
+    control = EpicControl()
+
+    def on_start(options: SandboxRunOptions) -> None:
+        if options.task_id == "slow":
+            control.cancel(["slow"])
+
+    runner = SizedRunner({"slow": Script(duration_s=None, stop_s=0.05)}, on_start=on_start)
+    large = QuotaConfig(memory="8g")
+    tasks = [ScheduledTask("slow", [], "true", quota=large), ScheduledTask("next", [], "true", quota=large)]
+    with pytest.raises(EpicCancelledError):
+        await ParallelTaskScheduler(runner).execute_epic(tasks, control=control)
+    assert runner.finished == ["slow", "next"]
+    assert runner.peak == 1
+
+
+async def test_a_task_larger_than_the_whole_starts_nothing() -> None:
+    runner = SizedRunner()
+    tasks = [task("small"), ScheduledTask("large", [], "true", quota=QuotaConfig(memory="9g"))]
+    with pytest.raises(EpicError, match="'large' asks for 9 GiB of memory, but all tasks together may have 8 GiB"):
+        await ParallelTaskScheduler(runner).execute_epic(tasks)
+    assert runner.started == []
+
+
+async def test_the_longest_path_starts_first_by_what_earlier_runs_took() -> None:
+    tasks = [task("a"), task("b"), task("c"), task("d", "c")]
+    options = EpicExecutionOptions(max_parallel=1)
+    runner = FakeRunner()
+    await ParallelTaskScheduler(runner).execute_epic(tasks, options)
+    assert runner.started == ["c", "a", "b", "d"]
+    runner = FakeRunner()
+    await ParallelTaskScheduler(runner).execute_epic(tasks, options, history={"a": 1, "b": 9, "c": 2, "d": 2})
+    assert runner.started == ["b", "c", "d", "a"]
+
+
+class GreedyRunner(SizedRunner):
+    """Kills a task for lack of memory until it has enough."""
+
+    def __init__(self, needs: str) -> None:
+        super().__init__()
+        self.needs = QuotaConfig(memory=needs).memory_bytes or 0
+        self.given: list[QuotaConfig] = []
+
+    async def run(self, options: SandboxRunOptions) -> SandboxResult:
+        quota = self.full_quota(options.quota)
+        if options.task_id != "greedy":
+            return await super().run(options)
+        self.given.append(quota)
+        is_enough = (quota.memory_bytes or 0) >= self.needs
+        reason = None if is_enough else Reason.OOM_KILLED
+        return SandboxResult(options.sandbox_id, 0 if is_enough else 137, reason, quota_requested=quota)
+
+
+def greedy(memory: str | None = None, **policy: Any) -> ScheduledTask:
+    quota = QuotaConfig(cpus=0.5, memory=memory)
+    return ScheduledTask(
+        "greedy", [], "true", quota=quota, retry=RetryPolicy(limit=4, on=["oom_killed"], initial_s=0.001, **policy)
+    )
+
+
+async def test_an_attempt_after_an_oom_kill_gets_more_memory() -> None:
+    runner = GreedyRunner("3g")
+    result = await ParallelTaskScheduler(runner).execute_epic([greedy(memory_factor=2)])
+    assert [(given.cpus, given.memory_bytes) for given in runner.given] == [
+        (0.5, 2**30), (0.5, 2 * 2**30), (0.5, 4 * 2**30),
+    ]  # fmt: skip
+    sandbox = result.tasks["greedy"].sandbox
+    assert sandbox is not None
+    assert sandbox.quota_requested == runner.given[-1]
+
+
+@pytest.mark.parametrize(
+    ("policy", "most_gib"),
+    [
+        ({}, 2),
+        ({"memory_factor": 3}, 8),
+        ({"memory_factor": 3, "memory_max": "5g"}, 5),
+        ({"memory_factor": 3, "memory_max": "1g"}, 2),
+    ],
+)
+async def test_memory_grows_up_to_a_limit_and_never_shrinks(policy: dict[str, Any], most_gib: int) -> None:
+    runner = GreedyRunner("9g")
+    with pytest.raises(TaskExecutionError):
+        await ParallelTaskScheduler(runner).execute_epic([greedy("2g", **policy)])
+    assert len(runner.given) == 5
+    assert runner.given[-1].memory_bytes == most_gib * 2**30
+
+
+async def test_a_retry_with_more_memory_waits_until_that_is_free() -> None:
+    runner = GreedyRunner("8g")
+    runner.scripts = {"other": Script(duration_s=0.1)}
+    started: list[tuple[str, bool]] = []
+    other = ScheduledTask("other", [], "true", quota=QuotaConfig(memory="1g"))
+
+    def observe(event: Event) -> None:
+        if isinstance(event, TaskStarted):
+            started.append((event.task_id, "epic.other" in runner.alive))
+
+    tasks = [other, greedy("4g", memory_factor=2)]
+    await ParallelTaskScheduler(runner, observers=[observe]).execute_epic(tasks)
+    assert started[-1] == ("greedy", False)
+    assert [given.memory_bytes for given in runner.given] == [4 * 2**30, 8 * 2**30]
+
+
+async def test_only_an_oom_kill_gets_a_task_more_memory() -> None:
+    seen: list[QuotaConfig | None] = []
+
+    class Lost(SizedRunner):
+        async def run(self, options: SandboxRunOptions) -> SandboxResult:
+            seen.append(options.quota)
+            return SandboxResult(options.sandbox_id, 0) if len(seen) > 1 else INTERRUPTED
+
+    policy = RetryPolicy(on=["infra", "oom_killed"], initial_s=0.001, memory_factor=2)
+    await ParallelTaskScheduler(Lost()).execute_epic([patient("a", policy=policy)])
+    assert seen == [None, None]
+
+
+async def test_a_runner_that_does_not_tell_its_defaults_gets_no_more_memory() -> None:
+    runner = FlakyRunner(greedy=[SandboxResult("s", 137, Reason.OOM_KILLED)])
+    policy = RetryPolicy(on=["oom_killed"], initial_s=0.001, memory_factor=2)
+    result = await ParallelTaskScheduler(runner).execute_epic([patient("greedy", policy=policy)])
+    assert result.tasks["greedy"].attempts == 2

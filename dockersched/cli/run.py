@@ -21,6 +21,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument("epic", metavar="EPIC", help="epic file, YAML or JSON; - reads standard input")
     parser.add_argument("--max-parallel", metavar="N", help="sandboxes side by side (the epic's own number)")
+    parser.add_argument("--max-cpus", metavar="N", help="CPUs of all sandboxes side by side (those of the engine)")
+    parser.add_argument(
+        "--max-memory", metavar="SIZE", help="their memory, as 512m or 8g (80 %% of that of the engine)"
+    )
     parser.add_argument("--timeout", metavar="DURATION", help="limit for the whole epic, as 90s or 1h30m")
     parser.add_argument("--fail-fast", action="store_true", help="stop everything at the first failure")
     parser.add_argument("--locked", action="store_true", help="refuse images that are not given by their digest")
@@ -77,6 +81,8 @@ def _with_overrides(epic: Epic, args: argparse.Namespace) -> Epic:
         options = replace(options, fail_fast=True)
     for flag, value, name, parse in (
         ("--max-parallel", args.max_parallel, "max_parallel", _whole_number),
+        ("--max-cpus", args.max_cpus, "max_cpus", _number),
+        ("--max-memory", args.max_memory, "max_memory", str),
         ("--timeout", args.timeout, "timeout_s", parse_duration),
     ):
         if value is None:
@@ -94,3 +100,10 @@ def _whole_number(text: str) -> int:
     if not text.isdecimal():
         raise ValueError("must be a whole number of at least 1")
     return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("must be a number of CPUs, as 2 or 0.5") from None

@@ -37,25 +37,27 @@ def _check(source: str) -> bool:
         epic = load(source)
     except EpicError as error:
         return _report(error.problems)
-    if problems := _refused_by_engine(epic):
+    if problems := _refused(epic):
         return _report(locate(problems, source))
     tasks = f"{len(epic.dag)} task{'' if len(epic.dag) == 1 else 's'}"
     print(f"{_shown(source)}: ok ({tasks})")
     return True
 
 
-def _refused_by_engine(epic: Epic) -> list[Problem]:
-    """What the epic asks for that the engine does not have, if one answers."""
+def _refused(epic: Epic) -> list[Problem]:
+    """What the epic asks for that it does not allow its tasks, or that the engine does not have, if one answers."""
     from dockersched.epic_run import sandbox_options  # noqa: PLC0415
-    from dockersched.graph.capacity import check_capacity  # noqa: PLC0415
+    from dockersched.graph.capacity import check_capacity, share_out  # noqa: PLC0415
     from dockersched.sandbox.docker.defaults import SandboxDefaults  # noqa: PLC0415
     from dockersched.sandbox.docker.refusals import find_refusals  # noqa: PLC0415
 
-    if (features := _engine_features()) is None:
-        return []
+    defaults, features = SandboxDefaults(), _engine_features()
+    capacity = features.capacity if features else None
+    problems = check_capacity(epic.dag, share_out(epic.dag, epic.options, capacity, defaults.fill_quota), capacity)
+    if features is None:
+        return problems
     sandboxes = [sandbox_options(task, epic.options.epic_id, "") for task in epic.dag]
-    problems = check_capacity(epic.dag, cpus=features.cpus, memory_bytes=features.memory_bytes)
-    return problems + find_refusals(sandboxes, features, SandboxDefaults())
+    return problems + find_refusals(sandboxes, features, defaults)
 
 
 @cache

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from dockersched.epic import Epic
 from dockersched.epicfile import values
+from dockersched.epicfile.admission_spec import OvercommitSpec
 from dockersched.epicfile.files_spec import check_references, files_fields
 from dockersched.epicfile.findings import Finding
 from dockersched.epicfile.opening_spec import opening_fields
@@ -25,16 +26,25 @@ from dockersched.graph.dag import TaskDAG
 from dockersched.graph.problems import find_problems
 from dockersched.model import EpicExecutionOptions, RetryPolicy, ScheduledTask
 from dockersched.model.references import literal
+from dockersched.states import Reason
 
 SHELL = "sh"
 SHELL_OPTIONS = ("-eu", "-c")
 
+_OOM_KILLED = str(Reason.OOM_KILLED)
+_DEFAULT_MEMORY_FACTOR = 2.0
 _DEFAULT_PAUSES = {"initial": "1s", "max": "30s"}
 
 
 def build(data: Any, name: str) -> tuple[Epic | None, list[Finding]]:
     """The epic that the data describes, or all that is wrong with it."""
-    findings = [*_check_commands(data), *_check_pauses(data), *check_references(_tasks(data), _defaults(data))]
+    findings = [
+        *_check_commands(data),
+        *_check_pauses(data),
+        *_check_memory(data),
+        *_check_overcommit(data),
+        *check_references(_tasks(data), _defaults(data)),
+    ]
     try:
         file = EpicFile.model_validate(_without_extensions(data))
     except ValidationError as error:
@@ -88,9 +98,34 @@ def _check_pauses(data: Any) -> Iterator[Finding]:
 
 def _pauses(task: Any) -> dict[str, Any]:
     """The pauses that a task or the defaults give, as they are written."""
-    for key in ("retry", "backoff"):
-        task = task.get(key) if isinstance(task, dict) else None
-    return {key: task[key] for key in _DEFAULT_PAUSES if key in task} if isinstance(task, dict) else {}
+    backoff = _map_at(task, "retry", "backoff")
+    return {key: backoff[key] for key in _DEFAULT_PAUSES if key in backoff}
+
+
+def _check_memory(data: Any) -> Iterator[Finding]:
+    """Another one: more memory is for attempts that are made because there was too little."""
+    shared = _map_at(data, "defaults", "retry")
+    for task_id, task in _tasks(data).items():
+        own = _map_at(task, "retry")
+        causes = own.get("on", shared.get("on"))
+        if "memory" in own and not (isinstance(causes, list) and _OOM_KILLED in causes):
+            message = f"is of use after {_OOM_KILLED} alone: add that to on, or remove the key"
+            yield Finding(message, ("tasks", task_id, "retry", "memory"), at_key=True)
+
+
+def _check_overcommit(data: Any) -> Iterator[Finding]:
+    """Another one: a limit has one source."""
+    factors = _map_at(data, "overcommit")
+    for key in ("cpus", "memory"):
+        if key in factors and f"max_{key}" in data:
+            yield Finding(f"max_{key} says it already: keep one of them", ("overcommit", key), at_key=True)
+
+
+def _map_at(data: Any, *path: str) -> dict[str, Any]:
+    """The map that is there; an empty one where there is none."""
+    for key in path:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data if isinstance(data, dict) else {}
 
 
 def _longer(initial: Any, longest: Any) -> bool:
@@ -134,8 +169,17 @@ def _epic(file: EpicFile, name: str) -> tuple[Epic | None, list[Finding]]:
 
 
 def _options(file: EpicFile) -> EpicExecutionOptions:
-    options = EpicExecutionOptions(timeout_s=file.timeout, fail_fast=bool(file.fail_fast), epic_id=file.epic)
-    return options if file.max_parallel is None else replace(options, max_parallel=file.max_parallel)
+    overcommit = file.overcommit or OvercommitSpec()
+    given = {
+        "max_parallel": file.max_parallel,
+        "timeout_s": file.timeout,
+        "fail_fast": file.fail_fast,
+        "max_cpus": file.max_cpus,
+        "max_memory": file.max_memory,
+        "overcommit_cpus": overcommit.cpus,
+        "overcommit_memory": overcommit.memory,
+    }
+    return replace(EpicExecutionOptions(epic_id=file.epic), **_without_none(given))
 
 
 def _retry(spec: RetrySpec | None, default: RetryPolicy) -> RetryPolicy:
@@ -154,7 +198,18 @@ def _retry(spec: RetrySpec | None, default: RetryPolicy) -> RetryPolicy:
         given["on"] = [cause for cause in spec.on if isinstance(cause, str)]
         listed = [cause.exit_code or () for cause in spec.on if isinstance(cause, ExitCodesSpec)]
         given["exit_codes"] = [code for codes in listed for code in codes]
-    return replace(default, **{name: value for name, value in given.items() if value is not None})
+    if spec.memory is not None:
+        given |= {"memory_factor": spec.memory.factor, "memory_max": spec.memory.max}
+        default = replace(default, memory_factor=default.memory_factor or _DEFAULT_MEMORY_FACTOR)
+    return replace(default, **_without_none(given))
+
+
+def _first_given(*choices: int | None) -> int:
+    return next(choice for choice in choices if choice is not None)
+
+
+def _without_none(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _task(task_id: str, spec: TaskSpec, shared: Defaults, shared_retry: RetryPolicy, folder: PurePath) -> ScheduledTask:
@@ -177,6 +232,8 @@ def _task(task_id: str, spec: TaskSpec, shared: Defaults, shared_retry: RetryPol
         pull_policy=spec.pull_policy or shared.pull_policy,
         retry=_retry(spec.retry, shared_retry),
         secrets=secret_sources(shared.secrets, spec.secrets, folder),
+        priority=_first_given(spec.priority, shared.priority, 0),
+        expected_duration_s=spec.expected_duration or shared.expected_duration,
         **opening_fields(spec, shared, folder),
         **files_fields(spec, shared, folder),
     )

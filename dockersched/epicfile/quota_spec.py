@@ -7,15 +7,10 @@ from typing import Annotated
 from pydantic import BeforeValidator, WithJsonSchema
 
 from dockersched.epicfile import values
-from dockersched.epicfile.types import Count, Cpus, Given, Keys, key, size_schema
+from dockersched.epicfile.types import Count, Cpus, Given, Keys, MemorySize, key, size_schema
 from dockersched.model.opening import MAX_NOFILE, MIN_NOFILE
-from dockersched.model.quota import MIN_DISK_BYTES, MIN_FSIZE_BYTES, MIN_LOG_BYTES, MIN_MEMORY_BYTES, QuotaConfig
+from dockersched.model.quota import MIN_DISK_BYTES, MIN_FSIZE_BYTES, MIN_LOG_BYTES, QuotaConfig
 
-MemorySize = Annotated[
-    int,
-    BeforeValidator(values.size(MIN_MEMORY_BYTES, "6m (the engine's lower limit)")),
-    size_schema(MIN_MEMORY_BYTES),
-]
 DiskSize = Annotated[int, BeforeValidator(values.size(MIN_DISK_BYTES, "4k")), size_schema(MIN_DISK_BYTES)]
 FileSize = Annotated[int, BeforeValidator(values.size(MIN_FSIZE_BYTES, "1")), size_schema(MIN_FSIZE_BYTES)]
 LogSize = Annotated[int, BeforeValidator(values.size(MIN_LOG_BYTES, "64k")), size_schema(MIN_LOG_BYTES)]

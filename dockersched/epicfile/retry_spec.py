@@ -17,7 +17,18 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from dockersched.epicfile import values
-from dockersched.epicfile.types import Duration, Given, Keys, Switch, check_unique, either, key, unique
+from dockersched.epicfile.types import (
+    Duration,
+    Factor,
+    Given,
+    Keys,
+    MemorySize,
+    Switch,
+    check_unique,
+    either,
+    key,
+    unique,
+)
 from dockersched.model import RETRY_CAUSES
 
 UNKNOWN_CAUSE = "unknown_cause"
@@ -36,11 +47,6 @@ Retries = Annotated[
     int,
     BeforeValidator(values.whole(0, values.MAX_RETRIES)),
     WithJsonSchema({"type": "integer", "minimum": 0, "maximum": values.MAX_RETRIES}),
-]
-Factor = Annotated[
-    float,
-    BeforeValidator(values.factor),
-    WithJsonSchema({"type": "number", "minimum": 1, "maximum": values.MAX_FACTOR}),
 ]
 _EXIT_CODE = {"type": "integer", "minimum": 1, "maximum": values.MAX_EXIT_CODE}
 ExitCode = Annotated[int, BeforeValidator(values.exit_code)]
@@ -100,6 +106,15 @@ class BackoffSpec(Keys):
     )
 
 
+class MemorySpec(Keys):
+    """How the memory limit grows from one attempt to the next."""
+
+    factor: Annotated[Factor | None, Given] = key("By how much.", 1.5, default=2)
+    max: Annotated[MemorySize | None, Given] = key(
+        "The highest limit; what all tasks of the run may have together when left out.", "4g"
+    )
+
+
 class RetrySpec(Keys):
     """When a task that failed is tried again; each key that is left out takes its default."""
 
@@ -112,6 +127,9 @@ class RetrySpec(Keys):
     )
     backoff: Annotated[BackoffSpec | None, Given] = key(
         "The pauses between attempts; a waiting retry holds no slot.", {"initial": "5s", "jitter": False}
+    )
+    memory: Annotated[MemorySpec | None, Given] = key(
+        "More memory for the attempt after one that was oom_killed; {} doubles it.", {"factor": 2, "max": "4g"}
     )
 
 

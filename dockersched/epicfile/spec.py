@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from dockersched.epicfile.admission_spec import OvercommitSpec, Priority
 from dockersched.epicfile.files_spec import FilesKeys, WorkspaceKey
 from dockersched.epicfile.opening_spec import OpeningKeys
 from dockersched.epicfile.quota_spec import QuotaSpec
@@ -15,11 +16,13 @@ from dockersched.epicfile.types import (
     AbsolutePath,
     Command,
     Count,
+    Cpus,
     DependsOn,
     Duration,
     EpicId,
     Given,
     Keys,
+    MemorySize,
     Name,
     Switch,
     TaskKey,
@@ -66,6 +69,14 @@ class Defaults(OpeningKeys, WorkspaceKey):
     secrets: Annotated[Secrets | None, BeforeValidator(map_of_secrets), Given] = key(
         "Files below /run/secrets that only the task's user can read, by name.", {"API_KEY": {"env": "API_KEY"}}
     )
+    priority: Annotated[Priority | None, Given] = key(
+        "Of the tasks that may start, those with a higher one start first; before expected_duration.", 10, default=0
+    )
+    expected_duration: Annotated[Duration | None, Given] = key(
+        "How long the task will probably take; orders the starts, longest remaining path first. When left out, what it"
+        " took in earlier runs.",
+        "10m",
+    )
 
 
 class TaskSpec(Defaults, FilesKeys):
@@ -99,6 +110,16 @@ class EpicFile(Keys):
     epic: EpicId = Field(description="Name of the epic.", examples=["checkout-service"])
     defaults: Annotated[Defaults | None, Given] = key("What tasks share.", {"image": "dockersched/python"})
     max_parallel: Annotated[Count | None, Given] = key("Sandboxes that may run side by side.", 8, default=4)
+    max_cpus: Annotated[Cpus | None, Given] = key(
+        "What quota.cpus of the sandboxes side by side may add up to; the engine's CPUs when left out.", 4
+    )
+    max_memory: Annotated[MemorySize | None, Given] = key(
+        "What quota.memory of the sandboxes side by side may add up to; 80 % of the engine's memory when left out.",
+        "8g",
+    )
+    overcommit: Annotated[OvercommitSpec | None, Given] = key(
+        "The same in proportion to the engine, instead of max_cpus and max_memory.", {"cpus": 2}
+    )
     fail_fast: Annotated[Switch | None, Given] = key(
         "Stop everything at the first failure; by default independent branches go on.", default=False
     )

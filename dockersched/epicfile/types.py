@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema
 
 from dockersched.epicfile import values
 from dockersched.ids import TASK_ID_PATTERN
-from dockersched.model import MIN_CPUS
+from dockersched.model import MIN_CPUS, MIN_MEMORY_BYTES
 from dockersched.units import DURATION_PATTERN, SIZE_PATTERN
 
 _Item = TypeVar("_Item", bound=Hashable)
@@ -108,6 +108,16 @@ Duration = Annotated[
         {"type": "number", "exclusiveMinimum": 0, "maximum": values.MAX_SECONDS},
         text_schema(rf"\s*(?:{DURATION_PATTERN})\s*"),
     ),
+]
+Factor = Annotated[
+    float,
+    BeforeValidator(values.factor(1)),
+    WithJsonSchema({"type": "number", "minimum": 1, "maximum": values.MAX_FACTOR}),
+]
+MemorySize = Annotated[
+    int,
+    BeforeValidator(values.size(MIN_MEMORY_BYTES, "6m (the engine's lower limit)")),
+    size_schema(MIN_MEMORY_BYTES),
 ]
 DependsOn = Annotated[list[TaskId], AfterValidator(unique), Field(json_schema_extra={"uniqueItems": True})]
 

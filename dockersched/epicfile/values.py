@@ -24,6 +24,7 @@ MAX_SECONDS = 366 * 86_400.0
 
 MAX_RETRIES = 100
 MAX_EXIT_CODE = 255
+MIN_OVERCOMMIT = 0.01
 MAX_FACTOR = 100
 """Far above any use; to the power of the retries that are allowed it is still a float."""
 
@@ -191,13 +192,17 @@ def exit_code(value: object) -> int:
     return whole(1, MAX_EXIT_CODE)(value)
 
 
-def factor(value: object) -> float:
-    """By how much something grows: a number, fractions allowed."""
-    if not isinstance(given(value), Number):
-        raise ValueError(f"{shown(value)} is not a number: write it like 2 or 1.5, without quotes")
-    number = _number(value)
-    _check_range(value, number, (1, "1"), (MAX_FACTOR, str(MAX_FACTOR)))
-    return number
+def factor(minimum: float) -> Callable[[object], float]:
+    """A reader of factors from a minimum on, fractions allowed."""
+
+    def read(value: object) -> float:
+        if not isinstance(given(value), Number):
+            raise ValueError(f"{shown(value)} is not a number: write it like 2 or 1.5, without quotes")
+        number = _number(value)
+        _check_range(value, number, (minimum, f"{minimum:g}"), (MAX_FACTOR, str(MAX_FACTOR)))
+        return number
+
+    return read
 
 
 def cpus(value: object) -> float:

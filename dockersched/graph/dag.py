@@ -17,19 +17,21 @@ class TaskDAG:
         tasks: the tasks, in declaration order.
         dependents: for each task, by index, the indexes of the tasks that depend on it, in declaration order.
         dependency_counts: for each task, by index, how many different tasks it depends on.
+        topological: the indexes, each behind those of the tasks that it depends on.
 
     Raises:
         EpicError: duplicate ids, unknown dependencies, self-dependencies, cycles, inputs and references that nothing
             meets; all of them at once.
     """
 
-    __slots__ = ("_index_of", "dependency_counts", "dependents", "tasks")
+    __slots__ = ("_index_of", "dependency_counts", "dependents", "tasks", "topological")
 
     def __init__(self, tasks: Iterable[ScheduledTask]) -> None:
         self.tasks: Sequence[ScheduledTask] = tuple(tasks)
         self._index_of = {task.id: index for index, task in enumerate(self.tasks)}
         self.dependents: list[list[int]] = [[] for _ in self.tasks]
         self.dependency_counts = [len(set(task.depends_on)) for task in self.tasks]
+        self.topological: list[int] = []
         users = [task for task in self.tasks if task.inputs or task.has_references]
         unmet = find_unmet(users, self.tasks) if users else []
         if not self._connect() or unmet:
@@ -87,7 +89,8 @@ class TaskDAG:
                     return False
                 self.dependents[known].append(index)
         unmet = list(self.dependency_counts)
-        released = [index for index, count in enumerate(unmet) if count == 0]
+        released = self.topological
+        released += [index for index, count in enumerate(unmet) if count == 0]
         for index in released:  # grows while it is walked
             for dependent in self.dependents[index]:
                 unmet[dependent] -= 1

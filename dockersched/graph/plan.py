@@ -1,11 +1,12 @@
 """Where every task of a run stands: the one mutable object of the core, with a single writer."""
 
-from collections import deque
 from collections.abc import Iterable
 from functools import cache
 
 from dockersched.errors import StateError
+from dockersched.graph.admission import Admission
 from dockersched.graph.dag import TaskDAG
+from dockersched.graph.order import start_order
 from dockersched.graph.transitions import FINAL_STATES, TRANSITIONS
 from dockersched.states import TaskState
 
@@ -15,61 +16,67 @@ _History = tuple[TaskState, ...]
 class Plan:
     """The states of a graph's tasks, by index, and which of them may start.
 
-    The ready set is kept up as tasks end: over a whole run that costs O(tasks + dependencies). Tasks become ready
-    in the order in which their last dependency succeeded; those released together, in declaration order.
-    Not thread-safe: one coordinator owns it.
+    The ready set is kept up as tasks end: over a whole run that costs O(tasks * log(tasks) + dependencies). Which ready
+    task starts next is for `admission` to say. Not thread-safe: one coordinator owns it.
+
+    Args:
+        dag: the graph.
+        admission: of its tasks, none of them added; without one they start in order, without limits.
     """
 
-    def __init__(self, dag: TaskDAG) -> None:
+    def __init__(self, dag: TaskDAG, admission: Admission | None = None) -> None:
         self._dag = dag
+        self.admission = admission or Admission(start_order(dag))
         self._unmet = list(dag.dependency_counts)
         self._histories: list[_History] = [(TaskState.PENDING,)] * len(dag)
-        self._ready: deque[int] = deque()
         self.unfinished = len(dag)
         """How many tasks are not in a final state."""
         for index, count in enumerate(self._unmet):
             if count == 0:
-                self._move(index, TaskState.READY)
-                self._ready.append(index)
+                self._release(index)
 
     @property
-    def has_ready(self) -> bool:
+    def may_start(self) -> bool:
         """Whether a task may start now."""
-        return bool(self._ready)
+        return self.admission.next() is not None
 
     def state(self, index: int) -> TaskState:
         """Where a task stands."""
         return self._histories[index][-1]
 
     def start_next(self) -> int:
-        """Takes the first ready task into RUNNING and returns its index."""
-        index = self._ready.popleft()
+        """Takes the first ready task that fits into RUNNING and returns its index.
+
+        Raises:
+            StateError: no task may start now.
+        """
+        index = self.admission.take()
         self._move(index, TaskState.RUNNING)
         return index
 
     def stop(self, index: int) -> None:
-        """A running task is being stopped; it keeps its slot until it has ended."""
+        """A running task is being stopped; it keeps its share until it has ended."""
         self._move(index, TaskState.STOPPING)
 
     def succeed(self, index: int) -> None:
         """A task succeeded: dependents that waited for it alone become ready."""
         self._move(index, TaskState.SUCCEEDED)
+        self.admission.release(index)
         for dependent in self._dag.dependents[index]:
             self._unmet[dependent] -= 1
             if self._unmet[dependent] == 0 and self.state(dependent) is TaskState.PENDING:
-                self._move(dependent, TaskState.READY)
-                self._ready.append(dependent)
+                self._release(dependent)
 
     def retry(self, index: int) -> None:
-        """A running task will be tried again; until then it holds no slot."""
+        """A running task will be tried again; until then it holds no share."""
         self._move(index, TaskState.RETRYING)
+        self.admission.release(index)
 
     def requeue(self, index: int) -> bool:
         """The pause before a retry is over; False when the task was cancelled meanwhile."""
         if self.state(index) is not TaskState.RETRYING:
             return False
-        self._move(index, TaskState.READY)
-        self._ready.append(index)
+        self._release(index)
         return True
 
     def fail(self, index: int) -> list[int]:
@@ -78,7 +85,7 @@ class Plan:
         Returns:
             the dependents that this failure moved to UPSTREAM_FAILED, in declaration order.
         """
-        self._move(index, TaskState.FAILED)
+        self._end(index, TaskState.FAILED)
         return self._cascade(index, TaskState.UPSTREAM_FAILED)
 
     def reject(self, index: int) -> list[int]:
@@ -87,8 +94,6 @@ class Plan:
         Returns:
             the dependents that this moved to UPSTREAM_FAILED, in declaration order.
         """
-        if self.state(index) is TaskState.READY:
-            self._ready.remove(index)
         return self.fail(index)
 
     def cancel(self, index: int) -> list[int]:
@@ -97,7 +102,7 @@ class Plan:
         Returns:
             the dependents that this moved to CANCELLED, in declaration order.
         """
-        self._move(index, TaskState.CANCELLED)
+        self._end(index, TaskState.CANCELLED)
         return self._cascade(index, TaskState.CANCELLED)
 
     def withdraw(self, index: int) -> list[int]:
@@ -106,13 +111,11 @@ class Plan:
         Returns:
             the dependents that this moved to CANCELLED, in declaration order.
         """
-        if self.state(index) is TaskState.READY:
-            self._ready.remove(index)
         return self.cancel(index)
 
     def cancel_waiting(self) -> list[int]:
         """Cancels every task that has not started; returns their indexes in declaration order."""
-        self._ready.clear()
+        self.admission.clear()
         waiting = (TaskState.PENDING, TaskState.READY, TaskState.RETRYING)
         cancelled = [index for index in range(len(self._histories)) if self.state(index) in waiting]
         for index in cancelled:
@@ -127,8 +130,11 @@ class Plan:
         """
         states = [self.state(index) for index in range(len(self._histories))]
         _require(self.unfinished == sum(state not in FINAL_STATES for state in states), "unfinished is miscounted")
-        _require(len(self._ready) == len(set(self._ready)), "a task is ready twice")
-        _require(set(self._ready) == _indexes(states, TaskState.READY), "the ready queue differs from the states")
+        ready, holding = self.admission.ready(), set(self.admission.holding)
+        _require(len(ready) == len(set(ready)), "a task is ready twice")
+        _require(set(ready) == _indexes(states, TaskState.READY), "the ready queue differs from the states")
+        running = _indexes(states, TaskState.RUNNING) | _indexes(states, TaskState.STOPPING)
+        _require(holding == running, "what runs is not what holds a share")
         for index, task in enumerate(self._dag):
             dependencies = {states[self._dag.index(dependency)] for dependency in task.depends_on}
             may_run = dependencies <= {TaskState.SUCCEEDED}
@@ -138,6 +144,19 @@ class Plan:
                 _require(not may_run, f"{task.id!r} waits for nothing")
                 dead = {TaskState.FAILED, TaskState.UPSTREAM_FAILED, TaskState.CANCELLED}
                 _require(not dependencies & dead, f"{task.id!r} waits for a task that can never succeed")
+
+    def _release(self, index: int) -> None:
+        self._move(index, TaskState.READY)
+        self.admission.add(index)
+
+    def _end(self, index: int, state: TaskState) -> None:
+        """A task ends, from whatever state."""
+        was = self.state(index)
+        self._move(index, state)
+        if was is TaskState.READY:
+            self.admission.remove(index)
+        elif was in {TaskState.RUNNING, TaskState.STOPPING}:
+            self.admission.release(index)
 
     def _cascade(self, index: int, state: TaskState) -> list[int]:
         moved: list[int] = []
@@ -158,6 +177,7 @@ class Plan:
         self._histories[index] = _longer(history, state)
         if state in FINAL_STATES:
             self.unfinished -= 1
+            self.admission.forget(index)
 
 
 @cache

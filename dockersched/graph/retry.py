@@ -39,3 +39,15 @@ def pause_s(policy: RetryPolicy, attempt: int, chance: float) -> float:
     else:
         full = policy.initial_s * policy.factor ** (attempt - 1)
     return full * chance if policy.jitter else full
+
+
+def next_memory_bytes(policy: RetryPolicy, memory_bytes: int, limit_bytes: float) -> int:
+    """The memory limit of the attempt after one that was killed for lack of memory, never lower than that one's.
+
+    Args:
+        policy: of the task, with a `memory_factor`.
+        memory_bytes: the limit of the attempt that was killed.
+        limit_bytes: what all tasks of the run may have together.
+    """
+    most = min(policy.memory_max_bytes or math.inf, limit_bytes)
+    return int(max(memory_bytes, min(memory_bytes * (policy.memory_factor or 1), most)))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dockersched import units
 from dockersched.model.checks import choice, is_number, seconds, texts
 
 RETRY_CAUSES = ("infra", "timed_out", "oom_killed", "killed", "exit_code", "not_found", "not_executable")
@@ -25,6 +26,8 @@ class RetryPolicy:
         factor: by which each further pause grows.
         max_s: longest pause.
         jitter: take a random part of each pause, so that many tasks do not come back in step.
+        memory_factor: by which the memory limit grows after an attempt that was `oom_killed`; None keeps it.
+        memory_max: up to which it grows, bytes or a text such as `4g`; None is what the run may have.
 
     Raises:
         ValueError: a value out of range.
@@ -37,6 +40,8 @@ class RetryPolicy:
     factor: float = 2.0
     max_s: float = 30.0
     jitter: bool = True
+    memory_factor: float | None = None
+    memory_max: int | str | None = None
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
@@ -54,3 +59,14 @@ class RetryPolicy:
         seconds("max_s", self.max_s)
         if not (is_number(self.factor) and 1 <= self.factor < math.inf):
             raise ValueError(f"factor must be a number of at least 1, not {self.factor!r}")
+        if self.memory_factor is not None and not (
+            is_number(self.memory_factor) and 1 <= self.memory_factor < math.inf
+        ):
+            raise ValueError(f"memory_factor must be a number of at least 1, not {self.memory_factor!r}")
+        if self.memory_max is not None:
+            object.__setattr__(self, "memory_max", units.parse_bytes(self.memory_max))
+
+    @property
+    def memory_max_bytes(self) -> int | None:
+        """Up to which the memory limit grows."""
+        return None if self.memory_max is None else int(self.memory_max)

@@ -20,6 +20,9 @@ Network = Literal["none", "bridge"]
 NetworkNamespace = Literal["auto", "own"]
 PullPolicy = Literal["missing", "always", "never"]
 
+MAX_PRIORITY = 1_000
+"""In either direction; far more ranks than anybody tells apart."""
+
 _DEFAULT_RETRY = RetryPolicy()
 
 
@@ -53,6 +56,8 @@ class ScheduledTask:
         runtime: the engine's OCI runtime to run in, such as `runsc`; None is the engine's default.
         network_namespace: `own`, or `auto` (the default): one in which another sandbox was before, where nothing can
             be left of that one and it makes the start shorter.
+        priority: of the ready tasks, those with a higher one start first.
+        expected_duration_s: seconds that it will probably take; only the order of starts depends on it.
         workspace: the files that the sandbox begins with at /workspace, which is then where the command starts unless
             working_dir says otherwise.
         outputs: what is copied out of the workspace at the end, by name.
@@ -88,6 +93,8 @@ class ScheduledTask:
     ulimits: Mapping[str, int] = field(default_factory=dict, hash=False)
     mounts: Sequence[Mount] = ()
     network_namespace: NetworkNamespace | None = None
+    priority: int = 0
+    expected_duration_s: float | None = None
     workspace: Workspace | None = None
     outputs: Mapping[str, Output] = field(default_factory=dict, hash=False)
     inputs: Sequence[Input] = ()
@@ -124,6 +131,8 @@ class ScheduledTask:
         choice("pull_policy", self.pull_policy, get_args(PullPolicy))
         seconds("timeout_s", self.timeout_s)
         seconds("stop_grace_s", self.stop_grace_s)
+        seconds("expected_duration_s", self.expected_duration_s)
+        check_priority(self.priority)
 
     def _check_openings(self) -> None:
         choice("profile", self.profile, get_args(Profile))
@@ -186,6 +195,12 @@ def _value_keys(values: object) -> tuple[str, ...]:
         if not re.fullmatch(VALUE_KEY_PATTERN, value):
             raise ValueError(f"values holds {value!r}, which cannot be a key: use letters, digits, _ and -")
     return keys
+
+
+def check_priority(value: object) -> None:
+    """Refuses what is no whole number within bounds; a bool is none."""
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > MAX_PRIORITY:
+        raise ValueError(f"priority must be a whole number from {-MAX_PRIORITY} to {MAX_PRIORITY}, not {value!r}")
 
 
 def _environment(environment: Mapping[Any, Any]) -> dict[str, str]:

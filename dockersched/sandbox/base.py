@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from dockersched.graph.admission import Standing
+from dockersched.graph.capacity import Capacity
 from dockersched.model import (
     Input,
     Mount,
@@ -128,6 +130,19 @@ class SandboxBackend(ABC):
     @abstractmethod
     async def run(self, options: SandboxRunOptions) -> SandboxResult:
         """Runs one sandbox to its end, as `SandboxRunner` says."""
+
+    @property
+    def capacity(self) -> Capacity | None:
+        """What there is for all sandboxes together; None when that is not known."""
+        return None
+
+    def full_quota(self, quota: QuotaConfig | None) -> QuotaConfig:
+        """The limits that a sandbox with this quota gets."""
+        return quota or QuotaConfig()
+
+    def standing(self) -> Mapping[str, Standing]:
+        """What an earlier process of the run left, by task id: results on record, and sandboxes that may be there."""
+        return {}
 
     async def prepare(self, sandboxes: Sequence[SandboxRunOptions]) -> Mapping[str, str]:  # noqa: ARG002
         """Gets the images of a run, each one once, before the first sandbox starts.

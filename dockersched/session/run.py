@@ -19,7 +19,7 @@ from dockersched.epic import Epic
 from dockersched.epic_run import EpicRun, sandbox_options
 from dockersched.errors import EpicError, Problem, RunnerError, StateError, TaskExecutionError
 from dockersched.events import Event, Observer, RunDone, RunLaunched
-from dockersched.graph.capacity import check_capacity
+from dockersched.graph.capacity import check_capacity, share_out
 from dockersched.graph.dag import TaskDAG
 from dockersched.log import Logger
 from dockersched.report.digest import make_digest
@@ -79,6 +79,7 @@ class Session:
         self._sandboxes: Sequence[SandboxRunOptions] = ()
         self._requests = CancelRequests(self.run_dir)
         self._journal: Journal | None = None
+        self._history: Mapping[str, float] = {}
         self._files = RunFiles.of_run(self.run_dir)
 
     @property
@@ -133,6 +134,7 @@ class Session:
             async with await self._connect(secrets) as runner:
                 if problems := await asyncio.to_thread(self._refusals, runner):
                     raise EpicError(problems)
+                self._history = await asyncio.to_thread(self._store.durations, self._options.epic_id)
                 if self._is_new:
                     dag = await asyncio.to_thread(pack, self.dag, self._files, self._settings.progress)
                     self._epic = replace(self._epic, dag=dag)
@@ -194,7 +196,9 @@ class Session:
             scheduler = ParallelTaskScheduler(JournaledRunner(runner, journal), observers=observers)
             async with taking_requests(self._requests, self._control):
                 try:
-                    return await scheduler.execute_epic(self._epic.dag, self._options, control=self._control)
+                    return await scheduler.execute_epic(
+                        self._epic.dag, self._options, control=self._control, history=self._history
+                    )
                 finally:
                     if journal.failure is not None:
                         raise journal.failure
@@ -273,8 +277,8 @@ class Session:
     def _refusals(self, runner: DockerRunner) -> list[Problem]:
         """All that the engine cannot give to the epic."""
         self._sandboxes = [sandbox_options(task, self._options.epic_id, self._run_id) for task in self._epic.dag]
-        features = runner.engine.features
-        problems = check_capacity(self._epic.dag, cpus=features.cpus, memory_bytes=features.memory_bytes)
+        shares = share_out(self._epic.dag, self._options, runner.capacity, runner.full_quota)
+        problems = check_capacity(self._epic.dag, shares, runner.capacity)
         return problems + runner.find_refusals(self._sandboxes)
 
     async def _sweep(self, runner: DockerRunner) -> list[str]:

@@ -11,6 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from dockersched.errors import StateError
+from dockersched.graph.admission import Standing
+from dockersched.graph.capacity import Capacity
+from dockersched.model import QuotaConfig
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunOptions, StopJournal
 from dockersched.states import Reason
@@ -63,6 +66,15 @@ class Journal(StopJournal):
     def unfinished(self) -> list[tuple[str, int]]:
         """Attempts that were intended and have no record: task and number."""
         return [key for key, row in self._rows.items() if row.result is None]
+
+    def standing(self) -> dict[str, Standing]:
+        """What is on record of each task that was started: results, and whether an attempt has none."""
+        found = {}
+        for task_id, attempts in self._counted.items():
+            results = [result for attempt in attempts if (result := self._rows[task_id, attempt].result) is not None]
+            oom_kills = sum(result.reason is Reason.OOM_KILLED for result in results)
+            found[task_id] = Standing(len(results), in_flight=len(results) < len(attempts), oom_kills=oom_kills)
+        return found
 
     def was_cancelled(self, task_id: str, attempt: int) -> bool:
         """Whether an attempt was being cancelled when the run broke off."""
@@ -135,6 +147,19 @@ class JournaledRunner(SandboxBackend):
         except asyncio.CancelledError:
             raise SandboxCancelled(result) from None
         return result
+
+    @property
+    def capacity(self) -> Capacity | None:
+        """What there is for all sandboxes together."""
+        return self._inner.capacity
+
+    def full_quota(self, quota: QuotaConfig | None) -> QuotaConfig:
+        """The limits that a sandbox with this quota gets."""
+        return self._inner.full_quota(quota)
+
+    def standing(self) -> Mapping[str, Standing]:
+        """What is on record of an earlier process of the run."""
+        return self._journal.standing()
 
     async def prepare(self, sandboxes: Sequence[SandboxRunOptions]) -> Mapping[str, str]:
         """Gets the images of the run."""

@@ -110,7 +110,7 @@ def test_a_bad_epic_starts_nothing(tmp_path: Path, text: str, message: str) -> N
     assert not list(tmp_path.glob(".dockersched/runs/*"))
 
 
-@pytest.mark.parametrize("option", [("--max-parallel", "0"), ("--max-parallel", "x"), ("--timeout", "soon")])
+@pytest.mark.parametrize("option", [("--max-parallel", "0"), ("--timeout", "soon"), ("--max-cpus", "0.1")])
 def test_a_bad_option_is_one_message(tmp_path: Path, option: tuple[str, str]) -> None:
     done = dockersched("run", EXAMPLES / "quickstart.yaml", *option, cwd=tmp_path)
     assert done.returncode == 2

@@ -56,7 +56,7 @@ class Bench:
             "quota": {"cpus": 0.5, "memory": "32m", "pids": 16},
             "stop_grace_period": f"{round(GRACE_S * 1000)}ms",
         }
-        fields = {"epic": self.epic_id, "max_parallel": 8, "defaults": defaults, "tasks": tasks}
+        fields = {"epic": self.epic_id, "max_parallel": 8, "max_cpus": 8, "defaults": defaults, "tasks": tasks}
         (self.folder / "epic.json").write_text(json.dumps(fields))
 
     def begin_and_kill(self, tasks: dict[str, Any], running: int | None = None) -> None:

@@ -46,7 +46,9 @@ async def run_epic(
 ) -> EpicResult:
     """The result of an epic, whether or not all of it succeeded."""
     scheduler = ParallelTaskScheduler(runner, observers=observers)
-    options = EpicExecutionOptions(epic_id=epic_id, max_parallel=max_parallel, run_id=run_id)
+    options = EpicExecutionOptions(
+        epic_id=epic_id, max_parallel=max_parallel, run_id=run_id, max_cpus=float(max_parallel)
+    )
     try:
         return await scheduler.execute_epic(tasks, options)
     except TaskExecutionError as error:

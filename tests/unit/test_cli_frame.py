@@ -274,3 +274,25 @@ def test_every_public_name_can_be_imported() -> None:
 def test_an_unknown_public_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
         _ = dockersched.Nonsense
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--max-parallel", "x", "must be a whole number of at least 1"),
+        ("--max-cpus", "0", "must be a number of at least 0.01, not 0.0"),
+        ("--max-cpus", "inf", "must be a number of at least 0.01, not inf"),
+        ("--max-cpus", "two", "must be a number of CPUs, as 2 or 0.5"),
+        ("--max-memory", "1m", "must be at least 6m, not '1m'"),
+        ("--max-memory", "much", "'much' is not a size: write it like 512m, 2g or 1048576"),
+    ],
+)
+def test_a_limit_that_cannot_be_one_is_refused(
+    option: str, value: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    epic = tmp_path / "e.yaml"
+    epic.write_text("epic: e\ntasks: {t: {run: x}}\n")
+
+    assert cli.main(["run", str(epic), option, value, "--state-dir", str(tmp_path)]) == 2
+
+    assert capsys.readouterr().err == f"dockersched: {option} {value}: {words}\n"

@@ -120,7 +120,7 @@ def test_reports_a_runtime_that_the_engine_does_not_have(capsys: pytest.CaptureF
 
 @pytest.mark.usefixtures("small_engine")
 def test_what_fits_the_engine_is_good(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("e.yaml").write_text("epic: e\ntasks:\n  t: {run: x, quota: {cpus: 2, memory: 1g}}\n  u: {run: x}\n")
+    Path("e.yaml").write_text("epic: e\ntasks:\n  t: {run: x, quota: {cpus: 2, memory: 800m}}\n  u: {run: x}\n")
 
     assert main(["validate", "e.yaml"]) == 0
     assert capsys.readouterr().out == "e.yaml: ok (2 tasks)\n"

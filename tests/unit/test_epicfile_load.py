@@ -112,6 +112,40 @@ def test_reads_the_options_of_the_epic() -> None:
     assert epic.source == "epics/e.yaml"
 
 
+def test_reads_what_may_run_side_by_side() -> None:
+    epic = load_text("{epic: e, max_cpus: 1.5, overcommit: {memory: 2}, tasks: {t: {run: x}}}", "e.yaml")
+    assert epic.options == EpicExecutionOptions(max_cpus=1.5, overcommit_memory=2, epic_id="e")
+
+    epic = load_text("{epic: e, max_memory: 2g, overcommit: {cpus: 0.5}, tasks: {t: {run: x}}}", "e.yaml")
+    assert epic.options == EpicExecutionOptions(max_memory=2**31, overcommit_cpus=0.5, epic_id="e")
+
+
+def test_reads_what_starts_first() -> None:
+    text = """
+        epic: e
+        defaults: {priority: 3, expected_duration: 1m}
+        tasks:
+          plain: {run: x}
+          own: {run: x, priority: 0, expected_duration: 2.5}
+        """
+    tasks = load_text(text, "e.yaml").dag
+    assert [(task.priority, task.expected_duration_s) for task in tasks] == [(3, 60), (0, 2.5)]
+
+
+def test_more_memory_for_retries_merges_key_by_key() -> None:
+    text = """
+        epic: e
+        defaults: {retry: {on: [oom_killed], memory: {max: 1g}}}
+        tasks:
+          plain: {run: x}
+          own: {run: x, retry: {memory: {factor: 3}}}
+          other: {run: x, retry: {on: [infra]}}
+        """
+    found = [(task.retry.memory_factor, task.retry.memory_max) for task in load_text(text, "e.yaml").dag]
+    assert found == [(2, 2**30), (3, 2**30), (2, 2**30)]
+    assert one_task("run: x").retry.memory_factor is None
+
+
 def test_tasks_keep_their_order_and_dependencies() -> None:
     epic = load_text("{epic: e, tasks: {c: {run: x, depends_on: [a, 1]}, a: {run: x}, 1: {run: x}}}", "e.yaml")
 

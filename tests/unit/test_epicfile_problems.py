@@ -14,8 +14,8 @@ from pytest_mock import MockerFixture
 from dockersched.epicfile import load, load_text, locate, reader
 from dockersched.epicfile.source import MAX_BYTES
 from dockersched.errors import EpicError, Problem
-from dockersched.graph.capacity import check_capacity
-from dockersched.model import CAPABILITIES
+from dockersched.graph.capacity import Capacity, check_capacity, share_out
+from dockersched.model import CAPABILITIES, EpicExecutionOptions
 
 PYDANTIC_JARGON = ("Input should", "Value error", "valid dictionary", "Field required", "not permitted")
 
@@ -123,7 +123,14 @@ FIRST_PAUSE = "the first pause (initial: '{}') is longer than the longest (max: 
         ("run: x, retry: null", f"3:15: tasks.t.retry: {NO_VALUE}"),
         ("run: x, retries: 3", "3:15: tasks.t.retries: unknown key: it is called retry.limit here"),
         ("run: x, retry: {limt: 3}", "3:23: tasks.t.retry.limt: unknown key (did you mean 'limit'?)"),
-        ("run: x, retry: {exit: 3}", "3:23: tasks.t.retry.exit: unknown key; known are backoff, limit, on"),
+        ("run: x, priority: 1001", "3:25: tasks.t.priority: must be at most 1000, not 1001"),
+        ("run: x, expected_duration: 0",
+         "3:34: tasks.t.expected_duration: 0 is not above zero: write it like 90s, 10m or 1h30m"),
+        ("run: x, retry: {memory: {factor: 2}}",
+         "3:23: tasks.t.retry.memory: is of use after oom_killed alone: add that to on, or remove the key"),
+        ("run: x, retry: {on: [oom_killed], memory: {factor: 0.5}}",
+         "3:58: tasks.t.retry.memory.factor: must be at least 1, not 0.5"),
+        ("run: x, retry: {exit: 3}", "3:23: tasks.t.retry.exit: unknown key; known are backoff, limit, memory, on"),
         ("run: x, retry: {max: 3s}", "3:23: tasks.t.retry.max: unknown key: it is called backoff.max here"),
         ("run: x, retry: {limit: -1}", "3:30: tasks.t.retry.limit: must be at least 0, not -1"),
         ("run: x, retry: {limit: 101}", "3:30: tasks.t.retry.limit: must be at most 100, not 101"),
@@ -235,6 +242,13 @@ def test_names_place_key_and_remedy_of_a_fault_in_a_task(fields: str, problem: s
         ("epic: e\nmax_paralel: 3\ntasks: {t: {run: x}}",
          "2:1: max_paralel: unknown key (did you mean 'max_parallel'?)"),
         ("epic: e\nmax_parallel: 0\ntasks: {t: {run: x}}", "2:15: max_parallel: must be at least 1, not 0"),
+        ("epic: e\nmax_cpus: 0\ntasks: {t: {run: x}}", "2:11: max_cpus: must be at least 0.01, not 0"),
+        ("epic: e\nmax_memory: 1m\ntasks: {t: {run: x}}",
+         "2:13: max_memory: must be at least 6m (the engine's lower limit), not '1m'"),
+        ("epic: e\novercommit: {cpus: 0}\ntasks: {t: {run: x}}",
+         "2:20: overcommit.cpus: must be at least 0.01, not 0"),
+        ("epic: e\nmax_cpus: 2\novercommit: {cpus: 2}\ntasks: {t: {run: x}}",
+         "3:14: overcommit.cpus: max_cpus says it already: keep one of them"),
         ("epic: e\nfail_fast: yes\ntasks: {t: {run: x}}",
          "2:12: fail_fast: 'yes' is not a boolean: write true or false"),
         ("epic: e\ndefaults: {run: x}\ntasks: {t: {run: x}}",
@@ -393,7 +407,8 @@ tasks:
   c: {run: x, quota: {cpus: 2}}
 """
     )
-    found = check_capacity(load(str(path)).dag, cpus=4, memory_bytes=2**30)
+    dag, capacity = load(str(path)).dag, Capacity(4, 2**30)
+    found = check_capacity(dag, share_out(dag, EpicExecutionOptions(), capacity), capacity)
 
     located = [(problem.line, problem.column, problem.message) for problem in locate(found, str(path))]
 

@@ -1,11 +1,14 @@
 """The plan against a plain model of what a graph's states must be."""
 
+from collections.abc import Collection
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from dockersched import ParallelTaskScheduler, ScheduledTask, StateError, TaskDAG, TaskState
+from dockersched.graph.admission import Admission, Limits
 from dockersched.graph.plan import Plan
 from dockersched.graph.transitions import FINAL_STATES, TRANSITIONS
 
@@ -15,12 +18,12 @@ Edges = list[set[int]]
 @st.composite
 def graphs(draw: st.DrawFn) -> Edges:
     """For each task, by index, the tasks it depends on, by index; acyclic, in a shuffled declaration order."""
-    size = draw(st.integers(1, 12))
+    size = draw(st.integers(1, 16))
     order = draw(st.permutations(range(size)))
     edges: Edges = [set() for _ in range(size)]
     for position, index in enumerate(order):
         if position:
-            edges[index] = set(draw(st.lists(st.sampled_from(order[:position]), max_size=4)))
+            edges[index] = set(draw(st.lists(st.sampled_from(order[:position]), max_size=2)))
     return edges
 
 
@@ -31,16 +34,71 @@ def dag_of(edges: Edges) -> TaskDAG:
     )
 
 
+SLOTS, CPUS, MEMORY, PATIENCE = 4, 4, 4, 2
+DEMANDS = st.tuples(st.sampled_from([0, 1, 1, 2, CPUS]), st.sampled_from([0, 0, 1, 2, MEMORY]))
+
+
 class PlanMachine(RuleBasedStateMachine):
     """Drives a plan as a scheduler may, and keeps the states by the simplest code that is right."""
 
-    @initialize(edges=graphs())
-    def build(self, edges: Edges) -> None:
+    @initialize(edges=graphs(), data=st.data())
+    def build(self, edges: Edges, data: st.DataObject) -> None:
         self.edges = edges
         self.dag = dag_of(edges)
-        self.plan = Plan(self.dag)
+        self.demands = [data.draw(DEMANDS) for _ in edges]
+        self.order = data.draw(st.permutations(range(len(edges))))
+        limits = Limits(SLOTS, CPUS, MEMORY)
+        self.plan = Plan(self.dag, Admission(self.order, self.demands, limits, patience=PATIENCE))
         self.states = ["pending"] * len(edges)
+        self.passed = [0] * len(edges)
+        self.kept: int | None = None
+        self.since: set[int] = set()
         self.refresh()
+
+    def holds(self, indexes: Collection[int]) -> tuple[int, int, int]:
+        """What these tasks hold together: slots, CPUs, memory."""
+        return (
+            len(indexes),
+            sum(self.demands[index][0] for index in indexes),
+            sum(self.demands[index][1] for index in indexes),
+        )
+
+    def fits(self, index: int, *, beside: list[int]) -> bool:
+        totals = (SLOTS, CPUS, MEMORY)
+        return all(held <= total for held, total in zip(self.holds([*beside, index]), totals, strict=True))
+
+    def may_start(self, index: int) -> bool:
+        """The rule for one task, by what is in the whole, what runs, and for whom room is kept."""
+        if not self.fits(index, beside=self.among("running", "stopping")):
+            return False
+        return self.kept in {None, index} or self.fits(index, beside=[*self.since, self.kept or 0])
+
+    def to_start(self) -> int | None:
+        """Who starts next: for whom room is kept, else the first in order that may."""
+        ready = [index for index in self.order if self.states[index] == "ready"]
+        if self.kept is not None and self.may_start(self.kept):
+            return self.kept
+        return next((index for index in ready if self.may_start(index)), None)
+
+    def note_start(self, index: int) -> None:
+        if self.kept == index:
+            self.kept = None
+        elif self.kept is not None:
+            self.since.add(index)
+        else:
+            before = self.order[: self.order.index(index)]
+            passed = [other for other in before if self.states[other] == "ready"]
+            if passed:
+                self.passed[passed[0]] += 1
+                if self.passed[passed[0]] >= PATIENCE:
+                    self.kept, self.since = passed[0], set()
+        self.passed[index] = 0
+
+    def leave(self, index: int) -> None:
+        """A task is not ready or running any more."""
+        self.since.discard(index)
+        if self.kept == index:
+            self.kept = None
 
     def refresh(self) -> None:
         for index, dependencies in enumerate(self.edges):
@@ -65,17 +123,21 @@ class PlanMachine(RuleBasedStateMachine):
     def among(self, *states: str) -> list[int]:
         return [index for index, state in enumerate(self.states) if state in states]
 
-    @precondition(lambda self: self.plan.has_ready)
-    @rule()
-    def start(self) -> None:
-        index = self.plan.start_next()
-        assert self.states[index] == "ready"
-        self.states[index] = "running"
+    @precondition(lambda self: self.plan.may_start)
+    @rule(most=st.integers(1, 4))
+    def start(self, most: int) -> None:
+        for _ in range(most):
+            if (expected := self.to_start()) is None:
+                break
+            assert self.plan.start_next() == expected
+            self.states[expected] = "running"
+            self.note_start(expected)
 
     @precondition(lambda self: self.among("running", "stopping"))
-    @rule(data=st.data(), kind=st.sampled_from(["succeed", "fail", "cancel"]))
+    @rule(data=st.data(), kind=st.sampled_from([*["succeed"] * 6, "fail", "cancel"]))
     def end(self, data: st.DataObject, kind: str) -> None:
         index = data.draw(st.sampled_from(self.among("running", "stopping")))
+        self.leave(index)
         if kind == "succeed":
             self.plan.succeed(index)
             self.states[index] = "succeeded"
@@ -94,7 +156,15 @@ class PlanMachine(RuleBasedStateMachine):
     def retry(self, data: st.DataObject) -> None:
         index = data.draw(st.sampled_from(self.among("running")))
         self.plan.retry(index)
+        self.leave(index)
         self.states[index] = "retrying"
+
+    @precondition(lambda self: self.among("retrying"))
+    @rule(data=st.data(), demand=DEMANDS)
+    def grow(self, data: st.DataObject, demand: tuple[int, int]) -> None:
+        index = data.draw(st.sampled_from(self.among("retrying")))
+        self.plan.admission.set_demand(index, demand)
+        self.demands[index] = demand
 
     @rule(data=st.data())
     def requeue(self, data: st.DataObject) -> None:
@@ -111,26 +181,42 @@ class PlanMachine(RuleBasedStateMachine):
         self.plan.stop(index)
         self.states[index] = "stopping"
 
-    @precondition(lambda self: self.among("pending", "ready"))
-    @rule(data=st.data())
-    def reject(self, data: st.DataObject) -> None:
-        index = data.draw(st.sampled_from(self.among("pending", "ready")))
-        moved = self.plan.reject(index)
-        self.states[index] = "failed"
-        assert moved == self.doom(index, "upstream_failed")
-
-    @rule()
-    def cancel_waiting(self) -> None:
+    @precondition(lambda self: self.among("pending", "ready", "retrying"))
+    @rule(data=st.data(), kind=st.sampled_from(["reject", "withdraw", "cancel_waiting", *["nothing"] * 12]))
+    def give_up(self, data: st.DataObject, kind: str) -> None:
+        """Rarely: else there is soon nothing left to start."""
         waiting = self.among("pending", "ready", "retrying")
-        assert self.plan.cancel_waiting() == waiting
-        for index in waiting:
+        unstarted = self.among("pending", "ready")
+        if kind == "reject" and unstarted:
+            index = data.draw(st.sampled_from(unstarted))
+            moved = self.plan.reject(index)
+            self.leave(index)
+            self.states[index] = "failed"
+            assert moved == self.doom(index, "upstream_failed")
+        elif kind == "withdraw":
+            index = data.draw(st.sampled_from(waiting))
+            moved = self.plan.withdraw(index)
+            self.leave(index)
             self.states[index] = "cancelled"
+            assert moved == self.doom(index, "cancelled")
+        elif kind == "cancel_waiting":
+            self.kept = None
+            assert self.plan.cancel_waiting() == waiting
+            for index in waiting:
+                self.states[index] = "cancelled"
 
     @invariant()
     def agrees(self) -> None:
         self.plan.check()
         assert [str(self.plan.state(index)) for index in range(len(self.states))] == self.states
-        assert self.plan.has_ready == bool(self.among("ready"))
+        assert self.plan.may_start == (self.to_start() is not None)
+        slots, cpus, memory = self.holds(self.among("running", "stopping"))
+        assert self.plan.admission.free() == (SLOTS - slots, CPUS - cpus, MEMORY - memory)
+        assert min(self.plan.admission.free()) >= 0
+        kept = self.plan.admission.kept_for
+        assert kept == self.kept
+        if not self.among("running", "stopping") and self.among("ready"):
+            assert self.plan.may_start  # nothing waits for nothing
         completed = {f"t{index}" for index in self.among("succeeded")}
         ready = [found.id for found in ParallelTaskScheduler.get_ready_tasks(self.dag, completed)]
         started = self.among("running", "stopping", "retrying", "failed", "cancelled")
@@ -139,7 +225,7 @@ class PlanMachine(RuleBasedStateMachine):
         ]
 
 
-PlanMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+PlanMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestPlan = PlanMachine.TestCase
 
 

@@ -16,13 +16,14 @@ from jsonschema import Draft202012Validator
 
 from dockersched import units
 from dockersched.epicfile import epic_schema, load, load_text
+from dockersched.epicfile.admission_spec import OvercommitSpec
 from dockersched.epicfile.files_spec import InputSpec, OutputSpec, WorkspaceSpec
 from dockersched.epicfile.opening_spec import MountSpec, OpeningKeys, UlimitsSpec
 from dockersched.epicfile.quota_spec import QuotaSpec
-from dockersched.epicfile.retry_spec import BackoffSpec, RetrySpec
+from dockersched.epicfile.retry_spec import BackoffSpec, MemorySpec, RetrySpec
 from dockersched.epicfile.spec import Defaults, EpicFile, TaskSpec
 from dockersched.errors import EpicError
-from dockersched.model import CAPABILITIES, RETRY_CAUSES, ULIMITS, QuotaConfig, RetryPolicy
+from dockersched.model import CAPABILITIES, RETRY_CAUSES, ULIMITS, EpicExecutionOptions, QuotaConfig, RetryPolicy
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 
@@ -120,6 +121,14 @@ def test_the_schema_tells_the_defaults_of_retries() -> None:
     )
 
 
+def test_the_schema_tells_the_defaults_of_overcommit() -> None:
+    overcommit = epic_schema()["$defs"]["OvercommitSpec"]["properties"]
+
+    assert EpicExecutionOptions() == EpicExecutionOptions(
+        overcommit_cpus=overcommit["cpus"]["default"], overcommit_memory=overcommit["memory"]["default"]
+    )
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_examples_load_and_satisfy_the_schema(example: Path) -> None:
     text = example.read_text("utf-8")
@@ -158,6 +167,8 @@ def test_the_reference_has_a_row_for_every_key() -> None:
     inner |= {f"outputs.*.{name}" for name in OutputSpec.model_fields}
     inner |= {f"inputs[].{field.alias or name}" for name, field in InputSpec.model_fields.items()}
     inner |= {f"retry.backoff.{name}" for name in BackoffSpec.model_fields}
+    inner |= {f"retry.memory.{name}" for name in MemorySpec.model_fields}
+    inner |= {f"overcommit.{name}" for name in OvercommitSpec.model_fields}
 
     assert rows == keys | inner | {"x-…"}
     assert set(Defaults.model_fields) == set(TaskSpec.model_fields) - {

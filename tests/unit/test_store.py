@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ from dockersched.epic import Epic
 from dockersched.epic_run import sandbox_options
 from dockersched.errors import EngineUnavailableError, RunOwnedError, StateError
 from dockersched.events import EpicStarted
+from dockersched.graph.admission import Standing
 from dockersched.graph.dag import TaskDAG
 from dockersched.model import (
     CAPABILITIES,
@@ -42,6 +43,7 @@ from dockersched.report.event_log import EventLog
 from dockersched.results import LogSummary, OutputSummary, SandboxResult, Usage
 from dockersched.sandbox.base import SandboxCancelled, SandboxRunOptions
 from dockersched.sandbox.fake import FakeRunner, Script
+from dockersched.scheduler import ParallelTaskScheduler
 from dockersched.states import Reason
 from dockersched.store import codec, schema
 from dockersched.store.database import FILE_NAME, StateStore
@@ -154,6 +156,37 @@ def test_a_record_that_is_not_one_is_a_named_error(text: str) -> None:
     for load in (codec.load_epic, codec.load_result, codec.load_reason):
         with pytest.raises(StateError):
             load(text)
+
+
+def took(seconds: float, exit_code: int = 0, reason: Reason | None = None) -> SandboxResult:
+    began = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    return SandboxResult("e.a", exit_code, reason, started_at=began, finished_at=began + timedelta(seconds=seconds))
+
+
+async def test_durations_are_those_of_the_last_successes(store: StateStore) -> None:
+    for number, results in enumerate(
+        [[took(1000)], [took(1), took(99, 1)], [took(2), took(98, 137, Reason.TIMED_OUT)], [took(90)], [], [took(3.5)]]
+    ):
+        run_id = f"{RUN}-{number}"
+        store.create_run(run_id, EPIC, {}, {}, beside_others=True)
+        for attempt, result in enumerate(results, 1):
+            await store.intend(run_id, "a", attempt)
+            await store.record(run_id, "a", attempt, result)
+        await store.intend(run_id, "b", 1)
+    await store.intend(RUN, "b", 2)
+    await store.record(RUN, "b", 2, SandboxResult("e.b", 0))  # it is not known how long that took
+    assert store.durations("e") == {"a": pytest.approx(2.75, abs=0.001)}
+    assert store.durations("other") == {}
+
+
+async def test_a_damaged_record_only_lacks_its_duration(store: StateStore, tmp_path: Path) -> None:
+    for task_id in ("a", "b"):
+        await store.intend(RUN, task_id, 1)
+        await store.record(RUN, task_id, 1, took(5))
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        connection.execute("UPDATE attempts SET result = '{' WHERE task_id = 'b'")
+        connection.commit()
+    assert store.durations("e") == {"a": pytest.approx(5, abs=0.001)}
 
 
 # The writer
@@ -275,6 +308,42 @@ async def test_an_attempt_that_ended_before_its_stop_counts(store: StateStore) -
     await store.intend_stop(RUN, "a", 1, Reason.CANCELLED)
     await store.record(RUN, "a", 1, GOOD)
     assert Journal(store, RUN).on_engine(options()).attempt == 1
+
+
+async def test_what_an_earlier_process_left_is_known_by_task(store: StateStore) -> None:
+    lost = SandboxResult("e.a", reason=Reason.INTERRUPTED)
+    killed = SandboxResult("e.a", 137, Reason.OOM_KILLED)
+    left: dict[str, list[SandboxResult | None]] = {
+        "a": [lost, CANCELLED, GOOD],
+        "b": [killed, CANCELLED, None],
+        "c": [None],
+    }
+    for task_id, attempts in left.items():
+        for attempt, result in enumerate(attempts, 1):
+            await store.intend(RUN, task_id, attempt)
+            if result is not None:
+                await store.record(RUN, task_id, attempt, result)
+    assert JournaledRunner(FakeRunner(), Journal(store, RUN)).standing() == {
+        "a": Standing(2),
+        "b": Standing(1, in_flight=True, oom_kills=1),
+        "c": Standing(0, in_flight=True),
+    }
+
+
+async def test_a_resumed_run_holds_what_is_on_the_engine(store: StateStore) -> None:
+    """Each wants the whole. `b` is on the engine, behind a task on record: what comes first in order waits for it."""
+    whole = QuotaConfig(cpus=2)
+    tasks = [ScheduledTask("b", ["a"], "true", quota=whole), ScheduledTask("c", [], "true", quota=whole, priority=9)]
+    dag = TaskDAG([ScheduledTask("a", [], "true", quota=whole), *tasks])
+    await store.intend(RUN, "a", 1)
+    await store.record(RUN, "a", 1, GOOD)
+    await store.intend(RUN, "b", 1)
+    fake = FakeRunner({"b": Script(duration_s=0.02)})
+    scheduler = ParallelTaskScheduler(JournaledRunner(fake, Journal(store, RUN)))
+    chosen = EpicExecutionOptions(max_cpus=2, epic_id="e", run_id=RUN)
+    result = await scheduler.execute_epic(dag, chosen)
+    assert result.succeeded
+    assert (fake.started, fake.peak) == (["b", "c"], 1)
 
 
 async def test_a_cancelled_sandbox_is_recorded(store: StateStore) -> None:
@@ -404,6 +473,10 @@ _options = st.builds(
     fail_fast=st.booleans(),
     epic_id=_texts,
     run_id=st.none() | _texts,
+    max_cpus=st.none() | st.floats(0.01, 99),
+    max_memory=st.none() | st.integers(2**23, 2**40),
+    overcommit_cpus=st.floats(0.01, 9),
+    overcommit_memory=st.floats(0.01, 9),
 )
 
 

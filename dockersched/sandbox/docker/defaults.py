@@ -40,10 +40,14 @@ class SandboxDefaults:
     runtime: str | None = None
     profile: Profile = "locked"
 
+    def fill_quota(self, quota: QuotaConfig | None) -> QuotaConfig:
+        """The quota with nothing left out, but `disk`."""
+        return (quota or QuotaConfig()).or_default(self.quota).or_default(_QUOTA)
+
     def fill(self, options: SandboxRunOptions) -> SandboxRunOptions:
         """The options with nothing left out."""
         profile = options.profile or self.profile
-        quota = (options.quota or QuotaConfig()).or_default(self.quota).or_default(_QUOTA)
+        quota = self.fill_quota(options.quota)
         quota = replace(
             quota,
             nofile=options.ulimits.get("nofile", quota.nofile),

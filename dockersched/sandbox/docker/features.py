@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from dockersched.graph.capacity import Capacity
+
 _LIMITING_DRIVERS = {"btrfs", "zfs"}
 
 
@@ -34,6 +36,11 @@ class EngineFeatures:
     data_root: str = "/var/lib/docker"
     storage: str = "unknown"
     may_limit_disk: bool = False
+
+    @property
+    def capacity(self) -> Capacity:
+        """What its host has for sandboxes."""
+        return Capacity(self.cpus, self.memory_bytes)
 
     @classmethod
     def of(cls, info: Mapping[str, Any], *, is_local: bool) -> Self:

@@ -17,8 +17,9 @@ from dockersched.errors import (
     Problem,
     RunnerError,
 )
+from dockersched.graph.capacity import Capacity
 from dockersched.log import Logger
-from dockersched.model import PullPolicy
+from dockersched.model import PullPolicy, QuotaConfig
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunOptions, StopJournal
 from dockersched.sandbox.docker import attached, batches, leftovers, translate
@@ -126,6 +127,15 @@ class DockerRunner(SandboxBackend):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    @property
+    def capacity(self) -> Capacity:
+        """What the engine's host has."""
+        return self.engine.features.capacity
+
+    def full_quota(self, quota: QuotaConfig | None) -> QuotaConfig:
+        """The quota with this runner's defaults."""
+        return self._defaults.fill_quota(quota)
 
     def find_refusals(self, sandboxes: Iterable[SandboxRunOptions]) -> list[Problem]:
         """What sandboxes ask for that the engine cannot give; `run` would refuse each of them as `rejected`."""
