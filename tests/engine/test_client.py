@@ -144,8 +144,10 @@ def test_run_handles_signals_if_it_is_asked_to(engine: APIClient, tmp_path: Path
 
 def in_process(engine: APIClient, state_dir: Path, code: str) -> subprocess.Popen[str]:
     """A program whose one run has a running container."""
+    # Whoever is started in the background of a shell ignores SIGINT, and so do its children.
+    interruptible = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     process = subprocess.Popen(
-        [sys.executable, "-c", f"import dockersched\n{code}"],
+        [sys.executable, "-c", f"{interruptible}\nimport dockersched\n{code}"],
         env={**os.environ, "DOCKERSCHED_STATE_DIR": str(state_dir)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
