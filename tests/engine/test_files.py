@@ -133,12 +133,14 @@ def test_inputs_are_what_earlier_tasks_left(bench: FileBench) -> None:
                 {"from": "one.report", "at": "/workspace/left"},
                 {"from": "two.report", "at": "/workspace"},
                 "one.single",
+                {"from": "one.single", "at": "/workspace/.config"},
                 "one.not_made",
             ],
         },
         plain={"run": "pwd; ls; echo x > report/1; cat report/1", "inputs": ["one.report"]},
     )
-    files = "./2: second\n./a.txt: of the source\n./left/1: first\n./left/tool: #!\n./single/only: single\n"
+    hidden = "./.config/only: single\n"
+    files = f"{hidden}./2: second\n./a.txt: of the source\n./left/1: first\n./left/tool: #!\n./single/only: single\n"
     assert bench.log("both") == f"{files}1234:4321 755\nfirst\nmore\n"
     assert bench.log("plain") == "/workspace\nreport\nx\n"
     assert bench.artifacts("one")["report/1"] == "first\n"

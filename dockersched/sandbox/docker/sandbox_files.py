@@ -102,7 +102,7 @@ class SandboxFiles:
         if workspace is not None and (digest := workspace.digest) is not None:
             self._held.put(calls, WORKSPACE_DIR, lambda: self.files.stream_workspace(digest, uid=uid, gid=gid))
         for tree in input_trees(self.options):
-            prefix = posixpath.relpath(tree.at, WORKSPACE_DIR).removeprefix(".")
+            prefix = tree.at.removeprefix(WORKSPACE_DIR)
 
             def archive(digest: TreeDigest = tree.digest, prefix: str = prefix) -> Iterator[bytes]:
                 return self.files.store.open_tar(digest, prefix=prefix, uid=uid, gid=gid)
