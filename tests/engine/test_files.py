@@ -86,7 +86,7 @@ def test_outputs_come_out_as_the_task_ended(bench: FileBench) -> None:
         },
         fails={"run": f"{made}; echo fails > run.log; exit 3", "outputs": {"report": report, "log": log}},
         slow={"run": "echo slow > run.log; sleep 60", "timeout": "1s", "outputs": {"report": report, "log": log}},
-        lacks={"run": "echo x > other", "outputs": {"report": "out", "other": "other"}},
+        lacks={"run": "echo x > other", "outputs": {"report": "other/out", "other": "other"}},
         fails_and_lacks={"run": "exit 4", "outputs": {"report": {"path": "out", "when": "always"}}},
         empty={"run": "mkdir out", "outputs": {"report": "out"}},
         after={"run": "true", "depends_on": ["lacks"]},
@@ -177,6 +177,7 @@ def test_values_that_are_missing_or_none_have_a_reason_of_their_own(bench: FileB
         floods={"run": "{ printf a=; head -c 70000 /dev/zero | tr '\\0' x; } >> $DOCKERSCHED_OUTPUT", "values": ["a"]},
         hides={"run": "rm -f $DOCKERSCHED_OUTPUT || echo kept; echo a=1 > $DOCKERSCHED_OUTPUT", "values": ["a"]},
         fails={"run": "echo no value >> $DOCKERSCHED_OUTPUT; exit 3", "values": ["a"]},
+        removes={"run": "rm $DOCKERSCHED_OUTPUT", "values": ["a"], "user": "0"},
     )
     bad = (FAILED, "bad_values")
     assert outcomes(found) == {
@@ -187,6 +188,7 @@ def test_values_that_are_missing_or_none_have_a_reason_of_their_own(bench: FileB
         "floods": bad,
         "hides": ("succeeded", None),
         "fails": (FAILED, "exit_code"),
+        "removes": bad,
     }
     assert "kept\n" in bench.log("hides")
     assert "forgets" in found["uses"]["detail"]

@@ -9,7 +9,7 @@ from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import requests
 import urllib3
@@ -29,10 +29,13 @@ from dockersched.sandbox.docker.health import EngineHealth
 from dockersched.sandbox.docker.outcome import was_started
 
 T = TypeVar("T")
+PathKind = Literal["file", "directory", "link"]
+
 _CONFLICT, _NOT_FOUND, _SERVER_ERROR = 409, 404, 500
 _TRIES = 4
 _ARCHIVE_CHUNK_BYTES = 2**18
 _PATH_STAT = "X-Docker-Container-Path-Stat"
+_GO_DIRECTORY = 1 << 31
 _NO_SPACE = "no space left on device"
 _PULL_TRIES = 5
 _PULL_WAIT = wait_random_exponential(multiplier=1, max=10)
@@ -244,20 +247,23 @@ class EngineCalls:
         with self._translated():
             yield from stream
 
-    def is_link(self, container: str, path: str) -> bool | None:
-        """Whether a path of a container is a symbolic link; None when there is nothing.
+    def kind(self, container: str, path: str) -> PathKind | None:
+        """What a path of a container is, without following it; None when there is nothing.
 
         Format: https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerArchiveInfo
         """
         url = f"{self._client.base_url}/v{self._client.api_version}/containers/{container}/archive"
 
-        def look() -> bool | None:
+        def look() -> PathKind | None:
             response = self._client.head(url, params={"path": path}, timeout=self._client.timeout)
             if response.status_code == _NOT_FOUND:
                 return None
             if not response.ok:
                 raise EngineRefusedError(response.status_code, f"{path} cannot be looked at")
-            return bool(json.loads(b64decode(response.headers[_PATH_STAT]))["linkTarget"])
+            status = json.loads(b64decode(response.headers[_PATH_STAT]))
+            if status["linkTarget"]:
+                return "link"
+            return "directory" if status["mode"] & _GO_DIRECTORY else "file"
 
         return self._repeat(look)
 

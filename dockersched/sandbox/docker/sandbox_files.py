@@ -169,20 +169,19 @@ class SandboxFiles:
         """Whether the workspace has a path; refuses one that a link is part of, which the engine would follow."""
         steps = path.split("/")
         for end in range(1, len(steps) + 1):
-            is_link = calls.is_link(self._held.holder, posixpath.join(WORKSPACE_DIR, *steps[:end]))
-            if is_link is None:
-                return False
-            if is_link:
+            kind = calls.kind(self._held.holder, posixpath.join(WORKSPACE_DIR, *steps[:end]))
+            if kind == "link":
                 raise ArchiveRefusedError("/".join(steps[:end]), "is a symbolic link")
+            if kind is None or (kind == "file" and end < len(steps)):
+                return False
         return True
 
     def _take_values(self, calls: EngineCalls) -> dict[str, str]:
+        path = posixpath.join(VALUES_DIR, VALUES_FILE)
         with self._held.reading(calls):
-            written = read_file(
-                calls.read_archive(self._held.holder, posixpath.join(VALUES_DIR, VALUES_FILE)),
-                VALUES_FILE,
-                max_bytes=_VALUES_BYTES,
-            )
+            if calls.kind(self._held.holder, path) is None:  # root can do that
+                raise ValuesError(0, "the file is gone: write to it, and do not remove it")
+            written = read_file(calls.read_archive(self._held.holder, path), VALUES_FILE, max_bytes=_VALUES_BYTES)
         return {key: self.patterns.redact(value) for key, value in parse_values(written).items()}
 
     @property
