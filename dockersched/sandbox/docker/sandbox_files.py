@@ -141,6 +141,8 @@ class SandboxFiles:
                     outputs |= {} if taken is None else {name: taken}
                 except _NotTakenError as not_taken:
                     problem = problem or not_taken
+            if name not in outputs:
+                self.files.drop_output(self.options.task_id, name)
         if succeeded and self.options.values is not None:
             try:
                 values = _surely(f"${VALUES_VARIABLE}", partial(self._take_values, calls))
