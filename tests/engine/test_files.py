@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -278,6 +279,20 @@ def test_nothing_is_left_of_a_run_that_was_ended(bench: FileBench) -> None:
     assert len(bench.on_engine()) == 3
     assert bench.run("gc").returncode == 0
     assert bench.on_engine() == []
+
+
+def test_a_retry_that_cannot_take_over_an_output_begins_nothing(bench: FileBench) -> None:
+    bench.run_tasks(
+        1,
+        makes={"run": "echo x > out", "outputs": {"report": "out"}},
+        fails={"run": "exit 1", "inputs": ["makes.report"]},
+    )
+    shutil.rmtree(bench.state_dir / "store" / "objects")
+    refused = bench.run("retry", bench.run_id)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("dockersched: what task 'makes' made cannot be taken over (tree ")
+    assert refused.stderr.count("\n") == 1
+    assert [run.name for run in (bench.state_dir / "runs").iterdir()] == [bench.run_id]
 
 
 def test_one_folder_is_packed_once_for_all_sandboxes(bench: FileBench) -> None:
