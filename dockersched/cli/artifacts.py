@@ -67,11 +67,12 @@ def _row(output: RecordedOutput, path: Path) -> dict[str, object]:
 
 def _copied(outputs: Sequence[RecordedOutput], folder: Path, state_dir: Path) -> list[Path]:
     """Copies outputs, each verified, to files that may be changed; what is there already is never touched."""
+    from dockersched import ids  # noqa: PLC0415
     from dockersched.data.run_files import STORE  # noqa: PLC0415
     from dockersched.data.store import ContentStore, TreeDigest  # noqa: PLC0415
     from dockersched.errors import StateError  # noqa: PLC0415
 
-    targets = [folder.resolve() / output.task_id / output.name for output in outputs]
+    targets = [folder.resolve() / ids.file_stem(output.task_id) / output.name for output in outputs]
     for target in targets:
         if target.exists() or target.is_symlink():
             raise StateError(f"{target} exists: name another folder with --to, or remove it")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from dockersched import ids
 from dockersched.data.files import TEMPORARY
 from dockersched.data.pack import PACKS, Packed, pack_workspace, stream_pack
 from dockersched.data.store import ContentStore, TreeDigest
@@ -26,7 +27,7 @@ class RunFiles:
 
     Args:
         store: root of the content store, which runs share.
-        artifacts: folder of this run that gets its outputs, as `<task>/<output>/`.
+        artifacts: folder of this run that gets its outputs, as `<task>/<output>/`, whatever characters the ids hold.
     """
 
     def __init__(self, store: Path, artifacts: Path) -> None:
@@ -72,11 +73,15 @@ class RunFiles:
 
     def output_dir(self, task_id: str, output: str) -> Path:
         """The folder for an output; the one above it is made, and what a crash left there unfinished goes."""
-        folder = self._artifacts / task_id
+        folder = self._artifacts / ids.file_stem(task_id)
         folder.mkdir(parents=True, exist_ok=True)
         for unfinished in folder.glob(f"{TEMPORARY}*"):
             shutil.rmtree(unfinished, ignore_errors=True)
         return folder / output
+
+    def drop_output(self, task_id: str, output: str) -> None:
+        """Removes the folder of an output that an attempt did not make, should an earlier attempt have made it."""
+        shutil.rmtree(self.output_dir(task_id, output), ignore_errors=True)
 
     def link_output(self, digest: str, task_id: str, output: str) -> Path:
         """Makes the folder of an output that is in the store already, and returns it."""

@@ -19,7 +19,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from dockersched.data.extract import replace_directory
@@ -92,16 +92,20 @@ class ContentStore:
             digest: the tree.
             target: the directory to make; the one above it must exist.
             link: whether its files may be names of the store's own read-only files, where the file system allows it;
-                else they are copies, to be written to at will.
+                the tree counts as added now, since who takes it over may not be on record yet. Else they are copies,
+                to be written to at will, and the store is only read.
 
         Raises:
             StateError: a file is gone or damaged (it is named), or the disk cannot be written to.
         """
         fresh = target.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
-        with _explained(f"{target} cannot be written"):
+        with _explained(f"{target} cannot be written"), self._locked(fcntl.LOCK_SH) if link else nullcontext():
             try:
                 fresh.mkdir()
-                for node in self.tree(digest).nodes:
+                tree = self.tree(digest)
+                if link:
+                    os.utime(self._path(digest))
+                for node in tree.nodes:
                     self._make(node, fresh / node.path, link=link)
                 replace_directory(fresh, target)
             finally:
@@ -181,6 +185,7 @@ class ContentStore:
         stored = self._object(node)
         if link:
             self._check(node)
+            os.utime(stored)
             try:
                 os.link(stored, path)
             except OSError as error:

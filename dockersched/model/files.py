@@ -25,6 +25,8 @@ OUTPUT_NAME_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
 DEFAULT_WORKSPACE_BYTES = 2**30
 MIN_WORKSPACE_BYTES = 2**16
 
+_MAX_NAME_BYTES = 255
+
 OutputWhen = Literal["success", "always"]
 
 _NAME = re.compile(OUTPUT_NAME_PATTERN)
@@ -103,6 +105,7 @@ class Output:
             path = posixpath.relpath(path, WORKSPACE_DIR)
         if path in {".", WORKSPACE_DIR} or path.startswith(("/", "../")) or path == "..":
             raise ValueError(f"path must be below {WORKSPACE_DIR} and relative to it, not {self.path!r}")
+        _check_names("path", path)
         object.__setattr__(self, "path", path)
         if not isinstance(self.required, bool):
             raise TypeError(f"required must be True or False, not {self.required!r}")
@@ -136,7 +139,14 @@ class Input:
         path = posixpath.normpath(self.at)
         if not is_in_workspace(path):
             raise ValueError(f"at must be {WORKSPACE_DIR} or below it, not {self.at!r}")
+        _check_names("at", path)
         object.__setattr__(self, "at", path)
+
+
+def _check_names(name: str, path: str) -> None:
+    """Refuses a path that no file system could hold."""
+    if any(len(step.encode("utf-8", "surrogateescape")) > _MAX_NAME_BYTES for step in path.split("/")):
+        raise ValueError(f"{name} must have at most {_MAX_NAME_BYTES} bytes between two slashes, not {path[:60]!r}...")
 
 
 def is_in_workspace(path: str) -> bool:

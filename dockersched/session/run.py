@@ -227,8 +227,8 @@ class Session:
     def _create_run(self, runner: DockerRunner) -> None:
         epic = replace(self._epic, options=self._options)
         take = partial(take_over, logs_dir=self.run_dir / "logs", files=self._files)
-        succeeded = {task_id: take(task_id, result) for task_id, result in self._succeeded.items()}
         try:
+            succeeded = {task_id: take(task_id, result) for task_id, result in self._succeeded.items()}
             self._store.create_run(
                 self._run_id, epic, runner.images.resolved(), succeeded, beside_others=self._beside_others
             )

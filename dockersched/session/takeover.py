@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dockersched import ids
 from dockersched.data.run_files import RunFiles
+from dockersched.errors import StateError
 from dockersched.results import SandboxResult
 
 
@@ -20,11 +21,19 @@ def take_over(task_id: str, result: SandboxResult, logs_dir: Path, files: RunFil
         result: of the earlier run.
         logs_dir: of the new run.
         files: of the new run.
+
+    Raises:
+        StateError: an output is gone from the store, or damaged.
     """
-    outputs = {
-        name: replace(output, path=str(files.link_output(output.digest, task_id, name)))
-        for name, output in result.outputs.items()
-    }
+    try:
+        outputs = {
+            name: replace(output, path=str(files.link_output(output.digest, task_id, name)))
+            for name, output in result.outputs.items()
+        }
+    except StateError as error:
+        raise StateError(
+            f"what task {task_id!r} made cannot be taken over ({error}): run the epic anew with `dockersched run`"
+        ) from error
     result = replace(result, outputs=outputs)
     if result.log is None or not Path(result.log.path).is_file():
         return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_outputs_come_out_as_the_task_ended(bench: FileBench) -> None:
         },
         fails={"run": f"{made}; echo fails > run.log; exit 3", "outputs": {"report": report, "log": log}},
         slow={"run": "echo slow > run.log; sleep 60", "timeout": "1s", "outputs": {"report": report, "log": log}},
-        lacks={"run": "echo x > other", "outputs": {"report": "out", "other": "other"}},
+        lacks={"run": "echo x > other", "outputs": {"report": "other/out", "other": "other"}},
         fails_and_lacks={"run": "exit 4", "outputs": {"report": {"path": "out", "when": "always"}}},
         empty={"run": "mkdir out", "outputs": {"report": "out"}},
         after={"run": "true", "depends_on": ["lacks"]},
@@ -133,12 +134,14 @@ def test_inputs_are_what_earlier_tasks_left(bench: FileBench) -> None:
                 {"from": "one.report", "at": "/workspace/left"},
                 {"from": "two.report", "at": "/workspace"},
                 "one.single",
+                {"from": "one.single", "at": "/workspace/.config"},
                 "one.not_made",
             ],
         },
         plain={"run": "pwd; ls; echo x > report/1; cat report/1", "inputs": ["one.report"]},
     )
-    files = "./2: second\n./a.txt: of the source\n./left/1: first\n./left/tool: #!\n./single/only: single\n"
+    hidden = "./.config/only: single\n"
+    files = f"{hidden}./2: second\n./a.txt: of the source\n./left/1: first\n./left/tool: #!\n./single/only: single\n"
     assert bench.log("both") == f"{files}1234:4321 755\nfirst\nmore\n"
     assert bench.log("plain") == "/workspace\nreport\nx\n"
     assert bench.artifacts("one")["report/1"] == "first\n"
@@ -175,6 +178,7 @@ def test_values_that_are_missing_or_none_have_a_reason_of_their_own(bench: FileB
         floods={"run": "{ printf a=; head -c 70000 /dev/zero | tr '\\0' x; } >> $DOCKERSCHED_OUTPUT", "values": ["a"]},
         hides={"run": "rm -f $DOCKERSCHED_OUTPUT || echo kept; echo a=1 > $DOCKERSCHED_OUTPUT", "values": ["a"]},
         fails={"run": "echo no value >> $DOCKERSCHED_OUTPUT; exit 3", "values": ["a"]},
+        removes={"run": "rm $DOCKERSCHED_OUTPUT", "values": ["a"], "user": "0"},
     )
     bad = (FAILED, "bad_values")
     assert outcomes(found) == {
@@ -185,6 +189,7 @@ def test_values_that_are_missing_or_none_have_a_reason_of_their_own(bench: FileB
         "floods": bad,
         "hides": ("succeeded", None),
         "fails": (FAILED, "exit_code"),
+        "removes": bad,
     }
     assert "kept\n" in bench.log("hides")
     assert "forgets" in found["uses"]["detail"]
@@ -274,6 +279,20 @@ def test_nothing_is_left_of_a_run_that_was_ended(bench: FileBench) -> None:
     assert len(bench.on_engine()) == 3
     assert bench.run("gc").returncode == 0
     assert bench.on_engine() == []
+
+
+def test_a_retry_that_cannot_take_over_an_output_begins_nothing(bench: FileBench) -> None:
+    bench.run_tasks(
+        1,
+        makes={"run": "echo x > out", "outputs": {"report": "out"}},
+        fails={"run": "exit 1", "inputs": ["makes.report"]},
+    )
+    shutil.rmtree(bench.state_dir / "store" / "objects")
+    refused = bench.run("retry", bench.run_id)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("dockersched: what task 'makes' made cannot be taken over (tree ")
+    assert refused.stderr.count("\n") == 1
+    assert [run.name for run in (bench.state_dir / "runs").iterdir()] == [bench.run_id]
 
 
 def test_one_folder_is_packed_once_for_all_sandboxes(bench: FileBench) -> None:

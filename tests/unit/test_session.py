@@ -12,7 +12,7 @@ import pytest
 from dockersched.control import EpicControl
 from dockersched.data.run_files import RunFiles
 from dockersched.errors import RunOwnedError, StateError, UnfinishedRunError
-from dockersched.results import LogSummary, SandboxResult
+from dockersched.results import LogSummary, OutputSummary, SandboxResult
 from dockersched.session.asked import taking_requests
 from dockersched.session.signals import SIGNALS, stopping_on_signals
 from dockersched.session.takeover import take_over
@@ -64,6 +64,12 @@ def test_a_result_that_is_taken_over_has_its_log_in_the_new_run(tmp_path: Path) 
     assert result.log is not None
     assert Path(result.log.path).read_bytes() == b"hello"
     assert Path(result.log.path).parent == tmp_path / "new"
+
+
+def test_an_output_that_is_gone_from_the_store_is_named_with_its_task(tmp_path: Path) -> None:
+    result = SandboxResult("e.t", 0, outputs={"o": OutputSummary("0" * 64, "/gone", 1, 1)})
+    with pytest.raises(StateError, match=r"what task 't' made cannot be taken over \(tree 0+ is not in the store"):
+        take_over("t", result, tmp_path / "new", RunFiles.of_run(tmp_path / "runs" / "run"))
 
 
 def test_an_unfinished_run_names_its_owner_while_it_has_one(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
 
 from docker.errors import APIError
 
@@ -13,6 +14,9 @@ from dockersched.sandbox.docker.transport import NO_SPACE, NOT_FOUND, Transport
 
 _ARCHIVE_CHUNK_BYTES = 2**18
 _PATH_STAT = "X-Docker-Container-Path-Stat"
+_GO_DIRECTORY = 1 << 31
+
+PathKind = Literal["file", "directory", "link"]
 
 
 class ArchiveTooLargeError(PermanentRunnerError):
@@ -46,19 +50,22 @@ class ArchiveCalls(Transport):
         with self._translated():
             yield from stream
 
-    def is_link(self, container: str, path: str) -> bool | None:
-        """Whether a path of a container is a symbolic link; None when there is nothing.
+    def kind(self, container: str, path: str) -> PathKind | None:
+        """What a path of a container is, without following it; None when there is nothing.
 
         Format: https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerArchiveInfo
         """
         url = f"{self._client.base_url}/v{self._client.api_version}/containers/{container}/archive"
 
-        def look() -> bool | None:
+        def look() -> PathKind | None:
             response = self._client.head(url, params={"path": path}, timeout=self._client.timeout)
             if response.status_code == NOT_FOUND:
                 return None
             if not response.ok:
                 raise EngineRefusedError(response.status_code, f"{path} cannot be looked at")
-            return bool(json.loads(b64decode(response.headers[_PATH_STAT]))["linkTarget"])
+            status = json.loads(b64decode(response.headers[_PATH_STAT]))
+            if status["linkTarget"]:
+                return "link"
+            return "directory" if status["mode"] & _GO_DIRECTORY else "file"
 
         return self._repeat(look)

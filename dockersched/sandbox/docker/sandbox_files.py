@@ -102,7 +102,7 @@ class SandboxFiles:
         if workspace is not None and (digest := workspace.digest) is not None:
             self._held.put(calls, WORKSPACE_DIR, lambda: self.files.stream_workspace(digest, uid=uid, gid=gid))
         for tree in input_trees(self.options):
-            prefix = posixpath.relpath(tree.at, WORKSPACE_DIR).removeprefix(".")
+            prefix = tree.at.removeprefix(WORKSPACE_DIR)
 
             def archive(digest: TreeDigest = tree.digest, prefix: str = prefix) -> Iterator[bytes]:
                 return self.files.store.open_tar(digest, prefix=prefix, uid=uid, gid=gid)
@@ -141,6 +141,8 @@ class SandboxFiles:
                     outputs |= {} if taken is None else {name: taken}
                 except _NotTakenError as not_taken:
                     problem = problem or not_taken
+            if name not in outputs:
+                self.files.drop_output(self.options.task_id, name)
         if succeeded and self.options.values is not None:
             try:
                 values = _surely(f"${VALUES_VARIABLE}", partial(self._take_values, calls))
@@ -169,20 +171,19 @@ class SandboxFiles:
         """Whether the workspace has a path; refuses one that a link is part of, which the engine would follow."""
         steps = path.split("/")
         for end in range(1, len(steps) + 1):
-            is_link = calls.is_link(self._held.holder, posixpath.join(WORKSPACE_DIR, *steps[:end]))
-            if is_link is None:
-                return False
-            if is_link:
+            kind = calls.kind(self._held.holder, posixpath.join(WORKSPACE_DIR, *steps[:end]))
+            if kind == "link":
                 raise ArchiveRefusedError("/".join(steps[:end]), "is a symbolic link")
+            if kind is None or (kind == "file" and end < len(steps)):
+                return False
         return True
 
     def _take_values(self, calls: EngineCalls) -> dict[str, str]:
+        path = posixpath.join(VALUES_DIR, VALUES_FILE)
         with self._held.reading(calls):
-            written = read_file(
-                calls.read_archive(self._held.holder, posixpath.join(VALUES_DIR, VALUES_FILE)),
-                VALUES_FILE,
-                max_bytes=_VALUES_BYTES,
-            )
+            if calls.kind(self._held.holder, path) is None:  # root can do that
+                raise ValuesError(0, "the file is gone: write to it, and do not remove it")
+            written = read_file(calls.read_archive(self._held.holder, path), VALUES_FILE, max_bytes=_VALUES_BYTES)
         return {key: self.patterns.redact(value) for key, value in parse_values(written).items()}
 
     @property

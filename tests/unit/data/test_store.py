@@ -86,6 +86,15 @@ def test_materialises_a_tree(store: ContentStore, tmp_path: Path, link: bool) ->
     assert (tmp_path / "copy" / "d" / "run.sh").stat().st_mode & 0o777 == (0o555 if link else 0o755)
 
 
+def test_who_takes_a_tree_over_has_it_while_others_prune(store: ContentStore, tmp_path: Path) -> None:
+    digest = store.add_tree(grow(tmp_path / "one"))
+    for path in objects(tmp_path):
+        os.utime(path, (1, 1))
+    store.materialise(digest, tmp_path / "mine")
+    assert store.prune(set()) == 0
+    store.verify(digest)
+
+
 def test_where_links_are_not_possible_files_are_copied(
     store: ContentStore, tmp_path: Path, mocker: MockerFixture
 ) -> None:
