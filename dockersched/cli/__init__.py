@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 VERBS = (
     "run",
     "validate",
+    "plan",
     "ps",
     "status",
+    "explain",
     "logs",
     "artifacts",
     "wait",
