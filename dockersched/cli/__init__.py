@@ -21,6 +21,7 @@ VERBS = (
     "run",
     "validate",
     "plan",
+    "graph",
     "ps",
     "status",
     "explain",
