@@ -25,6 +25,7 @@ VERBS = (
     "ps",
     "status",
     "explain",
+    "timeline",
     "logs",
     "artifacts",
     "wait",

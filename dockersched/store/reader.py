@@ -26,6 +26,11 @@ FROM attempts WHERE run_id = ? AND task_id = ? ORDER BY attempt
 _LAST_RESULT = """
 SELECT result FROM attempts WHERE run_id = ? AND task_id = ? AND result IS NOT NULL ORDER BY attempt DESC LIMIT 1
 """
+_ATTEMPT_TIMES = """
+SELECT task_id, attempt, intended_at, json_extract(result, '$.started_at'), json_extract(result, '$.finished_at'),
+    CASE WHEN result IS NOT NULL THEN coalesce(json_extract(result, '$.reason'), 'succeeded') END
+FROM attempts WHERE run_id = ?
+"""
 _OOM_KILLS = """
 SELECT task_id, count(*) FROM attempts
 WHERE run_id = ? AND json_extract(result, '$.reason') = 'oom_killed' GROUP BY task_id
@@ -136,6 +141,10 @@ class StateReader:
         """The terminal record of a task's last attempt that has one, as JSON."""
         rows = self._select(_LAST_RESULT, run_id, task_id)
         return rows[0][0] if rows else None
+
+    def attempt_times(self, run_id: str) -> list[tuple[str, int, str, str | None, str | None, str | None]]:
+        """Each attempt of a run: task, number, when it was intended, started and ended, and how, if it did."""
+        return self._select(_ATTEMPT_TIMES, run_id)
 
     def oom_kills(self, run_id: str) -> dict[str, int]:
         """How many attempts of tasks were killed for lack of memory, where there are any."""
