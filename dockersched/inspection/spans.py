@@ -21,7 +21,7 @@ class AttemptSpan:
         queued_at: when the last of its dependencies had ended, or the run began; None after the first attempt.
         asked_at: when its sandbox was asked for.
         started_at: when its process started, by the engine's clock; None if it never did, or is not known yet.
-        ended_at: when it ended; the present for one that runs.
+        ended_at: when it ended; the present for one that runs, and when it was asked for where nobody knows.
         outcome: `succeeded`, its reason, or `running`.
         slot: row in which it is shown, from 0; no two attempts of a row overlap.
         is_critical: the run could not have ended earlier without it.
@@ -53,7 +53,7 @@ def read_spans(reader: StateReader, run: RunView, now: datetime) -> list[Attempt
         asked_at, started_at = _time(asked) or began, _time(started)
         if started_at is not None and started_at < began:
             continue  # taken over
-        ended_at = _time(ended) or (asked_at if outcome else now)
+        ended_at = _time(ended) or (asked_at if outcome or run.pid is None else now)
         found.append(
             (min(asked_at, started_at or asked_at), max(ended_at, asked_at), task_id, number, started_at, outcome)
         )

@@ -119,7 +119,7 @@ def _bar(bar: Bar, begin: datetime, scale: float) -> str:
     words = f'<text x="{x + 4:.1f}" y="{y + 15}">{text_of(name, room)}</text>' if room > len(name) or room > 4 else ""
     return (
         f"<g><title>{text_of(name)}: {_told(bar)}</title>"
-        f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{_BAR}" fill="{fill}" fill-opacity=".5"/>'
+        f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{_BAR}" fill="#f4f4f4"/>'
         f'<rect x="{start:.1f}" y="{y}" width="{max(0.0, end - start):.1f}" height="{_BAR}" fill="{fill}"/>'
         f'<rect class="{marked}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="{_BAR}" fill="none" '
         f'stroke="{border}"/>{words}</g>'
