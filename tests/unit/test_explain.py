@@ -12,8 +12,11 @@ import jsonschema
 import pytest
 
 from dockersched.cli import main
+from dockersched.epic_run import EpicRun
 from dockersched.errors import StateError
-from dockersched.events import TaskFinished
+from dockersched.events import EpicStarted, Event, TaskFinished
+from dockersched.graph.capacity import Capacity, share_out
+from dockersched.graph.dag import TaskDAG
 from dockersched.inspection.explain import explain
 from dockersched.inspection.explain_document import explain_schema
 from dockersched.inspection.runs import find_run
@@ -180,3 +183,14 @@ def test_hostile_names_cannot_steer_a_terminal(tmp_path: Path, explained: Ask) -
     _, text = explained("b\u202e")
     assert text.isascii()
     assert "\x1b" not in text
+
+
+def test_a_run_tells_its_limits_when_it_begins() -> None:
+    told: list[Event] = []
+    dag, options = TaskDAG([task("a")]), EpicExecutionOptions(max_parallel=3, overcommit_memory=0.5)
+    EpicRun(dag, options, [told.append], share_out(dag, options, Capacity(2, 8 * GIB)))
+    EpicRun(dag, options, [told.append])
+    limits = [
+        (event.max_parallel, event.max_cpus, event.max_memory_bytes) for event in told if isinstance(event, EpicStarted)
+    ]
+    assert limits == [(3, 2.0, 4 * GIB), (3, None, None)]
