@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -83,7 +84,8 @@ class EpicRun:
         self._stop_reason: Reason | None = None
         self._stop_detail = ""
         self._started_at = datetime.now(UTC)
-        self._emit(EpicStarted, options.epic_id, self._run_id, tuple(task.id for task in dag))
+        task_ids = tuple(task.id for task in dag)
+        self._emit(EpicStarted, options.epic_id, self._run_id, task_ids, *_whole(options, shares))
 
     def start_next(self) -> tuple[int, SandboxRunOptions]:
         """Takes the next ready task; returns its index and what to run."""
@@ -253,6 +255,18 @@ class EpicRun:
             event = kind(datetime.now(UTC), *fields)
             for observer in self._observers:
                 observer(event)
+
+
+def _whole(options: EpicExecutionOptions, shares: Shares | None) -> tuple[int, float | None, int | None]:
+    """Slots, CPUs and bytes of memory of all sandboxes together; None is no limit."""
+    if shares is None:
+        return options.max_parallel, None, None
+    _, nano_cpus, memory_bytes = shares.limits
+    return (
+        options.max_parallel,
+        nano_cpus / 1e9 if math.isfinite(nano_cpus) else None,
+        int(memory_bytes) if math.isfinite(memory_bytes) else None,
+    )
 
 
 def _admission(order: Sequence[int], shares: Shares | None) -> Admission:

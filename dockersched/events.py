@@ -24,12 +24,22 @@ class RunLaunched:
 
 @dataclass(frozen=True, slots=True)
 class EpicStarted:
-    """An epic begins; `task_ids` are in declaration order."""
+    """An epic begins.
+
+    Args:
+        at: when.
+        epic_id, run_id: which one.
+        task_ids: all tasks, in declaration order.
+        max_parallel, max_cpus, max_memory_bytes: what all its sandboxes may have together; None is no limit.
+    """
 
     at: datetime
     epic_id: str
     run_id: str
     task_ids: tuple[str, ...]
+    max_parallel: int | None = None
+    max_cpus: float | None = None
+    max_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 VERBS = (
     "run",
     "validate",
+    "plan",
+    "graph",
     "ps",
     "status",
+    "explain",
+    "timeline",
     "logs",
     "artifacts",
     "wait",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dockersched.cli.detach import add_detach, show_or_detach
 from dockersched.cli.ending import check_ending
+from dockersched.cli.overrides import add_limits, with_overrides
 from dockersched.cli.running import add_display, add_mounts, add_state_dir, open_state_dir, show_session
 
 if TYPE_CHECKING:
@@ -20,11 +21,7 @@ HELP = "run an epic, each task in its own sandbox"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument("epic", metavar="EPIC", help="epic file, YAML or JSON; - reads standard input")
-    parser.add_argument("--max-parallel", metavar="N", help="sandboxes side by side (the epic's own number)")
-    parser.add_argument("--max-cpus", metavar="N", help="CPUs of all sandboxes side by side (those of the engine)")
-    parser.add_argument(
-        "--max-memory", metavar="SIZE", help="their memory, as 512m or 8g (80 %% of that of the engine)"
-    )
+    add_limits(parser)
     parser.add_argument("--timeout", metavar="DURATION", help="limit for the whole epic, as 90s or 1h30m")
     parser.add_argument("--fail-fast", action="store_true", help="stop everything at the first failure")
     parser.add_argument("--locked", action="store_true", help="refuse images that are not given by their digest")
@@ -37,13 +34,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Runs the epic; returns the exit code, or 0 once it is detached."""
-    from dockersched.epicfile import load, locate  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
+    from dataclasses import replace  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
+
+    from dockersched.epicfile import load, locate  # noqa: PLC0415
     from dockersched.errors import EpicError  # noqa: PLC0415
     from dockersched.session import Session  # noqa: PLC0415
     from dockersched.store.database import StateStore  # noqa: PLC0415
 
     check_ending(args)
-    epic = _with_overrides(load(args.epic), args)
+    epic = with_overrides(load(args.epic), args)
+    if args.fail_fast:
+        epic = replace(epic, options=replace(epic.options, fail_fast=True))
     if args.locked:
         _refuse_tags(epic, args.epic)
     store = StateStore(open_state_dir(args))
@@ -67,43 +68,3 @@ def _refuse_tags(epic: Epic, source: str) -> None:
 
     if problems := find_tags(epic.dag):
         raise EpicError(locate(problems, source))
-
-
-def _with_overrides(epic: Epic, args: argparse.Namespace) -> Epic:
-    """The epic with what the command line says in place of what the file says."""
-    from dataclasses import replace  # noqa: PLC0415
-
-    from dockersched.errors import EpicError, Problem  # noqa: PLC0415
-    from dockersched.units import parse_duration  # noqa: PLC0415
-
-    options = epic.options
-    if args.fail_fast:
-        options = replace(options, fail_fast=True)
-    for flag, value, name, parse in (
-        ("--max-parallel", args.max_parallel, "max_parallel", _whole_number),
-        ("--max-cpus", args.max_cpus, "max_cpus", _number),
-        ("--max-memory", args.max_memory, "max_memory", str),
-        ("--timeout", args.timeout, "timeout_s", parse_duration),
-    ):
-        if value is None:
-            continue
-        try:
-            changes: dict[str, Any] = {name: parse(value)}
-            options = replace(options, **changes)
-        except ValueError as error:
-            words = str(error).removeprefix(f"{name} ")
-            raise EpicError([Problem(f"dockersched: {flag} {value}: {words}")]) from error
-    return replace(epic, options=options)
-
-
-def _whole_number(text: str) -> int:
-    if not text.isdecimal():
-        raise ValueError("must be a whole number of at least 1")
-    return int(text)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError("must be a number of CPUs, as 2 or 0.5") from None

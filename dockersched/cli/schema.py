@@ -14,8 +14,10 @@ SCHEMAS = {
     "epic": ("dockersched.epicfile", "epic_schema"),
     "result": ("dockersched.report.document", "result_schema"),
     "events": ("dockersched.report.event_document", "event_schema"),
+    "plan": ("dockersched.inspection.outlook_text", "plan_schema"),
     "ps": ("dockersched.inspection.documents", "runs_schema"),
     "status": ("dockersched.inspection.documents", "status_schema"),
+    "explain": ("dockersched.inspection.explain_document", "explain_schema"),
     "wait": ("dockersched.inspection.documents", "run_schema"),
 }
 

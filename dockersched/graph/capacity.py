@@ -12,7 +12,7 @@ from dockersched.errors import Problem
 from dockersched.graph.admission import Demand, Limits, Standing
 from dockersched.graph.dag import TaskDAG
 from dockersched.graph.retry import next_memory_bytes
-from dockersched.model import EpicExecutionOptions, QuotaConfig
+from dockersched.model import EpicExecutionOptions, QuotaConfig, RetryPolicy
 
 FullQuota = Callable[[QuotaConfig | None], QuotaConfig]
 """A quota with what a runner gives where it is silent."""
@@ -55,6 +55,21 @@ class Shares:
 def demand_of(quota: QuotaConfig) -> Demand:
     """What admission counts of a quota; a limit that nobody knows counts nothing."""
     return quota.nano_cpus or 0, quota.memory_bytes or 0
+
+
+def grown(demand: Demand, policy: RetryPolicy, oom_kills: int, limits: Limits) -> Demand:
+    """What an attempt asks for after others that were killed for lack of memory.
+
+    Args:
+        demand: of the first attempt.
+        policy: of the task.
+        oom_kills: how many were.
+        limits: of the run.
+    """
+    nano_cpus, memory_bytes = demand
+    for _ in range(oom_kills if policy.memory_factor else 0):
+        memory_bytes = next_memory_bytes(policy, memory_bytes, limits.memory_bytes)
+    return nano_cpus, memory_bytes
 
 
 def share_out(
@@ -105,11 +120,7 @@ def resumed(dag: TaskDAG, shares: Shares, standing: Mapping[str, Standing]) -> S
         if left.recorded:
             recorded[index] = left.recorded
         if left.in_flight:
-            nano_cpus, memory_bytes = shares.demands[index]
-            policy = dag.tasks[index].retry
-            for _ in range(left.oom_kills if policy.memory_factor else 0):
-                memory_bytes = next_memory_bytes(policy, memory_bytes, shares.limits.memory_bytes)
-            in_flight[index] = (nano_cpus, memory_bytes)
+            in_flight[index] = grown(shares.demands[index], dag.tasks[index].retry, left.oom_kills, shares.limits)
     return replace(shares, recorded=recorded, in_flight=in_flight)
 
 

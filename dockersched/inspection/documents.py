@@ -25,8 +25,13 @@ from dockersched.states import EpicState, TaskState
 SCHEMA_VERSION = 1
 """Raised when a key is removed or changes its meaning; not when one is added."""
 
-_HEAD = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-_MAY_GROW = "Every key is always there. Later versions may add keys: ignore those you do not know."
+HEAD = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+MAY_GROW = "Every key is always there. Later versions may add keys: ignore those you do not know."
+
+
+def run_states() -> Schema:
+    """The schema of where a run stands."""
+    return {"enum": [*OpenState, *EpicState]}
 
 
 class _Status(NamedTuple):
@@ -38,7 +43,7 @@ def _of_run(value: Callable[[RunView], object]) -> Callable[[_Status], object]:
     return lambda status: value(status.run)
 
 
-_VERSION: Field[Any] = Field(
+VERSION: Field[Any] = Field(
     "schema_version", "Version of this format.", {"const": SCHEMA_VERSION}, lambda _: SCHEMA_VERSION
 )
 _RUN: tuple[Field[RunView], ...] = (
@@ -46,7 +51,7 @@ _RUN: tuple[Field[RunView], ...] = (
     Field(
         "epic", "Name of the epic; null for a run cut off at its beginning.", nullable(TEXT), lambda run: run.epic_id
     ),
-    Field("state", "Where the run stands, or how it ended.", {"enum": [*OpenState, *EpicState]}, lambda run: run.state),
+    Field("state", "Where the run stands, or how it ended.", run_states(), lambda run: run.state),
     Field(
         "exit_code",
         "Of the program that ran it; null while it has not ended.",
@@ -79,7 +84,7 @@ _TASK: tuple[Field[TaskView], ...] = (
     Field(USAGE.key, USAGE.description, USAGE.schema, lambda task: task.usage),
 )
 _STATUS: tuple[Field[_Status], ...] = (
-    _VERSION,
+    VERSION,
     *(Field(field.key, field.description, field.schema, _of_run(field.value)) for field in _RUN),
     Field(
         "root_causes",
@@ -95,7 +100,7 @@ _STATUS: tuple[Field[_Status], ...] = (
     ),
 )
 _PS: tuple[Field[Sequence[RunView]], ...] = (
-    _VERSION,
+    VERSION,
     Field(
         "runs",
         "Every run of the state directory, the newest first.",
@@ -105,6 +110,11 @@ _PS: tuple[Field[Sequence[RunView]], ...] = (
 )
 
 
+def task_fields() -> tuple[Field[TaskView], ...]:
+    """What `status` says of each task, for documents that show a task too."""
+    return _TASK
+
+
 def runs_document(runs: Sequence[RunView]) -> dict[str, object]:
     """What `ps` says of runs."""
     return values_of(_PS, runs)
@@ -112,7 +122,7 @@ def runs_document(runs: Sequence[RunView]) -> dict[str, object]:
 
 def run_document(run: RunView) -> dict[str, object]:
     """What `wait` says of a run."""
-    return values_of((_VERSION, *_RUN), run)
+    return values_of((VERSION, *_RUN), run)
 
 
 def status_document(run: RunView, tasks: Mapping[str, TaskView]) -> dict[str, object]:
@@ -122,14 +132,14 @@ def status_document(run: RunView, tasks: Mapping[str, TaskView]) -> dict[str, ob
 
 def runs_schema() -> Schema:
     """The JSON Schema (draft 2020-12) of `ps --output json`."""
-    return {**_HEAD, "title": "Runs of a state directory", "description": _MAY_GROW, **object_schema(_PS)}
+    return {**HEAD, "title": "Runs of a state directory", "description": MAY_GROW, **object_schema(_PS)}
 
 
 def run_schema() -> Schema:
     """The JSON Schema (draft 2020-12) of `wait --output json`."""
-    return {**_HEAD, "title": "A dockersched run", "description": _MAY_GROW, **object_schema((_VERSION, *_RUN))}
+    return {**HEAD, "title": "A dockersched run", "description": MAY_GROW, **object_schema((VERSION, *_RUN))}
 
 
 def status_schema() -> Schema:
     """The JSON Schema (draft 2020-12) of `status --output json`."""
-    return {**_HEAD, "title": "Status of a dockersched run", "description": _MAY_GROW, **object_schema(_STATUS)}
+    return {**HEAD, "title": "Status of a dockersched run", "description": MAY_GROW, **object_schema(_STATUS)}

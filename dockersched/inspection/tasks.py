@@ -65,6 +65,22 @@ def read_tasks(reader: StateReader, run_id: str, *, has_ended: bool) -> dict[str
     }
 
 
+def last_event(folder: Path, kind: str) -> dict[str, Any] | None:
+    """The last event of a type since the run was launched, or resumed, the last time.
+
+    Args:
+        folder: of the run.
+        kind: the type, as `epic_started`.
+    """
+    content = _since_launch(folder)
+    found = content.rfind(f'"type":"{kind}"'.encode())
+    end = content.find(b"\n", found)
+    if found < 0 or end < 0:
+        return None
+    event: dict[str, Any] = json.loads(content[content.rfind(b"\n", 0, found) + 1 : end])
+    return event
+
+
 def root_causes(tasks: Mapping[str, TaskView]) -> list[str]:
     """The tasks that failed themselves, in declaration order."""
     return [task.task_id for task in tasks.values() if task.state is TaskState.FAILED]

@@ -81,6 +81,11 @@ def task_fields() -> tuple[Field[TaskResult], ...]:
     return _TASK
 
 
+def quota_fields() -> tuple[Field[SandboxResult | None], ...]:
+    """What `result.json` has for a sandbox's limits."""
+    return _QUOTAS
+
+
 def _of_sandbox(value: Callable[[SandboxResult], object]) -> Callable[[TaskResult], object]:
     return lambda task: None if task.sandbox is None else value(task.sandbox)
 

@@ -60,6 +60,13 @@ _EPIC_STARTED: tuple[Field[EpicStarted], ...] = (
     Field("epic", "Name of the epic.", TEXT, lambda event: event.epic_id),
     Field("run", "Id of the run.", TEXT, lambda event: event.run_id),
     Field("tasks", "Ids of all tasks, in declaration order.", _IDS, lambda event: list(event.task_ids)),
+    Field(
+        "max_parallel", "Sandboxes side by side; null is no limit.", nullable(COUNT), lambda event: event.max_parallel
+    ),
+    Field("max_cpus", "CPUs of them all; null is no limit.", nullable(SECONDS), lambda event: event.max_cpus),
+    Field(
+        "max_memory", "Their bytes of memory; null is no limit.", nullable(COUNT), lambda event: event.max_memory_bytes
+    ),
 )
 _TASK_STARTED: tuple[Field[TaskStarted], ...] = (
     Field("task", "Id of the task.", TEXT, lambda event: event.task_id),

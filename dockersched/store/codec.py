@@ -46,6 +46,12 @@ def load_epic(text: str) -> Epic:
         return Epic(TaskDAG(map(_task, fields["tasks"])), EpicExecutionOptions(**fields["options"]), fields["source"])
 
 
+def load_task(fields: dict[str, Any]) -> ScheduledTask:
+    """One task of an epic's JSON."""
+    with _decoding():
+        return _task(fields)
+
+
 def dump_result(result: SandboxResult) -> str:
     """A sandbox's result as JSON."""
     return json.dumps(asdict(result), default=datetime.isoformat, separators=(",", ":"))

@@ -8,26 +8,17 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 
 from dockersched.epic import Epic
 from dockersched.errors import StateError, UnfinishedRunError
 from dockersched.results import SandboxResult
 from dockersched.states import Reason
-from dockersched.store import codec, schema
+from dockersched.store import codec, history, schema
 from dockersched.store.writer import BatchWriter
 
 FILE_NAME = "state.db"
 _RUNS = "SELECT run_id, epic_id, created_at, state, exit_code FROM runs"
 _NEWEST_FIRST = "ORDER BY created_at DESC, rowid DESC"
-_RUNS_OF_HISTORY = 5
-_DURATIONS = f"""
-SELECT task_id,
-    (julianday(json_extract(result, '$.finished_at')) - julianday(json_extract(result, '$.started_at'))) * 86400 AS took
-FROM attempts
-WHERE run_id IN (SELECT run_id FROM runs WHERE epic_id = ? {_NEWEST_FIRST} LIMIT ?) AND json_valid(result)
-    AND json_extract(result, '$.exit_code') = 0 AND json_extract(result, '$.reason') IS NULL AND took > 0
-"""  # noqa: S608 - made of constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +191,8 @@ class StateStore:
 
     def durations(self, epic_id: str) -> dict[str, float]:
         """How long tasks of an epic took in its last runs: the median of their successes, in seconds, by task id."""
-        found: dict[str, list[float]] = {}
         with self._reading() as connection:
-            for task_id, seconds in connection.execute(_DURATIONS, (epic_id, _RUNS_OF_HISTORY)):
-                found.setdefault(task_id, []).append(seconds)
-        return {task_id: median(seconds) for task_id, seconds in found.items()}
+            return history.usual_s(connection.execute(history.DURATIONS, (epic_id,)))
 
     async def intend(self, run_id: str, task_id: str, attempt: int) -> None:
         """An attempt is about to be made; safe on disk when this returns."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dockersched.errors import StateError
+from dockersched.store import history
 from dockersched.store.schema import VERSION
 
 _BUSY_TIMEOUT_S = 30.0
@@ -21,6 +22,18 @@ FROM runs WHERE run_id = ?
 _ATTEMPTS = """
 SELECT attempt, result IS NOT NULL, json_extract(result, '$.log.path')
 FROM attempts WHERE run_id = ? AND task_id = ? ORDER BY attempt
+"""
+_LAST_RESULT = """
+SELECT result FROM attempts WHERE run_id = ? AND task_id = ? AND result IS NOT NULL ORDER BY attempt DESC LIMIT 1
+"""
+_ATTEMPT_TIMES = """
+SELECT task_id, attempt, intended_at, json_extract(result, '$.started_at'), json_extract(result, '$.finished_at'),
+    CASE WHEN result IS NOT NULL THEN coalesce(json_extract(result, '$.reason'), 'succeeded') END
+FROM attempts WHERE run_id = ?
+"""
+_OOM_KILLS = """
+SELECT task_id, count(*) FROM attempts
+WHERE run_id = ? AND json_extract(result, '$.reason') = 'oom_killed' GROUP BY task_id
 """
 _SECRETS = """
 SELECT 1 FROM runs, json_each(runs.epic, '$.tasks') AS task
@@ -94,6 +107,7 @@ class StateReader:
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
         self._path = state_dir / "state.db"
+        self._epics: dict[str, dict[str, Any]] = {}
 
     def run_dir(self, run_id: str) -> Path:
         """The folder of a run."""
@@ -112,11 +126,33 @@ class StateReader:
         rows = self._select(_RUN, run_id)
         return RecordedRun(*rows[0]) if rows else None
 
+    def epic(self, run_id: str) -> dict[str, Any] | None:
+        """The resolved epic of a run, as JSON has it, which never changes; None while the run is not on record."""
+        if run_id not in self._epics and (rows := self._select("SELECT epic FROM runs WHERE run_id = ?", run_id)):
+            self._epics[run_id] = json.loads(rows[0][0])
+        return self._epics.get(run_id)
+
     def dependencies(self, run_id: str) -> dict[str, list[str]]:
         """What each task of a run depends on, in declaration order; nothing while the run is not on record."""
-        rows = self._select("SELECT epic FROM runs WHERE run_id = ?", run_id)
-        tasks = json.loads(rows[0][0])["tasks"] if rows else []
-        return {task["id"]: task["depends_on"] for task in tasks}
+        epic = self.epic(run_id)
+        return {task["id"]: task["depends_on"] for task in epic["tasks"]} if epic else {}
+
+    def last_result(self, run_id: str, task_id: str) -> str | None:
+        """The terminal record of a task's last attempt that has one, as JSON."""
+        rows = self._select(_LAST_RESULT, run_id, task_id)
+        return rows[0][0] if rows else None
+
+    def attempt_times(self, run_id: str) -> list[tuple[str, int, str, str | None, str | None, str | None]]:
+        """Each attempt of a run: task, number, when it was intended, started and ended, and how, if it did."""
+        return self._select(_ATTEMPT_TIMES, run_id)
+
+    def oom_kills(self, run_id: str) -> dict[str, int]:
+        """How many attempts of tasks were killed for lack of memory, where there are any."""
+        return dict(self._select(_OOM_KILLS, run_id))
+
+    def durations(self, epic_id: str) -> dict[str, float]:
+        """How long tasks of an epic took in its last runs: the median of their successes, in seconds, by task id."""
+        return history.usual_s(self._select(history.DURATIONS, epic_id))
 
     def has_secrets(self, run_id: str) -> bool:
         """Whether any task of a run is given secrets, whose values are not on record anywhere."""

@@ -7,13 +7,14 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from dockersched.epic import Epic
 from dockersched.errors import StateError
-from dockersched.events import EpicStarted, Event, RunLaunched, TaskFinished, TaskStarted
+from dockersched.events import EpicStarted, Event, RunLaunched, TaskFinished, TaskRetrying, TaskStarted
 from dockersched.graph.dag import TaskDAG
 from dockersched.model import EpicExecutionOptions, ScheduledTask
 from dockersched.report.document import result_document, write_json_atomically
@@ -33,9 +34,19 @@ class RecordedRun:
         state_dir: the state directory.
         run_id: of the run.
         tasks: of its epic; none leaves the run off the record, as while images are made.
+        options: of the run; those of the epic's file.
+        limits: slots, CPUs and bytes of memory of all sandboxes, as the run knows them once it has an engine.
     """
 
-    def __init__(self, state_dir: Path, run_id: str, tasks: Sequence[ScheduledTask] = ()) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        run_id: str,
+        tasks: Sequence[ScheduledTask] = (),
+        *,
+        options: EpicExecutionOptions | None = None,
+        limits: tuple[int, float | None, int | None] = (4, None, None),
+    ) -> None:
         self.run_id = run_id
         self.folder = state_dir / "runs" / run_id
         (self.folder / "logs").mkdir(parents=True)
@@ -44,9 +55,10 @@ class RecordedRun:
         self._database = state_dir / FILE_NAME
         self.tell(RunLaunched(AT, EPIC_ID, run_id, os.getpid(), state_dir))
         if tasks:
-            epic = Epic(TaskDAG(tasks), EpicExecutionOptions(epic_id=EPIC_ID, run_id=run_id), EPIC_ID)
+            given = replace(options or EpicExecutionOptions(), epic_id=EPIC_ID, run_id=run_id)
+            epic = Epic(TaskDAG(tasks), given, EPIC_ID)
             self.store.create_run(run_id, epic, {}, {})
-            self.tell(EpicStarted(AT, EPIC_ID, run_id, tuple(task.id for task in tasks)))
+            self.tell(EpicStarted(AT, EPIC_ID, run_id, tuple(task.id for task in tasks), *limits))
 
     def tell(self, *events: Event) -> None:
         """Appends to the run's events."""
@@ -57,10 +69,25 @@ class RecordedRun:
         log.close()
         assert not failures
 
-    def start(self, task_id: str) -> None:
+    def start(self, task_id: str, attempt: int = 1) -> None:
         """A task starts: intent and event."""
-        asyncio.run(self._intend(task_id))
-        self.tell(TaskStarted(AT, task_id, f"{EPIC_ID}.{task_id}", 1))
+        asyncio.run(self._intend(task_id, attempt))
+        self.tell(TaskStarted(AT, task_id, f"{EPIC_ID}.{task_id}", attempt))
+
+    def come_back(
+        self, task_id: str, sandbox: SandboxResult, attempt: int = 1, *, retry_in_s: float | None = None
+    ) -> None:
+        """An attempt of the task ends: record and event."""
+        asyncio.run(self._record(task_id, sandbox, attempt))
+        if retry_in_s is not None:
+            self.tell(TaskRetrying(AT, task_id, attempt, sandbox, retry_in_s))
+            return
+        state = TaskState.SUCCEEDED if sandbox.succeeded else TaskState.FAILED
+        self.tell(
+            TaskFinished(
+                AT, TaskResult(task_id, state, sandbox.reason, sandbox.detail, attempts=attempt, sandbox=sandbox)
+            )
+        )
 
     def end(self, task_id: str, output: bytes = b"", exit_code: int = 0, **known: Any) -> None:
         """The task ends: record, log and event."""
@@ -68,9 +95,7 @@ class RecordedRun:
         log.write_bytes(output)
         summary = LogSummary(str(log), len(output))
         sandbox = SandboxResult(f"{EPIC_ID}.{task_id}", exit_code, started_at=AT, finished_at=AT, log=summary, **known)
-        asyncio.run(self._record(task_id, sandbox))
-        state = TaskState.SUCCEEDED if sandbox.succeeded else TaskState.FAILED
-        self.tell(TaskFinished(AT, TaskResult(task_id, state, sandbox.reason, attempts=1, sandbox=sandbox)))
+        self.come_back(task_id, sandbox)
 
     def intend_stop(self, task_id: str) -> None:
         """The task is about to be stopped."""
@@ -91,14 +116,14 @@ class RecordedRun:
         with closing(sqlite3.connect(self._database)) as connection:
             return list(connection.iterdump())
 
-    async def _intend(self, task_id: str) -> None:
-        await self.store.intend(self.run_id, task_id, 1)
+    async def _intend(self, task_id: str, attempt: int) -> None:
+        await self.store.intend(self.run_id, task_id, attempt)
         self.store.close()
 
     async def _intend_stop(self, task_id: str) -> None:
         await self.store.intend_stop(self.run_id, task_id, 1, Reason.CANCELLED)
         self.store.close()
 
-    async def _record(self, task_id: str, sandbox: SandboxResult) -> None:
-        await self.store.record(self.run_id, task_id, 1, sandbox)
+    async def _record(self, task_id: str, sandbox: SandboxResult, attempt: int) -> None:
+        await self.store.record(self.run_id, task_id, attempt, sandbox)
         self.store.close()

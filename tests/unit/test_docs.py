@@ -32,7 +32,9 @@ from dockersched.events import (
     TaskStarted,
 )
 from dockersched.graph.retry import INFRASTRUCTURE
-from dockersched.inspection.documents import status_schema
+from dockersched.inspection.documents import status_schema, task_fields
+from dockersched.inspection.explain_document import explain_schema
+from dockersched.inspection.outlook_text import plan_schema
 from dockersched.inspection.runs import OpenState
 from dockersched.model import QuotaConfig, RetryPolicy
 from dockersched.report.agent import agent_lines
@@ -210,6 +212,13 @@ def test_every_key_of_what_is_seen_from_outside_is_explained() -> None:
     assert sorted(key for cell in named for key in cell) == sorted([*schema["properties"], *task["properties"]])
     (row,) = re.findall(r"^\| `state` \| (.*else as in.*) \|$", section(ORCHESTRATOR, "Watching"), re.MULTILINE)
     assert re.findall(r"`(\w+)`", row) == [str(state) for state in OpenState]
+
+
+@pytest.mark.parametrize(("heading", "schema"), [("Planning", plan_schema()), ("Explaining a task", explain_schema())])
+def test_every_key_of_what_verbs_print_is_explained(heading: str, schema: Any) -> None:
+    named = [re.findall(r"`(\w+)`", cell) for cell in first_cells(section(ORCHESTRATOR, heading))]
+    of_status = {"schema_version", *(field.key for field in task_fields())}
+    assert {key for cell in named for key in cell} - of_status == schema["properties"].keys() - of_status
 
 
 def test_schemas_that_are_named_exist() -> None:

@@ -326,7 +326,11 @@ def _wait_until_open(pid: int, path: Path) -> None:
         time.sleep(0.02)
 
 
-def test_status_of_ten_thousand_tasks_takes_half_a_second(tmp_path: Path) -> None:
+VERBS_OF_TEN_THOUSAND = [["status"], ["explain", "last", "task-9999"]]
+
+
+@pytest.mark.parametrize("verb", VERBS_OF_TEN_THOUSAND, ids=lambda verb: verb[0])
+def test_looking_at_ten_thousand_tasks_takes_half_a_second(tmp_path: Path, verb: list[str]) -> None:
     tasks = [
         ScheduledTask(f"task-{number}", [f"task-{number - 100}"] * (number >= 100), "true") for number in range(10_000)
     ]
@@ -342,13 +346,12 @@ def test_status_of_ten_thousand_tasks_takes_half_a_second(tmp_path: Path) -> Non
     ]
     run.tell(*events)
     unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    command = [sys.executable, "-m", "dockersched", "status", "--output", "json", "--state-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "dockersched", *verb, "--output", "json", "--state-dir", str(tmp_path)]
     took, said = [], b""
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         said = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=unmeasured).stdout
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    states = [task["state"] for task in json.loads(said)["tasks"].values()]
-    assert (states.count("succeeded"), states.count("ready")) == (9_900, 100)
+    assert said.count(b'"state": "ready"') == (100 if verb == ["status"] else 1)
     assert min(took) <= 0.5  # of processor time: the machine may be busy with something else
