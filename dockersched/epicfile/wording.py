@@ -41,6 +41,7 @@ _ELSEWHERE = {
     "pids_limit": "quota.pids",
     "retries": "retry.limit",
     "script": "run",
+    "strategy": "matrix",
     "volumes": "mounts",
     "when": "on",
     "workdir": "working_dir",
