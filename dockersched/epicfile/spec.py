@@ -98,6 +98,9 @@ class TaskSpec(Defaults, FilesKeys):
     depends_on: Annotated[DependsOn | None, Given] = key(
         "Tasks that must have succeeded before this one starts.", ["lint", "build"]
     )
+    allow_failure: Annotated[Switch | None, Given] = key(
+        "Whether the epic can succeed, and dependents run, although this task failed.", default=False
+    )
     matrix: Annotated[Matrix | None, Given] = key(
         "Lists of values: the task becomes several, one for each combination.", {"python": ["3.11", "3.12"]}
     )

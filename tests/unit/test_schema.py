@@ -173,7 +173,7 @@ def test_the_reference_has_a_row_for_every_key() -> None:
 
     assert rows == keys | inner | {"x-…"}
     assert set(Defaults.model_fields) == set(TaskSpec.model_fields) - {
-        *("command", "args", "run", "depends_on", "matrix"),
+        *("command", "args", "run", "depends_on", "matrix", "allow_failure"),
         *("outputs", "inputs", "values"),
     }
 
