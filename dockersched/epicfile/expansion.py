@@ -40,7 +40,9 @@ class Expansion:
             return path
         task_id, rest = str(path[1]), path[2:]
         if len(rest) > 1 and rest[0] == "depends_on" and task_id in self.positions:
-            rest = ("depends_on", self.positions[task_id][int(rest[1])], *rest[2:])
+            # Behind those in the file come those that inputs and values imply.
+            position, positions = int(rest[1]), self.positions[task_id]
+            rest = ("depends_on", positions[position] if position < len(positions) else position, *rest[2:])
         return ("tasks", self.origins.get(task_id, task_id), *rest)
 
     def found_in_file(self, findings: Iterable[Finding]) -> list[Finding]:

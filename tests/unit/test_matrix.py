@@ -234,6 +234,16 @@ def test_finds_the_place_of_a_dependency_behind_a_matrix() -> None:
     ]
 
 
+def test_finds_the_place_of_a_cycle_that_an_input_closes() -> None:
+    text = (
+        "epic: e\ntasks:\n  t: {run: x, matrix: {p: [1, 2]}}\n"
+        "  u: {run: x, depends_on: [t], inputs: [v.out], outputs: {out: o}}\n"
+        "  v: {run: x, depends_on: [u], outputs: {out: o}}\n"
+    )
+
+    assert problems_of(text) == ["4:15: dependency cycle: u -> v -> u; remove one of these dependencies"]
+
+
 def test_finds_the_place_of_what_is_found_later(tmp_path: Any) -> None:
     file = tmp_path / "e.yaml"
     file.write_text("epic: e\ntasks:\n  t: {run: x, quota: {cpus: 9}, matrix: {p: [1, 2]}}\n")
