@@ -146,14 +146,20 @@ class EpicRun:
             self._record(index, TaskResult(task_id, state, reason, detail, None, attempts, sandbox))
             self._record_never_started(self.plan.cancel(index), state, reason, detail, task_id)
             return []
-        self._record(index, TaskResult(task_id, state, sandbox.reason, sandbox.detail, None, attempts, sandbox))
+        allowed = self._dag.tasks[index].allow_failure
+        self._record(
+            index, TaskResult(task_id, state, sandbox.reason, sandbox.detail, None, attempts, sandbox, allowed)
+        )
         detail = f"{task_id!r} failed"
         never_started = self.plan.fail(index)
         self._record_never_started(never_started, TaskState.UPSTREAM_FAILED, Reason.UPSTREAM_FAILED, detail, task_id)
-        return self.stop(Reason.FAIL_FAST, detail) if self._options.fail_fast else []
+        return self.stop(Reason.FAIL_FAST, detail) if self._options.fail_fast and not allowed else []
 
     def reject(self, unavailable: Mapping[str, str]) -> None:
-        """Ends the run before anything starts, because some tasks' images cannot be had (why, by task id)."""
+        """Ends the run before anything starts, because some tasks' images cannot be had (why, by task id).
+
+        That is no failure of a task that could be allowed: the epic is not what it says it is.
+        """
         for task_id, detail in unavailable.items():
             index = self._dag.index(task_id)
             if self.plan.state(index) in FINAL_STATES:
@@ -229,11 +235,11 @@ class EpicRun:
 
     def _final_state(self) -> EpicState:
         tasks = [result for result in self._results if result is not None]
-        if all(task.succeeded for task in tasks):
+        if all(task.succeeded or task.failure_allowed for task in tasks):
             return EpicState.SUCCEEDED
         if self._stop_reason is Reason.EPIC_TIMED_OUT:
             return EpicState.TIMED_OUT
-        if any(task.state is TaskState.FAILED for task in tasks) and self._stop_reason is not Reason.CANCELLED:
+        if any(task.is_root_cause for task in tasks) and self._stop_reason is not Reason.CANCELLED:
             return EpicState.FAILED
         return EpicState.CANCELLED
 

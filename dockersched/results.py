@@ -128,6 +128,7 @@ class TaskResult:
         root_cause: for a task that never started, the failed task that it is due to.
         attempts: sandboxes started for it.
         sandbox: the last attempt's sandbox; None for a task that never started.
+        failure_allowed: it failed, and the epic allows that.
     """
 
     task_id: str
@@ -137,11 +138,17 @@ class TaskResult:
     root_cause: str | None = None
     attempts: int = 0
     sandbox: SandboxResult | None = None
+    failure_allowed: bool = False
 
     @property
     def succeeded(self) -> bool:
         """Whether the task succeeded."""
         return self.state is TaskState.SUCCEEDED
+
+    @property
+    def is_root_cause(self) -> bool:
+        """Whether it failed itself, and was not allowed to."""
+        return self.state is TaskState.FAILED and not self.failure_allowed
 
     @property
     def exit_code(self) -> int | None:
@@ -181,7 +188,7 @@ class EpicResult:
 
     @property
     def succeeded(self) -> bool:
-        """Whether every task succeeded."""
+        """Whether every task succeeded, but for failures that are allowed."""
         return self.state is EpicState.SUCCEEDED
 
     @property
@@ -191,8 +198,8 @@ class EpicResult:
 
     @property
     def root_cause_ids(self) -> list[str]:
-        """The tasks that really ran and failed, in declaration order."""
-        return [task.task_id for task in self.tasks.values() if task.state is TaskState.FAILED]
+        """The tasks that failed themselves and were not allowed to, in declaration order."""
+        return [task.task_id for task in self.tasks.values() if task.is_root_cause]
 
     @property
     def openings(self) -> dict[str, list[str]]:
@@ -205,9 +212,12 @@ class EpicResult:
 
     @property
     def failed_task_ids(self) -> list[str]:
-        """The failed tasks and their never-started transitive dependents, in declaration order."""
-        failed = (TaskState.FAILED, TaskState.UPSTREAM_FAILED)
-        return [task.task_id for task in self.tasks.values() if task.state in failed]
+        """The failed tasks and their never-started transitive dependents, in declaration order.
+
+        Those whose failure is allowed are not among them.
+        """
+        tasks = self.tasks.values()
+        return [task.task_id for task in tasks if task.is_root_cause or task.state is TaskState.UPSTREAM_FAILED]
 
 
 _EXIT_CODES = {EpicState.SUCCEEDED: 0, EpicState.FAILED: 1, EpicState.TIMED_OUT: 4, EpicState.CANCELLED: 130}

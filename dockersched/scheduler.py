@@ -64,7 +64,8 @@ class ParallelTaskScheduler:
         """Runs all tasks, never one before its dependencies have succeeded, and waits until all sandboxes settled.
 
         A failure fails the task's transitive dependents, which never start; independent branches go on (unless
-        `options.fail_fast`). Cancelling this coroutine stops all sandboxes and waits until they are gone.
+        `options.fail_fast`). One that the task's `allow_failure` allows counts as a success for
+        all that follows. Cancelling this coroutine stops all sandboxes and waits until they are gone.
 
         Args:
             tasks: what to run.
@@ -73,7 +74,7 @@ class ParallelTaskScheduler:
             history: seconds that tasks took in earlier runs, by task id; only the order of starts depends on it.
 
         Returns:
-            the result, when every task succeeded.
+            the result, when every task succeeded, or was allowed to fail.
 
         Raises:
             EpicError: the graph is not one that can be run, or a task asks for more than all may have together;

@@ -622,3 +622,51 @@ async def test_a_runner_that_does_not_tell_its_defaults_gets_no_more_memory() ->
     policy = RetryPolicy(on=["oom_killed"], initial_s=0.001, memory_factor=2)
     result = await ParallelTaskScheduler(runner).execute_epic([patient("greedy", policy=policy)])
     assert result.tasks["greedy"].attempts == 2
+
+
+def lenient(task_id: str, *depends_on: str) -> ScheduledTask:
+    return ScheduledTask(id=task_id, depends_on=depends_on, command="true", allow_failure=True)
+
+
+@pytest.mark.parametrize("fail_fast", [False, True])
+async def test_a_failure_that_is_allowed_has_no_consequences(fail_fast: bool) -> None:
+    runner = RecordingRunner(lambda options: 1 if options.task_id == "T1" else 0)
+    options = EpicExecutionOptions(max_parallel=1, fail_fast=fail_fast)
+
+    result = await ParallelTaskScheduler(runner).execute_epic([lenient("T1"), task("T2", "T1"), task("T3")], options)
+
+    assert (result.state, result.exit_code) == (EpicState.SUCCEEDED, 0)
+    assert (result.root_cause_ids, result.failed_task_ids) == ([], [])
+    failed = result.tasks["T1"]
+    assert (failed.state, failed.reason, failed.failure_allowed) == (TaskState.FAILED, Reason.EXIT_CODE, True)
+    assert result.tasks["T2"].succeeded
+    assert not result.tasks["T2"].failure_allowed
+
+
+async def test_a_failure_that_is_allowed_does_not_hide_another() -> None:
+    runner = RecordingRunner(lambda _: 1)
+
+    with pytest.raises(TaskExecutionError) as caught:
+        await ParallelTaskScheduler(runner).execute_epic([lenient("T1"), task("T2", "T1"), lenient("T3", "T2")])
+
+    assert caught.value.root_cause_ids == ["T2"]
+    assert caught.value.failed_task_ids == ["T2", "T3"]
+    assert not caught.value.result.tasks["T3"].failure_allowed
+
+
+async def test_a_cancelled_task_is_not_allowed_to_fail() -> None:
+    control = EpicControl()
+    control.cancel(["T1"])
+
+    with pytest.raises(EpicCancelledError) as caught:
+        await ParallelTaskScheduler(RecordingRunner()).execute_epic(
+            [lenient("T1"), task("T2", "T1"), task("T3")], control=control
+        )
+
+    states = [found.state for found in caught.value.result.tasks.values()]
+    assert states == [TaskState.CANCELLED, TaskState.CANCELLED, TaskState.SUCCEEDED]
+
+
+def test_allow_failure_is_yes_or_no() -> None:
+    with pytest.raises(TypeError, match="allow_failure must be True or False, not 'yes'"):
+        ScheduledTask("T1", [], "true", allow_failure="yes")  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from dockersched.epic import Epic
 from dockersched.epicfile import values
 from dockersched.epicfile.admission_spec import OvercommitSpec
+from dockersched.epicfile.expansion import expand
 from dockersched.epicfile.files_spec import check_references, files_fields
 from dockersched.epicfile.findings import Finding
 from dockersched.epicfile.opening_spec import opening_fields
@@ -38,6 +39,13 @@ _DEFAULT_PAUSES = {"initial": "1s", "max": "30s"}
 
 def build(data: Any, name: str) -> tuple[Epic | None, list[Finding]]:
     """The epic that the data describes, or all that is wrong with it."""
+    expansion = expand(data)
+    epic, findings = _build(expansion.data, name)
+    findings = [*expansion.findings, *findings]
+    return None if findings else epic, expansion.found_in_file(findings)
+
+
+def _build(data: Any, name: str) -> tuple[Epic | None, list[Finding]]:
     findings = [
         *_check_commands(data),
         *_check_pauses(data),
@@ -219,6 +227,7 @@ def _task(task_id: str, spec: TaskSpec, shared: Defaults, shared_retry: RetryPol
     return ScheduledTask(
         id=task_id,
         depends_on=spec.depends_on or (),
+        allow_failure=bool(spec.allow_failure),
         command=command or "",
         args=args,
         quota=quota_of(spec.quota, shared.quota),

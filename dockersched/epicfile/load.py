@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dockersched.epic import Epic
 from dockersched.epicfile import reader
 from dockersched.epicfile.build import build
+from dockersched.epicfile.expansion import expand
 from dockersched.epicfile.findings import Finding, places_of, to_problems
 from dockersched.epicfile.source import STDIN, decode, name_of, read_source
 from dockersched.errors import EpicError, Problem
@@ -48,6 +49,7 @@ def locate(problems: Sequence[Problem], source: str) -> list[Problem]:
         text = "" if source == STDIN else read_source(source)
     except EpicError:
         text = ""
+    findings = expand(reader.read(text).data).found_in_file(findings)
     return _located(findings, text, name_of(source))
 
 

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from dockersched.epicfile.admission_spec import OvercommitSpec, Priority
 from dockersched.epicfile.files_spec import FilesKeys, WorkspaceKey
+from dockersched.epicfile.matrix import Matrix
 from dockersched.epicfile.opening_spec import OpeningKeys
 from dockersched.epicfile.quota_spec import QuotaSpec
 from dockersched.epicfile.retry_spec import RetrySpec, map_of_retry
@@ -96,6 +97,12 @@ class TaskSpec(Defaults, FilesKeys):
     run: Annotated[Text | None, Given] = key("A script for sh -eu, instead of command and args.", "pytest -q | tail")
     depends_on: Annotated[DependsOn | None, Given] = key(
         "Tasks that must have succeeded before this one starts.", ["lint", "build"]
+    )
+    allow_failure: Annotated[Switch | None, Given] = key(
+        "Whether the epic can succeed, and dependents run, although this task failed.", default=False
+    )
+    matrix: Annotated[Matrix | None, Given] = key(
+        "Lists of values: the task becomes several, one for each combination.", {"python": ["3.11", "3.12"]}
     )
 
 

@@ -19,6 +19,7 @@ from dockersched.graph.problems import MAX_SUGGESTIONS, suggestion
 from dockersched.model import RETRY_CAUSES
 
 _ELSEWHERE = {
+    "continue-on-error": "allow_failure",
     "cpus": "quota.cpus",
     "delay": "backoff.initial",
     "env": "environment",
@@ -41,6 +42,7 @@ _ELSEWHERE = {
     "pids_limit": "quota.pids",
     "retries": "retry.limit",
     "script": "run",
+    "strategy": "matrix",
     "volumes": "mounts",
     "when": "on",
     "workdir": "working_dir",

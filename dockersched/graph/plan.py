@@ -62,10 +62,7 @@ class Plan:
         """A task succeeded: dependents that waited for it alone become ready."""
         self._move(index, TaskState.SUCCEEDED)
         self.admission.release(index)
-        for dependent in self._dag.dependents[index]:
-            self._unmet[dependent] -= 1
-            if self._unmet[dependent] == 0 and self.state(dependent) is TaskState.PENDING:
-                self._release(dependent)
+        self._met(index)
 
     def retry(self, index: int) -> None:
         """A running task will be tried again; until then it holds no share."""
@@ -80,16 +77,19 @@ class Plan:
         return True
 
     def fail(self, index: int) -> list[int]:
-        """A task failed: its transitive dependents can never start.
+        """A task failed: unless it was allowed to, its transitive dependents can never start.
 
         Returns:
             the dependents that this failure moved to UPSTREAM_FAILED, in declaration order.
         """
         self._end(index, TaskState.FAILED)
+        if self._dag.tasks[index].allow_failure:
+            self._met(index)
+            return []
         return self._cascade(index, TaskState.UPSTREAM_FAILED)
 
     def reject(self, index: int) -> list[int]:
-        """A task that has not started can never start; its transitive dependents cannot either.
+        """A task that has not started can never start: it failed.
 
         Returns:
             the dependents that this moved to UPSTREAM_FAILED, in declaration order.
@@ -136,7 +136,7 @@ class Plan:
         running = _indexes(states, TaskState.RUNNING) | _indexes(states, TaskState.STOPPING)
         _require(holding == running, "what runs is not what holds a share")
         for index, task in enumerate(self._dag):
-            dependencies = {states[self._dag.index(dependency)] for dependency in task.depends_on}
+            dependencies = {self._counts_as(self._dag.index(dependency)) for dependency in task.depends_on}
             may_run = dependencies <= {TaskState.SUCCEEDED}
             if TaskState.RUNNING in self._histories[index] or states[index] is TaskState.READY:
                 _require(may_run, f"{task.id!r} is past PENDING before its dependencies succeeded")
@@ -145,9 +145,20 @@ class Plan:
                 dead = {TaskState.FAILED, TaskState.UPSTREAM_FAILED, TaskState.CANCELLED}
                 _require(not dependencies & dead, f"{task.id!r} waits for a task that can never succeed")
 
+    def _counts_as(self, index: int) -> TaskState:
+        """The state that dependents see."""
+        state, task = self.state(index), self._dag.tasks[index]
+        return TaskState.SUCCEEDED if state is TaskState.FAILED and task.allow_failure else state
+
     def _release(self, index: int) -> None:
         self._move(index, TaskState.READY)
         self.admission.add(index)
+
+    def _met(self, index: int) -> None:
+        for dependent in self._dag.dependents[index]:
+            self._unmet[dependent] -= 1
+            if self._unmet[dependent] == 0 and self.state(dependent) is TaskState.PENDING:
+                self._release(dependent)
 
     def _end(self, index: int, state: TaskState) -> None:
         """A task ends, from whatever state."""

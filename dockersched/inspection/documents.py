@@ -10,6 +10,7 @@ from dockersched.inspection.tasks import TaskView, root_causes
 from dockersched.report.document import USAGE
 from dockersched.report.fields import (
     COUNT,
+    FLAG,
     OUTCOME,
     TEXT,
     TIME,
@@ -79,6 +80,7 @@ _TASK: tuple[Field[TaskView], ...] = (
         nullable({"type": "integer"}),
         lambda task: task.exit_code,
     ),
+    Field("failure_allowed", "It failed, and the epic allows that.", FLAG, lambda task: task.failure_allowed),
     Field("attempt", "Attempts so far, the running one included.", COUNT, lambda task: task.attempt),
     Field("since", "When it came into this state, UTC.", nullable(TIME), lambda task: task.since),
     Field(USAGE.key, USAGE.description, USAGE.schema, lambda task: task.usage),

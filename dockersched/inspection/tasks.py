@@ -30,6 +30,7 @@ class TaskView:
         attempt: attempts so far.
         since: when it came into this state, as documents have times; None when that is not known.
         usage: what its last attempt used, as documents have it; None while it runs, or when that was never read.
+        failure_allowed: it failed, and the epic allows that.
     """
 
     task_id: str
@@ -41,6 +42,7 @@ class TaskView:
     attempt: int = 0
     since: str | None = None
     usage: Mapping[str, Any] | None = None
+    failure_allowed: bool = False
 
 
 def read_tasks(reader: StateReader, run_id: str, *, has_ended: bool) -> dict[str, TaskView]:
@@ -82,8 +84,8 @@ def last_event(folder: Path, kind: str) -> dict[str, Any] | None:
 
 
 def root_causes(tasks: Mapping[str, TaskView]) -> list[str]:
-    """The tasks that failed themselves, in declaration order."""
-    return [task.task_id for task in tasks.values() if task.state is TaskState.FAILED]
+    """The tasks that failed themselves and were not allowed to, in declaration order."""
+    return [task.task_id for task in tasks.values() if task.state is TaskState.FAILED and not task.failure_allowed]
 
 
 def is_final(folder: Path, task_id: str) -> bool:
@@ -144,12 +146,14 @@ def _finished(task_id: str, fields: Mapping[str, Any], at: str) -> TaskView:
         # Of a task that an earlier process ran, a resumed run tells as if it had happened at once.
         fields["finished_at"] or at,
         fields.get("usage"),  # an earlier version did not tell it
+        fields.get("failure_allowed", False),  # runs of earlier versions do not tell
     )
 
 
 def _waiting(task_id: str, needed: list[str], told: Mapping[str, TaskView], began: str | None) -> TaskView:
     """A task of which no event tells."""
-    met = [told[other].since for other in needed if other in told and told[other].state is TaskState.SUCCEEDED]
+    ended = [told[other] for other in needed if other in told]
+    met = [task.since for task in ended if task.state is TaskState.SUCCEEDED or task.failure_allowed]
     if len(met) < len(needed) or began is None:
         return TaskView(task_id, TaskState.PENDING, since=began)
     return TaskView(task_id, TaskState.READY, since=max(filter(None, (began, *met))))

@@ -27,6 +27,12 @@ def texts(name: str, values: object) -> tuple[str, ...]:
     return tuple(values)
 
 
+def flag(name: str, value: object) -> None:
+    """Refuses what is not True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+
+
 def seconds(name: str, value: object) -> None:
     """Refuses what is no number above 0; None passes."""
     if value is not None and not (is_number(value) and 0 < value < math.inf):

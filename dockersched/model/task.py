@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from dockersched.model import files
-from dockersched.model.checks import choice, seconds, text, texts
+from dockersched.model.checks import choice, flag, seconds, text, texts
 from dockersched.model.files import Input, Output, Workspace
 from dockersched.model.opening import Mount, Profile, capabilities, mounts, tmpfs_sizes, ulimits
 from dockersched.model.quota import QuotaConfig
@@ -56,6 +56,7 @@ class ScheduledTask:
         runtime: the engine's OCI runtime to run in, such as `runsc`; None is the engine's default.
         network_namespace: `own`, or `auto` (the default): one in which another sandbox was before, where nothing can
             be left of that one and it makes the start shorter.
+        allow_failure: whether the epic can succeed, and dependents run, although this task failed.
         priority: of the ready tasks, those with a higher one start first.
         expected_duration_s: seconds that it will probably take; only the order of starts depends on it.
         workspace: the files that the sandbox begins with at /workspace, which is then where the command starts unless
@@ -93,6 +94,7 @@ class ScheduledTask:
     ulimits: Mapping[str, int] = field(default_factory=dict, hash=False)
     mounts: Sequence[Mount] = ()
     network_namespace: NetworkNamespace | None = None
+    allow_failure: bool = False
     priority: int = 0
     expected_duration_s: float | None = None
     workspace: Workspace | None = None
@@ -133,11 +135,12 @@ class ScheduledTask:
         seconds("stop_grace_s", self.stop_grace_s)
         seconds("expected_duration_s", self.expected_duration_s)
         check_priority(self.priority)
+        flag("allow_failure", self.allow_failure)
 
     def _check_openings(self) -> None:
         choice("profile", self.profile, get_args(Profile))
-        if self.read_only is not None and not isinstance(self.read_only, bool):
-            raise TypeError(f"read_only must be True or False, not {self.read_only!r}")
+        if self.read_only is not None:
+            flag("read_only", self.read_only)
         if self.cap_add:
             object.__setattr__(self, "cap_add", capabilities(texts("cap_add", self.cap_add)))
         if self.tmpfs:

@@ -165,6 +165,7 @@ _OUTPUT: tuple[Field[OutputSummary], ...] = (
 _TASK: tuple[Field[TaskResult], ...] = (
     Field("state", "How the task ended.", {"enum": sorted(FINAL_STATES)}, lambda task: task.state),
     *OUTCOME,
+    Field("failure_allowed", "It failed, and the epic allows that.", FLAG, lambda task: task.failure_allowed),
     Field(
         "exit_code",
         "Of the sandbox's process; null when it never ran or was lost.",

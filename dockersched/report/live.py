@@ -107,7 +107,7 @@ class LiveView:
                 self._waiting.pop(task.task_id, None)
                 self._running.pop(task.task_id, None)
                 self._finished += 1
-                (self._failed if task.state is TaskState.FAILED else self._others).append(task)
+                (self._failed if task.is_root_cause else self._others).append(task)
             case RunLaunched() | EpicFinished() | RunDone():
                 pass
 

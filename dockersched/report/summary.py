@@ -134,10 +134,12 @@ def never_started_by_cause(tasks: Iterable[TaskResult]) -> dict[str, list[str]]:
 def counts_words(result: EpicResult) -> str:
     """How many tasks came to which end: `2 succeeded, 1 failed, 1 never started`."""
     counts = Counter(task.state for task in result.tasks.values())
+    allowed = sum(task.failure_allowed for task in result.tasks.values())
     parts = [
         f"{counts.pop(TaskState.SUCCEEDED, 0):,} succeeded",
-        f"{counts.pop(TaskState.FAILED, 0):,} failed",
+        f"{counts.pop(TaskState.FAILED, 0) - allowed:,} failed",
     ]
+    parts += [f"{allowed:,} failed as allowed"] if allowed else []
     never = counts.pop(TaskState.UPSTREAM_FAILED, 0)
     parts += [f"{never:,} never started"] if never else []
     parts += [f"{count:,} {state}" for state, count in counts.items()]

@@ -88,6 +88,10 @@ class Explained(Protocol):
     def exit_code(self) -> int | None:
         """Exit code of the last attempt's process."""
 
+    @property
+    def failure_allowed(self) -> bool:
+        """It failed, and the epic allows that."""
+
 
 def reason_words(task: Explained) -> str:
     """The reason in a few words, for a table or a line: `exit_code 3`, `oom_killed`, `because of lint`."""
@@ -95,9 +99,8 @@ def reason_words(task: Explained) -> str:
         return ""
     if task.reason is Reason.UPSTREAM_FAILED and task.root_cause is not None:
         return f"because of {one_line(task.root_cause, 64)}"
-    if task.reason is Reason.EXIT_CODE:
-        return f"exit_code {task.exit_code}"
-    return str(task.reason)
+    words = f"exit_code {task.exit_code}" if task.reason is Reason.EXIT_CODE else str(task.reason)
+    return f"{words}, allowed" if task.failure_allowed else words
 
 
 def reason_sentence(task: TaskResult) -> str:

@@ -289,3 +289,8 @@ def test_loads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"epic: e\ntasks: {t: {run: x}}\n")))
 
     assert load("-").source == "<stdin>"
+
+
+@pytest.mark.parametrize(("fields", "allowed"), [("run: x", False), ("run: x, allow_failure: true", True)])
+def test_reads_whether_a_failure_is_allowed(fields: str, allowed: bool) -> None:
+    assert one_task(fields).allow_failure is allowed

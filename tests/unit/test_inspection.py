@@ -27,6 +27,7 @@ from dockersched.events import EpicStarted, RunLaunched, TaskFinished, TaskRetry
 from dockersched.inspection import output
 from dockersched.inspection.documents import run_schema, runs_schema, status_schema
 from dockersched.inspection.runs import find_run
+from dockersched.inspection.tasks import read_tasks, root_causes
 from dockersched.model import ScheduledTask
 from dockersched.model.secret import SecretSource
 from dockersched.results import SandboxResult, TaskResult, Usage
@@ -355,3 +356,16 @@ def test_looking_at_ten_thousand_tasks_takes_half_a_second(tmp_path: Path, verb:
         took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert said.count(b'"state": "ready"') == (100 if verb == ["status"] else 1)
     assert min(took) <= 0.5  # of processor time: the machine may be busy with something else
+
+
+def test_a_failure_that_is_allowed_is_no_root_cause_and_holds_nobody_up(run: RecordedRun, tmp_path: Path) -> None:
+    sandbox = SandboxResult("watched.build", 3)
+    failed = TaskResult("build", TaskState.FAILED, sandbox.reason, attempts=1, sandbox=sandbox, failure_allowed=True)
+    run.start("build")
+    run.tell(TaskFinished(AT, failed))
+
+    tasks = read_tasks(StateReader(tmp_path), FIRST, has_ended=False)
+
+    assert tasks["build"].failure_allowed
+    assert tasks["test"].state is TaskState.READY
+    assert root_causes(tasks) == []

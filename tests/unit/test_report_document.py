@@ -17,9 +17,9 @@ from dockersched.states import EpicState, Reason, TaskState
 
 START = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 TASK_KEYS = {
-    "state", "reason", "detail", "root_cause", "exit_code", "started_at", "finished_at", "duration_s", "attempts",
-    "image", "image_digest", "quota", "openings", "usage", "outputs", "values", "log", "log_bytes",
-    "log_truncated", "log_complete",
+    "state", "reason", "detail", "root_cause", "failure_allowed", "exit_code", "started_at", "finished_at",
+    "duration_s", "attempts", "image", "image_digest", "quota", "openings", "usage", "outputs", "values",
+    "log", "log_bytes", "log_truncated", "log_complete",
 }  # fmt: skip
 EPIC_KEYS = {
     "schema_version", "epic", "run", "state", "exit_code", "started_at", "finished_at", "duration_s", "root_causes",
@@ -115,6 +115,7 @@ def test_document_tells_of_a_task_that_ran() -> None:
         "reason": "oom_killed",
         "detail": "a detail",
         "root_cause": None,
+        "failure_allowed": False,
         "exit_code": 137,
         "started_at": "2026-01-31T12:00:00.000000Z",
         "finished_at": "2026-01-31T12:00:01.500000Z",
@@ -148,7 +149,8 @@ def test_document_has_every_key_of_a_task_that_never_ran() -> None:
     assert set(task) == TASK_KEYS
     assert task["quota"] == {"requested": unknown, "effective": unknown}
     assert {key for key, value in task.items() if value is None} == TASK_KEYS - {
-        "state", "reason", "detail", "root_cause", "attempts", "quota", "openings", "outputs", "values",
+        "state", "reason", "detail", "root_cause", "failure_allowed", "attempts", "quota", "openings", "outputs",
+        "values",
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -119,3 +120,11 @@ def test_where_a_file_cannot_be_written_is_found_out_and_nothing_is_left(tmp_pat
             check_writable(path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["there.xml"]
     assert (tmp_path / "there.xml").read_text() == "old"
+
+
+def test_a_failure_that_is_allowed_does_not_count() -> None:
+    (case,) = suite_of(replace(ended("audit", Reason.EXIT_CODE, 3), failure_allowed=True)).iter("testcase")
+
+    (skipped,) = case
+    assert skipped.tag == "skipped"
+    assert skipped.attrib["message"] == "failed, as it is allowed to: ended with exit code 3"

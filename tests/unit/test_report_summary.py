@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -223,3 +224,15 @@ def test_paths_below_the_working_directory_are_shown_relative(tmp_path: Path, mo
 
     assert path_words(tmp_path / "runs/a.log") == "runs/a.log"
     assert path_words("/elsewhere/a.log") == "/elsewhere/a.log"
+
+
+def test_a_failure_that_is_allowed_is_told_as_such() -> None:
+    allowed = replace(ran("audit", exit_code=3), failure_allowed=True)
+
+    assert summary(allowed, ran("lint"), state=EpicState.SUCCEEDED) == [
+        "task   state      reason                duration  attempts",
+        "audit  failed     exit_code 3, allowed     0.42s         1",
+        "lint   succeeded                           0.42s         1",
+        "",
+        "epic quick: 1 succeeded, 0 failed, 1 failed as allowed in 3.20s · result: state/runs/run-1/result.json",
+    ]

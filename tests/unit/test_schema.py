@@ -168,11 +168,12 @@ def test_the_reference_has_a_row_for_every_key() -> None:
     inner |= {f"inputs[].{field.alias or name}" for name, field in InputSpec.model_fields.items()}
     inner |= {f"retry.backoff.{name}" for name in BackoffSpec.model_fields}
     inner |= {f"retry.memory.{name}" for name in MemorySpec.model_fields}
+    inner |= {"matrix.exclude", "matrix.include"}
     inner |= {f"overcommit.{name}" for name in OvercommitSpec.model_fields}
 
     assert rows == keys | inner | {"x-…"}
     assert set(Defaults.model_fields) == set(TaskSpec.model_fields) - {
-        *("command", "args", "run", "depends_on"),
+        *("command", "args", "run", "depends_on", "matrix", "allow_failure"),
         *("outputs", "inputs", "values"),
     }
 
@@ -229,6 +230,13 @@ SECRETS = [
     *({"K": source} for source in SOURCES),
     *({name: {"env": "B"}} for name in ("a.b-c", "-a", ".a", "", "a" * 63, "a" * 64, "a/b")),
 ]
+MATRICES: list[Any] = [
+    {"a": ["x"]}, {"a": []}, {"a": [1, 1.5, True]}, {"a": [None]}, {"a": [["x"]]}, {"a": "x"}, {"a b": ["x"]},
+    {"a": None}, {"include": [{"a": "x"}]}, {"include": []}, {"include": [{}]}, {"include": [{"a": ["x"]}]},
+    {"include": [{"a.b": "x"}]}, {"include": {"a": "x"}}, {"include": None}, {"include": ["x"]},
+    {"a": ["x", "y"], "exclude": [{"a": "x"}]}, {"a": ["x", "y"], "exclude": [{"a": ["x"]}]},
+    {"a": ["x", "y"], "exclude": []}, {"a": ["x", "y"], "exclude": "x"},
+]  # fmt: skip
 TASK_KEYS = [*TaskSpec.model_fields, "unknown"]
 FILES: list[Any] = [
     *({"source": "src", key: value} for key in ("include", "exclude") for value in (["*.c"], [""], ["../x"], "*.c")),
@@ -243,7 +251,7 @@ FILES: list[Any] = [
     *([value] for value in ("a.report", "a", ".report", "a.b/c", {"from": "a.r", "at": "/workspace/x"})),
     *([{"from": "a.r", "at": at}] for at in ("/workspace", "/etc", "/workspace/../etc", "in")),
 ]
-TASK_VALUES = st.sampled_from(VALUES) | st.sampled_from(OPENINGS + RETRIES + SECRETS + FILES)
+TASK_VALUES = st.sampled_from(VALUES) | st.sampled_from(OPENINGS + RETRIES + SECRETS + FILES + MATRICES)
 TASKS = st.dictionaries(st.sampled_from(TASK_KEYS), TASK_VALUES, max_size=3)
 EPICS = st.fixed_dictionaries(
     {"epic": st.sampled_from(["e", "a b", "", 5]), "tasks": st.just({"a": {"run": "x"}})},
@@ -279,6 +287,7 @@ def test_what_the_loader_accepts_the_schema_accepts(data: dict[str, Any]) -> Non
         *((key, value) for key in (*OpeningKeys.model_fields, "quota") for value in OPENINGS),
         *(("retry", value) for value in RETRIES),
         *(("secrets", value) for value in SECRETS),
+        *(("matrix", value) for value in MATRICES),
     ],
     ids=repr,
 )

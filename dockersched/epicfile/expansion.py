@@ -1,0 +1,181 @@
+"""Tasks with a matrix become several tasks, in the data, before anything else looks at them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dockersched.epicfile.findings import Finding, Path
+from dockersched.epicfile.matrix import Combination, combinations
+from dockersched.graph.problems import suggestion
+from dockersched.ids import TASK_ID_PATTERN
+
+_REFERENCE = re.compile(r"(?P<escape>\$)?\$\{\{\s*matrix\.(?P<name>[^}]*?)\s*\}\}")
+_NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_.-]")
+_TASK_ID = re.compile(TASK_ID_PATTERN)
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """A file's data without matrices.
+
+    Attributes:
+        data: the data.
+        findings: what is wrong with matrices and their use; such a task stays one.
+        origins: for each instance the id of the task in the file.
+        positions: for each task whose dependencies have become more, by its id in the data, where each one stands in
+            the file's list.
+    """
+
+    data: Any
+    findings: Sequence[Finding] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
+    positions: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def in_file(self, path: Path) -> Path:
+        """The path in the file of what stands at a path of the data."""
+        if len(path) < 2 or path[0] != "tasks":
+            return path
+        task_id, rest = str(path[1]), path[2:]
+        if len(rest) > 1 and rest[0] == "depends_on" and task_id in self.positions:
+            # Behind those in the file come those that inputs and values imply.
+            position, positions = int(rest[1]), self.positions[task_id]
+            rest = ("depends_on", positions[position] if position < len(positions) else position, *rest[2:])
+        return ("tasks", self.origins.get(task_id, task_id), *rest)
+
+    def found_in_file(self, findings: Iterable[Finding]) -> list[Finding]:
+        """The findings with their paths in the file; what several instances of a task have in common is said once."""
+        placed: list[Finding] = []
+        seen: set[Path] = set()
+        for finding in findings:
+            path = self.in_file(finding.path)
+            of_instance = len(path) > 1 and finding.path[1] in self.origins
+            if not of_instance or path not in seen:
+                placed.append(finding._replace(path=path))
+            if of_instance:
+                seen.add(path)
+        return placed
+
+
+def expand(data: Any) -> Expansion:
+    """The data with every task that has a matrix written out, one for each combination, and `depends_on` adapted."""
+    tasks = data.get("tasks") if isinstance(data, dict) else None
+    if not isinstance(tasks, dict):
+        return Expansion(data)
+    findings: list[Finding] = []
+    expanded: dict[str, Any] = {}
+    instances: dict[str, list[str]] = {}
+    origins: dict[str, str] = {}
+    for task_id, task in tasks.items():
+        path = ("tasks", task_id)
+        if not (isinstance(task, dict) and "matrix" in task):
+            findings += _misused(task, None, path)
+            expanded[task_id] = task
+            continue
+        chosen, problems = combinations(task["matrix"], (*path, "matrix"))
+        named = {} if problems else _named(task_id, chosen, problems)
+        if taken := next((one for one in named if one in tasks or one in expanded), None):
+            message = f"one instance would be called {taken!r}, as another task: rename one of them"
+            problems.append(Finding(message, (*path, "matrix"), at_key=True))
+            named = {}
+        for instance_id, combination in named.items():
+            problems += _misused(task, combination, path)
+            expanded[instance_id] = _filled(task, combination.values)
+            origins[instance_id] = task_id
+        if named:
+            instances[task_id] = list(named)
+        else:
+            expanded[task_id] = _filled(task, {})
+        findings += problems
+    positions = _depend_on_instances(expanded, instances)
+    return Expansion(data | {"tasks": expanded}, findings, origins, positions)
+
+
+def _named(task_id: str, chosen: Sequence[Combination], findings: list[Finding]) -> dict[str, Combination]:
+    """The combinations by the ids of their instances; none if these cannot be ids."""
+    named: dict[str, Combination] = {}
+    for combination in chosen:
+        instance_id = _NOT_IN_IDS.sub("-", ".".join([task_id, *combination.naming]))
+        message = ""
+        if instance_id in named:
+            message = f"two instances would be called {instance_id!r}: give them values that differ in letters or"
+            message += " digits"
+        elif not _TASK_ID.fullmatch(instance_id):
+            message = f"one instance would be called {instance_id!r}: no id has more than 63 characters, so make the"
+            message += " task's id or the values shorter"
+        if message:
+            findings.append(Finding(message, ("tasks", task_id, "matrix"), at_key=True))
+            return {}
+        named[instance_id] = combination
+    return named
+
+
+def _texts(task: Any) -> Iterator[tuple[Path, Any]]:
+    """Where references may stand, or where people might expect that they may."""
+    if not isinstance(task, dict):
+        return
+    for key in ("image", "run"):
+        yield (key,), task.get(key)
+    args, environment = task.get("args"), task.get("environment")
+    for position, text in enumerate(args if isinstance(args, list) else ()):
+        yield ("args", position), text
+    for name, text in environment.items() if isinstance(environment, dict) else ():
+        yield ("environment", name), text
+
+
+def _misused(task: Any, combination: Combination | None, path: Path) -> Iterator[Finding]:
+    """References to what the matrix does not have, or where none may stand."""
+    for where, text in _texts(task):
+        for found in _REFERENCE.finditer(text) if type(text) is str and "${{" in text else ():
+            if message := _misuse(found, combination, scripted=where == ("run",)):
+                yield Finding(message, (*path, *where))
+
+
+def _misuse(found: re.Match[str], combination: Combination | None, *, scripted: bool) -> str:
+    if found["escape"] or (combination and found["name"] in combination.values and not scripted):
+        return ""
+    if scripted:
+        return (
+            f"{found[0]} is not filled in in a script, where its value would be code: "
+            f'give it to a variable (environment: VALUE: {found[0]!r}), and use "$VALUE" here'
+        )
+    if combination is None:
+        return f"{found[0]} needs a matrix, which this task does not have: give it one, or write $${{{{ for text"
+    near = suggestion(found["name"], list(combination.values))
+    return f"not every combination of the matrix has a value for {found[0]}{near or ': give it one, by include say'}"
+
+
+def _filled(task: dict[str, Any], chosen: Mapping[str, str]) -> dict[str, Any]:
+    """The task without its matrix, with the values in its texts, and nothing in place of those that there are not."""
+
+    def fill(text: Any) -> Any:
+        if type(text) is not str or "${{" not in text:
+            return text
+        return _REFERENCE.sub(lambda found: found[0] if found["escape"] else chosen.get(found["name"], ""), text)
+
+    filled = {key: value for key, value in task.items() if key != "matrix"}
+    if "image" in task:
+        filled["image"] = fill(task["image"])
+    if isinstance(task.get("args"), list):
+        filled["args"] = [fill(text) for text in task["args"]]
+    if isinstance(task.get("environment"), dict):
+        filled["environment"] = {name: fill(text) for name, text in task["environment"].items()}
+    return filled
+
+
+def _depend_on_instances(tasks: dict[str, Any], instances: Mapping[str, Sequence[str]]) -> dict[str, list[int]]:
+    """Puts all instances in the place of a task with a matrix; tells where each dependency stood."""
+    positions: dict[str, list[int]] = {}
+    for task_id, task in tasks.items() if instances else ():
+        depends_on = task.get("depends_on") if isinstance(task, dict) else None
+        if isinstance(depends_on, list) and any(isinstance(one, str) and one in instances for one in depends_on):
+            pairs = [
+                (position, needed)
+                for position, one in enumerate(depends_on)
+                for needed in (instances.get(one, (one,)) if isinstance(one, str) else (one,))
+            ]
+            tasks[task_id] = task | {"depends_on": [needed for _, needed in pairs]}
+            positions[task_id] = [position for position, _ in pairs]
+    return positions

@@ -1,0 +1,184 @@
+"""The combinations of values that a matrix stands for, by the rules of GitHub Actions.
+
+What those let pass in silence is a problem here: a name that no axis has, an exclusion that excludes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import product
+from math import prod
+from typing import Annotated, Any
+
+from pydantic import WithJsonSchema
+
+from dockersched.epicfile import values
+from dockersched.epicfile.findings import Finding, Path
+from dockersched.graph.problems import suggestion
+
+MAX_INSTANCES = 256
+"""As many as GitHub allows; a matrix is written in a moment, and each instance is a container."""
+
+AXIS_PATTERN = r"[A-Za-z_][A-Za-z0-9_-]{0,62}"
+
+_AXIS = re.compile(AXIS_PATTERN)
+_SCALAR = {"type": ["string", "number", "boolean"]}
+_ENTRIES = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": f"^(?:{AXIS_PATTERN})$"},
+        "additionalProperties": _SCALAR,
+    },
+}
+_SCHEMA = {
+    "type": "object",
+    "minProperties": 1,
+    "propertyNames": {"pattern": f"^(?:{AXIS_PATTERN})$"},
+    "properties": {
+        "exclude": _ENTRIES | {"description": "Combinations to leave out: all that have these values."},
+        "include": _ENTRIES
+        | {"description": "Values to add to the combinations that they agree with, or else further combinations."},
+    },
+    "additionalProperties": {"type": "array", "minItems": 1, "items": _SCALAR},
+}
+
+Matrix = Annotated[Any, WithJsonSchema(_SCHEMA)]
+"""What of it is wrong is found when tasks are expanded, before the keys of a task are looked at."""
+
+
+class Combination:
+    """The values of one instance.
+
+    Attributes:
+        values: by name.
+        naming: the values that the instance is called after; what `include` adds to it later is not among them.
+    """
+
+    __slots__ = ("naming", "values")
+
+    def __init__(self, given: dict[str, str]) -> None:
+        self.values = given
+        self.naming = tuple(given.values())
+
+
+class _Unusable(Exception):  # noqa: N818 - carries a finding, is no error of its own
+    def __init__(self, message: str, *path: str | int, at_key: bool = False) -> None:
+        super().__init__(message)
+        self.finding = Finding(message, path, at_key=at_key)
+
+
+def combinations(matrix: object, path: Path) -> tuple[list[Combination], list[Finding]]:
+    """All combinations, the last axis varying fastest, or the first thing that is wrong with the matrix.
+
+    Args:
+        matrix: as it is written in the file.
+        path: where that is.
+    """
+    try:
+        return _combinations(matrix), []
+    except _Unusable as error:
+        return [], [error.finding._replace(path=(*path, *error.finding.path))]
+
+
+def _combinations(matrix: object) -> list[Combination]:
+    if not isinstance(matrix, dict):
+        raise _Unusable(_no_map(matrix), at_key=matrix is None)
+    axes = {name: _axis(name, given) for name, given in matrix.items() if name not in {"include", "exclude"}}
+    if prod(map(len, axes.values())) > MAX_INSTANCES:
+        raise _too_many(prod(map(len, axes.values())))
+    combined = [Combination(dict(zip(axes, chosen, strict=True))) for chosen in product(*axes.values())] if axes else []
+    for position, entry in _entries(matrix, "exclude"):
+        _check_names(entry, axes, position)
+        kept = [combination for combination in combined if not entry.items() <= combination.values.items()]
+        if len(kept) == len(combined):
+            raise _Unusable("excludes nothing: no combination that is left has these values", "exclude", position)
+        combined = kept
+    _include(combined, axes, matrix)
+    if not combined:
+        raise _Unusable("leaves no combination: give it a list of values", at_key=True)
+    if len(combined) > MAX_INSTANCES:
+        raise _too_many(len(combined))
+    return combined
+
+
+def _include(combined: list[Combination], axes: Mapping[str, list[str]], matrix: dict[str, Any]) -> None:
+    """Each entry goes to all combinations of the axes whose own values it does not change; else it is one itself."""
+    crossed = list(combined)
+    for _, entry in _entries(matrix, "include"):
+        takers = [
+            combination
+            for combination in crossed
+            if all(combination.values[name] == entry[name] for name in axes if name in entry)
+        ]
+        for combination in takers:
+            combination.values.update(entry)
+        if not takers:
+            combined.append(Combination({name: entry[name] for name in sorted(entry, key=_rank(axes, entry))}))
+
+
+def _rank(axes: Mapping[str, object], entry: Mapping[str, object]) -> Any:
+    order = [*axes, *(name for name in entry if name not in axes)]
+    return order.index
+
+
+def _axis(name: str, given: object) -> list[str]:
+    _check_name(name, name)
+    if not isinstance(given, list):
+        raise _Unusable(f"is {values.shown(given)}, not a list: write it like [one, two]", name, at_key=given is None)
+    if not given:
+        raise _Unusable("holds nothing: give it a value, or remove the key", name)
+    written = [_value(value, name, position) for position, value in enumerate(given)]
+    for position, value in enumerate(written):
+        if value in written[:position]:
+            raise _Unusable(f"{value!r} is listed twice: remove one", name, position)
+    return written
+
+
+def _entries(matrix: dict[str, Any], key: str) -> Iterator[tuple[int, dict[str, str]]]:
+    if key not in matrix:
+        return
+    entries = matrix[key]
+    if not isinstance(entries, list) or not entries:
+        raise _Unusable("is not a list of maps: write it like [{name: value}]", key, at_key=entries is None)
+    for position, entry in enumerate(entries):
+        if not isinstance(entry, dict) or not entry:
+            raise _Unusable("is not a map of names to values: write it like {name: value}", key, position)
+        for name in entry:
+            _check_name(name, key, position, name)
+        yield position, {name: _value(value, key, position, name) for name, value in entry.items()}
+
+
+def _check_name(name: str, *path: str | int) -> None:
+    if not _AXIS.fullmatch(name):
+        rule = "use up to 63 letters, digits, '_' and '-', and begin with a letter or '_'"
+        raise _Unusable(f"{values.shown(name)} cannot be a name in a matrix: {rule}", *path, at_key=True)
+
+
+def _check_names(entry: Mapping[str, str], axes: Mapping[str, list[str]], position: int) -> None:
+    for name in entry:
+        if name not in axes:
+            near = suggestion(name, list(axes)) or f"; there are {', '.join(axes) or 'none'}"
+            raise _Unusable(f"is no list of this matrix{near}", "exclude", position, name, at_key=True)
+
+
+def _value(value: object, *path: str | int) -> str:
+    try:
+        return values.word(value)
+    except ValueError as error:
+        raise _Unusable(str(error), *path) from None
+
+
+def _no_map(matrix: object) -> str:
+    if matrix is None:
+        return values.NO_VALUE
+    kind = values.shown(matrix) if isinstance(matrix, list) else f"the value {values.shown(matrix)}"
+    return f"is {kind}, not a map: write it like {{python: ['3.11', '3.12']}}"
+
+
+def _too_many(count: int) -> _Unusable:
+    message = f"makes {count} instances, and {MAX_INSTANCES} is the most: take values away, or make several tasks"
+    return _Unusable(message, at_key=True)
