@@ -139,21 +139,19 @@ class EpicRun:
         attempts = self._attempts[index]
         if state is TaskState.SUCCEEDED:
             self._record(index, TaskResult(task_id, state, attempts=attempts, sandbox=sandbox))
-            self.plan.succeed(index)
+            self._record_moved(self.plan.succeed(index))
             return []
         if state is TaskState.CANCELLED:
             reason, detail = self._stop_reason or Reason.CANCELLED, self._stop_detail or "the task was cancelled"
             self._record(index, TaskResult(task_id, state, reason, detail, None, attempts, sandbox))
-            self._record_never_started(self.plan.cancel(index), state, reason, detail, task_id)
+            self._record_moved(self.plan.cancel(index))
             return []
         allowed = self._dag.tasks[index].allow_failure
         self._record(
             index, TaskResult(task_id, state, sandbox.reason, sandbox.detail, None, attempts, sandbox, allowed)
         )
-        detail = f"{task_id!r} failed"
-        never_started = self.plan.fail(index)
-        self._record_never_started(never_started, TaskState.UPSTREAM_FAILED, Reason.UPSTREAM_FAILED, detail, task_id)
-        return self.stop(Reason.FAIL_FAST, detail) if self._options.fail_fast and not allowed else []
+        self._record_moved(self.plan.fail(index))
+        return self.stop(Reason.FAIL_FAST, f"{task_id!r} failed") if self._options.fail_fast and not allowed else []
 
     def reject(self, unavailable: Mapping[str, str]) -> None:
         """Ends the run before anything starts, because some tasks' images cannot be had (why, by task id).
@@ -168,9 +166,7 @@ class EpicRun:
             reason = Reason.IMAGE_UNAVAILABLE
             result = SandboxResult(sandbox.sandbox_id, reason=reason, detail=detail, image=sandbox.image)
             self._record(index, TaskResult(task_id, TaskState.FAILED, reason, detail, sandbox=result))
-            never_started = self.plan.reject(index)
-            cause = f"{task_id!r} failed"
-            self._record_never_started(never_started, TaskState.UPSTREAM_FAILED, Reason.UPSTREAM_FAILED, cause, task_id)
+            self._record_moved(self.plan.reject(index))
         self.stop(Reason.IMAGE_UNAVAILABLE, "nothing was started: an image of the epic is unavailable")
 
     def stop(self, reason: Reason, detail: str = "") -> list[int]:
@@ -209,11 +205,10 @@ class EpicRun:
         return stopped
 
     def _withdraw(self, index: int) -> None:
-        task_id = self._dag.tasks[index].id
+        moved = self.plan.withdraw(index)
         state, reason = TaskState.CANCELLED, Reason.CANCELLED
-        dependents = self.plan.withdraw(index)
         self._record_never_started([index], state, reason, "the task was cancelled", None)
-        self._record_never_started(dependents, state, reason, f"{task_id!r} was cancelled", task_id)
+        self._record_moved(moved)
 
     def finish(self) -> EpicResult:
         """The result, once no task is unfinished.
@@ -235,13 +230,29 @@ class EpicRun:
 
     def _final_state(self) -> EpicState:
         tasks = [result for result in self._results if result is not None]
-        if all(task.succeeded or task.failure_allowed for task in tasks):
+        if all(task.succeeded or task.failure_allowed or task.state is TaskState.SKIPPED for task in tasks):
             return EpicState.SUCCEEDED
         if self._stop_reason is Reason.EPIC_TIMED_OUT:
             return EpicState.TIMED_OUT
         if any(task.is_root_cause for task in tasks) and self._stop_reason is not Reason.CANCELLED:
             return EpicState.FAILED
         return EpicState.CANCELLED
+
+    def _record_moved(self, indexes: Sequence[int]) -> None:
+        """Records tasks that the plan has moved to a final state, since others ended as they did."""
+        for index in indexes:
+            state, at = self.plan.state(index), self.plan.cause(index)
+            cause = None if at is None else self._dag.tasks[at].id
+            if state is TaskState.UPSTREAM_FAILED:
+                reason, detail = Reason.UPSTREAM_FAILED, f"{cause!r} failed"
+            elif state is TaskState.CANCELLED:
+                reason = self._stop_reason or Reason.CANCELLED
+                detail = self._stop_detail or f"{cause!r} was cancelled"
+            elif cause is None:
+                reason, detail = Reason.CONDITION, f"when: {self._dag.tasks[index].when}"
+            else:
+                reason, detail = Reason.UPSTREAM_SKIPPED, f"{cause!r} was skipped"
+            self._record_never_started([index], state, reason, detail, cause)
 
     def _record_never_started(
         self, indexes: Sequence[int], state: TaskState, reason: Reason, detail: str, root_cause: str | None

@@ -47,6 +47,8 @@ class Reason(StrEnum):
     FAIL_FAST = "fail_fast"
     EPIC_TIMED_OUT = "epic_timed_out"
     UPSTREAM_FAILED = "upstream_failed"
+    CONDITION = "condition"
+    UPSTREAM_SKIPPED = "upstream_skipped"
 
 
 class EpicState(StrEnum):

@@ -32,6 +32,7 @@ from dockersched import (
 )
 from dockersched.events import EpicFinished, EpicStarted, Event, TaskFinished, TaskRetrying, TaskStarted
 from dockersched.graph.capacity import Capacity
+from dockersched.model import TaskIs, When
 from dockersched.sandbox.fake import FakeRunner, Script
 
 
@@ -670,3 +671,85 @@ async def test_a_cancelled_task_is_not_allowed_to_fail() -> None:
 def test_allow_failure_is_yes_or_no() -> None:
     with pytest.raises(TypeError, match="allow_failure must be True or False, not 'yes'"):
         ScheduledTask("T1", [], "true", allow_failure="yes")  # type: ignore[arg-type]
+
+
+def conditional(task_id: str, when: When, *depends_on: str) -> ScheduledTask:
+    return ScheduledTask(id=task_id, depends_on=depends_on, command="true", when=when)
+
+
+async def test_conditions_decide_what_runs_after_a_failure() -> None:
+    runner = RecordingRunner(lambda options: 1 if options.task_id == "build" else 0)
+    tasks = [
+        task("build"),
+        task("test", "build"),
+        conditional("rollback", "failure", "test"),
+        conditional("diagnose", TaskIs("build", "failed"), "build"),
+        conditional("celebrate", TaskIs("build", "succeeded"), "build"),
+        task("publish", "celebrate"),
+        conditional("tidy", "always", "publish", "test"),
+    ]
+
+    with pytest.raises(TaskExecutionError) as caught:
+        await ParallelTaskScheduler(runner).execute_epic(tasks)
+
+    results = caught.value.result.tasks
+    assert {task_id: (found.state, found.reason, found.root_cause) for task_id, found in results.items()} == {
+        "build": (TaskState.FAILED, Reason.EXIT_CODE, None),
+        "test": (TaskState.UPSTREAM_FAILED, Reason.UPSTREAM_FAILED, "build"),
+        "rollback": (TaskState.SUCCEEDED, None, None),
+        "diagnose": (TaskState.SUCCEEDED, None, None),
+        "celebrate": (TaskState.SKIPPED, Reason.CONDITION, None),
+        "publish": (TaskState.SKIPPED, Reason.UPSTREAM_SKIPPED, "celebrate"),
+        "tidy": (TaskState.SUCCEEDED, None, None),
+    }
+    assert results["celebrate"].detail == "when: build is succeeded"
+    assert results["publish"].detail == "'celebrate' was skipped"
+    assert caught.value.root_cause_ids == ["build"]
+
+
+async def test_an_epic_with_skipped_tasks_succeeds() -> None:
+    tasks = [task("build"), conditional("rollback", "failure", "build"), task("report", "rollback")]
+
+    result = await ParallelTaskScheduler(RecordingRunner()).execute_epic(tasks)
+
+    assert (result.state, result.exit_code) == (EpicState.SUCCEEDED, 0)
+    assert [found.state for found in result.tasks.values()] == [
+        TaskState.SUCCEEDED,
+        TaskState.SKIPPED,
+        TaskState.SKIPPED,
+    ]
+
+
+async def test_an_allowed_failure_is_failed_to_who_asks_and_a_success_to_others() -> None:
+    tasks = [
+        lenient("audit"),
+        conditional("explain", TaskIs("audit", "failed"), "audit"),
+        conditional("rollback", "failure", "audit"),
+    ]
+    runner = RecordingRunner(lambda options: 1 if options.task_id == "audit" else 0)
+
+    result = await ParallelTaskScheduler(runner).execute_epic(tasks)
+
+    assert [found.state for found in result.tasks.values()] == [
+        TaskState.FAILED,
+        TaskState.SUCCEEDED,
+        TaskState.SKIPPED,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("when", "depends_on", "message"),
+    [
+        ("sometimes", ["T1"], "when must be one of success, failure, always, not 'sometimes'"),
+        ("failure", [], "when: failure needs tasks to depend on"),
+        (TaskIs("T2", "failed"), ["T1"], "when asks for 'T2', which is not in depends_on"),
+    ],
+)
+def test_a_condition_that_cannot_be_meant_is_refused(when: Any, depends_on: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ScheduledTask("T", depends_on, "true", when=when)
+
+
+def test_a_condition_names_an_ending_that_there_is() -> None:
+    with pytest.raises(ValueError, match="ending must be one of succeeded, failed, skipped, not 'done'"):
+        TaskIs("T1", "done")  # type: ignore[arg-type]

@@ -227,6 +227,7 @@ def _task(task_id: str, spec: TaskSpec, shared: Defaults, shared_retry: RetryPol
     return ScheduledTask(
         id=task_id,
         depends_on=spec.depends_on or (),
+        when=spec.when or "success",
         allow_failure=bool(spec.allow_failure),
         command=command or "",
         args=args,

@@ -33,6 +33,7 @@ from dockersched.epicfile.types import (
     Word,
     key,
 )
+from dockersched.epicfile.when_spec import Condition
 from dockersched.model import Network, PullPolicy
 
 
@@ -97,6 +98,12 @@ class TaskSpec(Defaults, FilesKeys):
     run: Annotated[Text | None, Given] = key("A script for sh -eu, instead of command and args.", "pytest -q | tail")
     depends_on: Annotated[DependsOn | None, Given] = key(
         "Tasks that must have succeeded before this one starts.", ["lint", "build"]
+    )
+    when: Annotated[Condition | None, Given] = key(
+        "Whether it runs, by how those ended that it depends on; else it is skipped.",
+        "always",
+        {"task": "build", "is": "failed"},
+        default="success",
     )
     allow_failure: Annotated[Switch | None, Given] = key(
         "Whether the epic can succeed, and dependents run, although this task failed.", default=False

@@ -21,6 +21,7 @@ from dockersched.model import RETRY_CAUSES
 _ELSEWHERE = {
     "continue-on-error": "allow_failure",
     "cpus": "quota.cpus",
+    "if": "when",
     "delay": "backoff.initial",
     "env": "environment",
     "environment": "env",

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 from functools import cache
+from heapq import heappop, heappush
 
 from dockersched.errors import StateError
 from dockersched.graph.admission import Admission
+from dockersched.graph.conditions import verdict
 from dockersched.graph.dag import TaskDAG
 from dockersched.graph.order import start_order
 from dockersched.graph.transitions import FINAL_STATES, TRANSITIONS
+from dockersched.model import TaskIs
 from dockersched.states import TaskState
 
 _History = tuple[TaskState, ...]
@@ -28,6 +31,10 @@ class Plan:
         self._dag = dag
         self.admission = admission or Admission(start_order(dag))
         self._unmet = list(dag.dependency_counts)
+        self._rank = [0] * len(dag)
+        for rank, index in enumerate(dag.topological):
+            self._rank[index] = rank
+        self._causes: dict[int, int] = {}
         self._histories: list[_History] = [(TaskState.PENDING,)] * len(dag)
         self.unfinished = len(dag)
         """How many tasks are not in a final state."""
@@ -58,11 +65,19 @@ class Plan:
         """A running task is being stopped; it keeps its share until it has ended."""
         self._move(index, TaskState.STOPPING)
 
-    def succeed(self, index: int) -> None:
-        """A task succeeded: dependents that waited for it alone become ready."""
+    def succeed(self, index: int) -> list[int]:
+        """A task succeeded: dependents that waited for it alone become ready, or are skipped.
+
+        Returns:
+            those that this moved to a final state, in declaration order.
+        """
         self._move(index, TaskState.SUCCEEDED)
         self.admission.release(index)
-        self._met(index)
+        return self._follow(index)
+
+    def cause(self, index: int) -> int | None:
+        """The task to which it is due that one never started; None where that is its own condition."""
+        return self._causes.get(index)
 
     def retry(self, index: int) -> None:
         """A running task will be tried again; until then it holds no share."""
@@ -80,36 +95,33 @@ class Plan:
         """A task failed: unless it was allowed to, its transitive dependents can never start.
 
         Returns:
-            the dependents that this failure moved to UPSTREAM_FAILED, in declaration order.
+            those that this moved to a final state, in declaration order.
         """
         self._end(index, TaskState.FAILED)
-        if self._dag.tasks[index].allow_failure:
-            self._met(index)
-            return []
-        return self._cascade(index, TaskState.UPSTREAM_FAILED)
+        return self._follow(index)
 
     def reject(self, index: int) -> list[int]:
         """A task that has not started can never start: it failed.
 
         Returns:
-            the dependents that this moved to UPSTREAM_FAILED, in declaration order.
+            those that this moved to a final state, in declaration order.
         """
         return self.fail(index)
 
     def cancel(self, index: int) -> list[int]:
-        """A running or stopping task was cancelled: its dependents can never start.
+        """A running or stopping task was cancelled, and dependents with it.
 
         Returns:
-            the dependents that this moved to CANCELLED, in declaration order.
+            those that this moved to a final state, in declaration order.
         """
         self._end(index, TaskState.CANCELLED)
-        return self._cascade(index, TaskState.CANCELLED)
+        return self._follow(index)
 
     def withdraw(self, index: int) -> list[int]:
-        """A task that has not started, or waits for a retry, was cancelled: its dependents can never start.
+        """A task that has not started, or waits for a retry, was cancelled, and dependents with it.
 
         Returns:
-            the dependents that this moved to CANCELLED, in declaration order.
+            those that this moved to a final state, in declaration order.
         """
         return self.cancel(index)
 
@@ -135,30 +147,35 @@ class Plan:
         _require(set(ready) == _indexes(states, TaskState.READY), "the ready queue differs from the states")
         running = _indexes(states, TaskState.RUNNING) | _indexes(states, TaskState.STOPPING)
         _require(holding == running, "what runs is not what holds a share")
-        for index, task in enumerate(self._dag):
-            dependencies = {self._counts_as(self._dag.index(dependency)) for dependency in task.depends_on}
-            may_run = dependencies <= {TaskState.SUCCEEDED}
+        for index in range(len(states)):
+            found = self._verdict(index)
             if TaskState.RUNNING in self._histories[index] or states[index] is TaskState.READY:
-                _require(may_run, f"{task.id!r} is past PENDING before its dependencies succeeded")
+                _require(found == (TaskState.READY, None), f"{index} is past PENDING against its condition")
             if states[index] is TaskState.PENDING:
-                _require(not may_run, f"{task.id!r} waits for nothing")
-                dead = {TaskState.FAILED, TaskState.UPSTREAM_FAILED, TaskState.CANCELLED}
-                _require(not dependencies & dead, f"{task.id!r} waits for a task that can never succeed")
+                _require(found is None, f"{index} waits for nothing")
 
-    def _counts_as(self, index: int) -> TaskState:
-        """The state that dependents see."""
-        state, task = self.state(index), self._dag.tasks[index]
-        return TaskState.SUCCEEDED if state is TaskState.FAILED and task.allow_failure else state
+    def _verdict(self, index: int) -> tuple[TaskState, str | None] | None:
+        """Where a task goes by what it depends on; None as long as that is open."""
+        task = self._dag.tasks[index]
+        asked = task.when.task if isinstance(task.when, TaskIs) else None
+        ended: dict[str, TaskState] = {}
+        for needed in task.depends_on:
+            at = self._dag.index(needed)
+            state = self.state(at)
+            if state in FINAL_STATES:
+                allowed = state is TaskState.FAILED and self._dag.tasks[at].allow_failure and needed != asked
+                ended[needed] = TaskState.SUCCEEDED if allowed else state
+        if self._unmet[index] == 0:
+            return verdict(task.when, ended)
+        if task.when in {"failure", "always"}:
+            return None
+        ended.pop(asked or "", None)
+        early = verdict("success", ended)
+        return early if early[0] in {TaskState.UPSTREAM_FAILED, TaskState.CANCELLED} else None
 
     def _release(self, index: int) -> None:
         self._move(index, TaskState.READY)
         self.admission.add(index)
-
-    def _met(self, index: int) -> None:
-        for dependent in self._dag.dependents[index]:
-            self._unmet[dependent] -= 1
-            if self._unmet[dependent] == 0 and self.state(dependent) is TaskState.PENDING:
-                self._release(dependent)
 
     def _end(self, index: int, state: TaskState) -> None:
         """A task ends, from whatever state."""
@@ -169,16 +186,37 @@ class Plan:
         elif was in {TaskState.RUNNING, TaskState.STOPPING}:
             self.admission.release(index)
 
-    def _cascade(self, index: int, state: TaskState) -> list[int]:
+    def _follow(self, index: int) -> list[int]:
+        """What follows from the end of a task, those after it in the order of the graph."""
         moved: list[int] = []
-        frontier = [index]
-        while frontier:
-            for dependent in self._dag.dependents[frontier.pop()]:
-                if self.state(dependent) is TaskState.PENDING:
-                    self._move(dependent, state)
-                    moved.append(dependent)
-                    frontier.append(dependent)
+        concerned: list[tuple[int, int]] = []
+        self._tell(index, concerned)
+        while concerned:
+            _, dependent = heappop(concerned)
+            if self.state(dependent) is not TaskState.PENDING:
+                continue
+            found = self._verdict(dependent)
+            if found is None:
+                continue
+            state, cause = found
+            if state is TaskState.READY:
+                self._release(dependent)
+                continue
+            self._move(dependent, state)
+            if cause is not None:
+                at = self._dag.index(cause)
+                self._causes[dependent] = self._causes.get(at, at)
+            moved.append(dependent)
+            self._tell(dependent, concerned)
         return sorted(moved)
+
+    def _tell(self, index: int, concerned: list[tuple[int, int]]) -> None:
+        """Counts down what the dependents of a task that ended wait for, and adds those that this decides on."""
+        good = self.state(index) is TaskState.SUCCEEDED
+        for dependent in self._dag.dependents[index]:
+            self._unmet[dependent] -= 1
+            if self._unmet[dependent] == 0 or not good:
+                heappush(concerned, (self._rank[dependent], dependent))
 
     def _move(self, index: int, state: TaskState) -> None:
         history = self._histories[index]

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from dockersched.model import files
 from dockersched.model.checks import choice, flag, seconds, text, texts
+from dockersched.model.condition import When, check_when
 from dockersched.model.files import Input, Output, Workspace
 from dockersched.model.opening import Mount, Profile, capabilities, mounts, tmpfs_sizes, ulimits
 from dockersched.model.quota import QuotaConfig
@@ -56,6 +57,8 @@ class ScheduledTask:
         runtime: the engine's OCI runtime to run in, such as `runsc`; None is the engine's default.
         network_namespace: `own`, or `auto` (the default): one in which another sandbox was before, where nothing can
             be left of that one and it makes the start shorter.
+        when: whether it runs if all it depends on has succeeded (`success`), something of it failed (`failure`), or
+            however it ended (`always`); or a `TaskIs`. Otherwise it is skipped.
         allow_failure: whether the epic can succeed, and dependents run, although this task failed.
         priority: of the ready tasks, those with a higher one start first.
         expected_duration_s: seconds that it will probably take; only the order of starts depends on it.
@@ -94,6 +97,7 @@ class ScheduledTask:
     ulimits: Mapping[str, int] = field(default_factory=dict, hash=False)
     mounts: Sequence[Mount] = ()
     network_namespace: NetworkNamespace | None = None
+    when: When = "success"
     allow_failure: bool = False
     priority: int = 0
     expected_duration_s: float | None = None
@@ -136,6 +140,7 @@ class ScheduledTask:
         seconds("expected_duration_s", self.expected_duration_s)
         check_priority(self.priority)
         flag("allow_failure", self.allow_failure)
+        check_when(self.when, self.depends_on)
 
     def _check_openings(self) -> None:
         choice("profile", self.profile, get_args(Profile))

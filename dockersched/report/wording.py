@@ -44,6 +44,8 @@ _SENTENCES = {
     Reason.FAIL_FAST: "was stopped because another task failed",
     Reason.EPIC_TIMED_OUT: "was stopped at the epic's timeout",
     Reason.UPSTREAM_FAILED: "never started, because a task it depends on failed",
+    Reason.CONDITION: "was skipped, as its `when` did not hold",
+    Reason.UPSTREAM_SKIPPED: "was skipped, because a task it depends on was",
 }
 
 _ADVICE = {
@@ -70,6 +72,8 @@ _ADVICE = {
     Reason.FAIL_FAST: "see to the task that failed",
     Reason.EPIC_TIMED_OUT: "raise the epic's `timeout`, or look at the durations of its tasks",
     Reason.UPSTREAM_FAILED: "see to the task that failed",
+    Reason.CONDITION: "nothing is wrong: its `when` says so",
+    Reason.UPSTREAM_SKIPPED: "nothing is wrong: give it `when: always` if it is to run all the same",
 }
 
 
@@ -97,7 +101,7 @@ def reason_words(task: Explained) -> str:
     """The reason in a few words, for a table or a line: `exit_code 3`, `oom_killed`, `because of lint`."""
     if task.reason is None:
         return ""
-    if task.reason is Reason.UPSTREAM_FAILED and task.root_cause is not None:
+    if task.reason in {Reason.UPSTREAM_FAILED, Reason.UPSTREAM_SKIPPED} and task.root_cause is not None:
         return f"because of {one_line(task.root_cause, 64)}"
     words = f"exit_code {task.exit_code}" if task.reason is Reason.EXIT_CODE else str(task.reason)
     return f"{words}, allowed" if task.failure_allowed else words

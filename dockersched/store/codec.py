@@ -21,6 +21,7 @@ from dockersched.model import (
     RetryPolicy,
     ScheduledTask,
     SecretSource,
+    TaskIs,
     Workspace,
 )
 from dockersched.results import LogSummary, OutputSummary, SandboxResult, Usage
@@ -80,7 +81,9 @@ def load_reason(text: str) -> Reason:
 
 
 def _task(fields: dict[str, Any]) -> ScheduledTask:
+    when = fields.get("when", "success")
     rebuilt = {
+        "when": TaskIs(**when) if isinstance(when, dict) else when,
         "quota": _quota(fields.get("quota")),
         "retry": RetryPolicy(**fields["retry"]),
         "secrets": {name: SecretSource(**source) for name, source in fields.get("secrets", {}).items()},

@@ -134,6 +134,8 @@ def test_states_of_reasons_are_final_states_of_tasks() -> None:
             if reason is Reason.UPSTREAM_FAILED
             else "cancelled"
             if reason in {Reason.CANCELLED, Reason.FAIL_FAST, Reason.EPIC_TIMED_OUT}
+            else "skipped"
+            if reason in {Reason.CONDITION, Reason.UPSTREAM_SKIPPED}
             else "failed"
         )
         for reason in Reason

@@ -1,6 +1,6 @@
 """The plan against a plain model of what a graph's states must be."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import pytest
 from hypothesis import settings
@@ -11,6 +11,7 @@ from dockersched import ParallelTaskScheduler, ScheduledTask, StateError, TaskDA
 from dockersched.graph.admission import Admission, Limits
 from dockersched.graph.plan import Plan
 from dockersched.graph.transitions import FINAL_STATES, TRANSITIONS
+from dockersched.model import TaskIs, When
 
 Edges = list[set[int]]
 
@@ -27,13 +28,14 @@ def graphs(draw: st.DrawFn) -> Edges:
     return edges
 
 
-def dag_of(edges: Edges, lenient: Collection[int] = ()) -> TaskDAG:
+def dag_of(edges: Edges, lenient: Collection[int] = (), whens: Sequence[When] = ()) -> TaskDAG:
     return TaskDAG(
         ScheduledTask(
             f"t{index}",
             [f"t{dependency}" for dependency in sorted(edges[index])],
             "true",
             allow_failure=index in lenient,
+            when=whens[index] if whens else "success",
         )
         for index in range(len(edges))
     )
@@ -43,6 +45,20 @@ SLOTS, CPUS, MEMORY, PATIENCE = 4, 4, 4, 2
 DEMANDS = st.tuples(st.sampled_from([0, 1, 1, 2, CPUS]), st.sampled_from([0, 0, 1, 2, MEMORY]))
 
 
+FINAL = {str(state) for state in FINAL_STATES}
+
+
+def conditions(needed: set[int]) -> st.SearchStrategy[When]:
+    """Of a task that depends on these."""
+    if not needed:
+        return st.just("success")
+    rules: list[When] = ["success", "success", "success", "failure", "always"]
+    asked = st.builds(
+        TaskIs, st.sampled_from([f"t{one}" for one in needed]), st.sampled_from(["succeeded", "failed", "skipped"])
+    )
+    return st.sampled_from(rules) | asked
+
+
 class PlanMachine(RuleBasedStateMachine):
     """Drives a plan as a scheduler may, and keeps the states by the simplest code that is right."""
 
@@ -50,7 +66,8 @@ class PlanMachine(RuleBasedStateMachine):
     def build(self, edges: Edges, data: st.DataObject) -> None:
         self.edges = edges
         self.lenient = data.draw(st.sets(st.sampled_from(range(len(edges)))))
-        self.dag = dag_of(edges, self.lenient)
+        self.whens = [data.draw(conditions(needed)) for needed in edges]
+        self.dag = dag_of(edges, self.lenient, self.whens)
         self.demands = [data.draw(DEMANDS) for _ in edges]
         self.order = data.draw(st.permutations(range(len(edges))))
         limits = Limits(SLOTS, CPUS, MEMORY)
@@ -106,37 +123,44 @@ class PlanMachine(RuleBasedStateMachine):
         if self.kept == index:
             self.kept = None
 
-    def refresh(self) -> None:
-        for index, dependencies in enumerate(self.edges):
-            if self.states[index] == "pending" and all(map(self.is_met, dependencies)):
-                self.states[index] = "ready"
+    def refresh(self) -> list[int]:
+        """Moves what waits by its condition, each task after those that it depends on; who came to an end by that."""
+        moved = []
+        for index in self.dag.topological:
+            if self.states[index] == "pending" and (state := self.follows(index)):
+                self.states[index] = state
+                if state != "ready":
+                    moved.append(index)
+        return sorted(moved)
+
+    def follows(self, index: int) -> str | None:
+        """The rule for one task, by the states that it sees."""
+        when, needed = self.whens[index], self.edges[index]
+        asked = {int(when.task[1:])} if isinstance(when, TaskIs) else set()
+        over = all(self.states[one] in FINAL for one in needed)
+        seen = {"succeeded" if self.is_met(one) else self.states[one] for one in needed - asked} & FINAL
+        failed, cancelled = bool(seen & {"failed", "upstream_failed"}), "cancelled" in seen
+        if when == "always":
+            return "ready" if over else None
+        if when == "failure":
+            return None if not over else "ready" if failed else "cancelled" if cancelled else "skipped"
+        if failed or cancelled:
+            return "upstream_failed" if failed else "cancelled"
+        if not over:
+            return None
+        ended = {self.states[one].removeprefix("upstream_") for one in asked}
+        if "skipped" not in seen and (not isinstance(when, TaskIs) or ended == {when.ending}):
+            return "ready"
+        return "cancelled" if "cancelled" in ended and "skipped" not in seen else "skipped"
 
     def is_met(self, index: int) -> bool:
         return self.states[index] == "succeeded" or (self.states[index] == "failed" and index in self.lenient)
 
-    def fail(self, index: int) -> list[int]:
-        """A task failed; which others fail with it."""
+    def ended(self, index: int, state: str) -> list[int]:
+        """A task came to an end; which others did by that."""
         self.leave(index)
-        self.states[index] = "failed"
-        if index not in self.lenient:
-            return self.doom(index, "upstream_failed")
-        self.refresh()
-        return []
-
-    def doom(self, failed: int, state: str) -> list[int]:
-        doomed = {failed}
-        moved = []
-        grew = True
-        while grew:
-            grew = False
-            for index, dependencies in enumerate(self.edges):
-                if index not in doomed and dependencies & doomed:
-                    doomed.add(index)
-                    grew = True
-                    if self.states[index] == "pending":
-                        self.states[index] = state
-                        moved.append(index)
-        return sorted(moved)
+        self.states[index] = state
+        return self.refresh()
 
     def among(self, *states: str) -> list[int]:
         return [index for index, state in enumerate(self.states) if state in states]
@@ -157,15 +181,11 @@ class PlanMachine(RuleBasedStateMachine):
         index = data.draw(st.sampled_from(self.among("running", "stopping")))
         self.leave(index)
         if kind == "succeed":
-            self.plan.succeed(index)
-            self.states[index] = "succeeded"
-            self.refresh()
+            assert self.plan.succeed(index) == self.ended(index, "succeeded")
         elif kind == "fail":
-            assert self.plan.fail(index) == self.fail(index)
+            assert self.plan.fail(index) == self.ended(index, "failed")
         else:
-            moved = self.plan.cancel(index)
-            self.states[index] = "cancelled"
-            assert moved == self.doom(index, "cancelled")
+            assert self.plan.cancel(index) == self.ended(index, "cancelled")
 
     @precondition(lambda self: self.among("running"))
     @rule(data=st.data())
@@ -205,13 +225,10 @@ class PlanMachine(RuleBasedStateMachine):
         unstarted = self.among("pending", "ready")
         if kind == "reject" and unstarted:
             index = data.draw(st.sampled_from(unstarted))
-            assert self.plan.reject(index) == self.fail(index)
+            assert self.plan.reject(index) == self.ended(index, "failed")
         elif kind == "withdraw":
             index = data.draw(st.sampled_from(waiting))
-            moved = self.plan.withdraw(index)
-            self.leave(index)
-            self.states[index] = "cancelled"
-            assert moved == self.doom(index, "cancelled")
+            assert self.plan.withdraw(index) == self.ended(index, "cancelled")
         elif kind == "cancel_waiting":
             self.kept = None
             assert self.plan.cancel_waiting() == waiting
@@ -230,12 +247,13 @@ class PlanMachine(RuleBasedStateMachine):
         assert kept == self.kept
         if not self.among("running", "stopping") and self.among("ready"):
             assert self.plan.may_start  # nothing waits for nothing
-        completed = {f"t{index}" for index in range(len(self.states)) if self.is_met(index)}
-        ready = [found.id for found in ParallelTaskScheduler.get_ready_tasks(self.dag, completed)]
-        started = self.among("running", "stopping", "retrying", "failed", "cancelled")
-        assert [f"t{index}" for index in self.among("ready")] == [
-            task_id for task_id in ready if int(task_id[1:]) not in started
-        ]
+        if set(self.whens) == {"success"}:
+            completed = {f"t{index}" for index in range(len(self.states)) if self.is_met(index)}
+            ready = [found.id for found in ParallelTaskScheduler.get_ready_tasks(self.dag, completed)]
+            started = self.among("running", "stopping", "retrying", "failed", "cancelled")
+            assert [f"t{index}" for index in self.among("ready")] == [
+                task_id for task_id in ready if int(task_id[1:]) not in started
+            ]
 
 
 PlanMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -168,12 +168,13 @@ def test_the_reference_has_a_row_for_every_key() -> None:
     inner |= {f"inputs[].{field.alias or name}" for name, field in InputSpec.model_fields.items()}
     inner |= {f"retry.backoff.{name}" for name in BackoffSpec.model_fields}
     inner |= {f"retry.memory.{name}" for name in MemorySpec.model_fields}
+    inner |= {"when.task", "when.is"}
     inner |= {"matrix.exclude", "matrix.include"}
     inner |= {f"overcommit.{name}" for name in OvercommitSpec.model_fields}
 
     assert rows == keys | inner | {"x-…"}
     assert set(Defaults.model_fields) == set(TaskSpec.model_fields) - {
-        *("command", "args", "run", "depends_on", "matrix", "allow_failure"),
+        *("command", "args", "run", "depends_on", "matrix", "allow_failure", "when"),
         *("outputs", "inputs", "values"),
     }
 
@@ -230,6 +231,11 @@ SECRETS = [
     *({"K": source} for source in SOURCES),
     *({name: {"env": "B"}} for name in ("a.b-c", "-a", ".a", "", "a" * 63, "a" * 64, "a/b")),
 ]
+WHENS: list[Any] = [
+    "success", "failure", "sucess", {"task": "a"}, {"is": "failed"}, {"task": "a", "is": "done"},
+    {"task": "a b", "is": "failed"}, {"task": "a", "is": "failed", "x": 1}, {"task": None, "is": "failed"},
+    {"task": "a", "is": None}, {"task": ["a"], "is": "failed"},
+]  # fmt: skip
 MATRICES: list[Any] = [
     {"a": ["x"]}, {"a": []}, {"a": [1, 1.5, True]}, {"a": [None]}, {"a": [["x"]]}, {"a": "x"}, {"a b": ["x"]},
     {"a": None}, {"include": [{"a": "x"}]}, {"include": []}, {"include": [{}]}, {"include": [{"a": ["x"]}]},
@@ -288,11 +294,14 @@ def test_what_the_loader_accepts_the_schema_accepts(data: dict[str, Any]) -> Non
         *(("retry", value) for value in RETRIES),
         *(("secrets", value) for value in SECRETS),
         *(("matrix", value) for value in MATRICES),
+        *(("when", value) for value in [*WHENS, {"task": "a", "is": "skipped"}]),
     ],
     ids=repr,
 )
 def test_a_single_value_is_judged_alike(key: str, value: object) -> None:
     task = {key: value} if key in {"run", "command"} else {"command": "x", key: value}
+    if key == "when":
+        task["depends_on"] = ["a"]
     data = {"epic": "e", "tasks": {"t": task, "a": {"run": "x"}, "1": {"run": "x"}, "b": {"run": "x"}}}
 
     assert (loader_accepts(json.dumps(data)), key, value) == (schema_accepts(data), key, value)

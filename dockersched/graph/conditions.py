@@ -1,0 +1,55 @@
+"""What follows for a task from how those ended that it depends on. Pure, and whatever the order in which they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dockersched.model.condition import TaskIs, When
+from dockersched.states import TaskState
+
+_S = TaskState
+
+_FAILED = (_S.FAILED, _S.UPSTREAM_FAILED)
+_MATCHES = {"succeeded": (_S.SUCCEEDED,), "failed": _FAILED, "skipped": (_S.SKIPPED,)}
+
+
+def verdict(when: When, ended: Mapping[str, TaskState]) -> tuple[TaskState, str | None]:
+    """Where a task goes once all that it depends on has ended, and which one of these that is due to, if one.
+
+    A failure comes before a cancellation, and both before a task that was skipped.
+
+    Args:
+        when: the task's condition.
+        ended: states of what it depends on; an allowed failure counts as `SUCCEEDED`, except for the task that the
+            condition asks for.
+
+    Returns:
+        READY, SKIPPED, UPSTREAM_FAILED or CANCELLED.
+    """
+    if when == "always":
+        return _S.READY, None
+    if when == "failure":
+        return _after_failure(ended)
+    asked = when.task if isinstance(when, TaskIs) else None
+    others = {task_id: state for task_id, state in ended.items() if task_id != asked}
+    for states, state in ((_FAILED, _S.UPSTREAM_FAILED), ((_S.CANCELLED,), _S.CANCELLED), ((_S.SKIPPED,), _S.SKIPPED)):
+        if (cause := _first(others, *states)) is not None:
+            return state, cause
+    return _by_ending(when, ended[when.task]) if isinstance(when, TaskIs) else (_S.READY, None)
+
+
+def _after_failure(ended: Mapping[str, TaskState]) -> tuple[TaskState, str | None]:
+    if _first(ended, *_FAILED) is not None:
+        return _S.READY, None
+    cancelled = _first(ended, _S.CANCELLED)
+    return (_S.SKIPPED, None) if cancelled is None else (_S.CANCELLED, cancelled)
+
+
+def _by_ending(when: TaskIs, state: TaskState) -> tuple[TaskState, str | None]:
+    if state in _MATCHES[when.ending]:
+        return _S.READY, None
+    return (_S.CANCELLED, when.task) if state is _S.CANCELLED else (_S.SKIPPED, None)
+
+
+def _first(ended: Mapping[str, TaskState], *states: TaskState) -> str | None:
+    return next((task_id for task_id, state in ended.items() if state in states), None)
