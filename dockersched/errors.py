@@ -137,10 +137,13 @@ class WorkspaceError(DataError):
 
     Attributes:
         problems: what is wrong, each with the path in the directory and the remedy.
+        task_id: whose workspace it is, if that is known.
     """
 
-    def __init__(self, source: str, problems: Sequence[str]) -> None:
+    def __init__(self, source: str, problems: Sequence[str], task_id: str | None = None) -> None:
+        self.source = source
         self.problems = tuple(problems)
+        self.task_id = task_id
         super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
 
 

@@ -54,8 +54,8 @@ def pack_workspace(
 ) -> Packed:
     """Packs a directory into `<store>/packs/<digest>.tar`; one that is there already is used again.
 
-    Files are read once, and never held in memory as a whole. Set-user-id and the like are dropped. `.dockersched` and
-    the store itself are left out whatever the patterns say. Blocking.
+    Files are read once, and never held in memory as a whole. Set-user-id and the like are dropped. `.dockersched`, the
+    store and the folder that it is in, a state directory, are left out whatever the patterns say. Blocking.
 
     Args:
         source: the directory.
@@ -69,10 +69,10 @@ def pack_workspace(
         WorkspaceError: the source is no directory, or something in it cannot be read, leads out of it, or changed
             while it was read.
     """
-    if not source.is_dir():
-        raise WorkspaceError(str(source), ["is not a directory"])
-    store = Path(os.path.realpath(store))
-    found = find(source, Selection(include, exclude, gitignore, git, frozenset({str(store)})))
+    if not os.path.isdir(source):  # noqa: PTH112 - no error of a path that cannot be
+        raise WorkspaceError(str(source), ["is not a directory: give source the folder to copy"])
+    state = frozenset(map(os.path.realpath, (store, store.parent)))
+    found = find(source, Selection(include, exclude, gitignore, git, state))
     if found.problems:
         more = len(found.problems) - _MAX_PROBLEMS
         shown = found.problems[:_MAX_PROBLEMS] + ([f"and {more} more"] if more > 0 else [])

@@ -108,7 +108,10 @@ def pack_workspaces(dag: TaskDAG, files: RunFiles, say: Callable[[str], None]) -
     for task in dag:
         workspace = task.workspace
         if workspace is not None and workspace.source is not None:
-            packed = files.pack(workspace)
+            try:
+                packed = files.pack(workspace)
+            except WorkspaceError as error:
+                raise WorkspaceError(error.source, error.problems, task.id) from error
             if packed.digest not in told:
                 told.add(packed.digest)
                 say(f"packed {workspace.source}: {format_bytes(packed.size_bytes)}, entries: {packed.entries}")

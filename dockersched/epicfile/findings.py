@@ -64,14 +64,16 @@ def places_of(path: Path) -> Iterator[Path]:
 
 def to_problems(findings: Iterable[Finding], places: Mapping[Path, Places], name: str) -> list[Problem]:
     """Findings with their places, sorted; a mistake in the defaults is one, however many tasks inherit it."""
-    problems: dict[object, Problem] = {}
+    problems: list[Problem] = []
+    first_heirs: dict[Path | None, Path] = {}
     for finding in findings:
         found = next((path for path in places_of(finding.path) if path in places), None)
+        if _is_inherited(finding, found) and first_heirs.setdefault(found, finding.path) != finding.path:
+            continue
         line, column = finding.position or _position(finding, found, places)
         prefix = f"{dotted(finding.path)}: " if finding.path and finding.prefixed else ""
-        problem = Problem(prefix + finding.message, finding.path, name, line, column)
-        problems.setdefault(found if _is_inherited(finding, found) else len(problems), problem)
-    return sorted(problems.values(), key=lambda problem: (problem.line, problem.column))
+        problems.append(Problem(prefix + finding.message, finding.path, name, line, column))
+    return sorted(problems, key=lambda problem: (problem.line, problem.column))
 
 
 def _position(finding: Finding, found: Path | None, places: Mapping[Path, Places]) -> Position:

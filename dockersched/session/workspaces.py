@@ -18,4 +18,6 @@ def pack(dag: TaskDAG, files: RunFiles, say: Callable[[str], None] | None) -> Ta
     try:
         return pack_workspaces(dag, files, say or (lambda _line: None))
     except WorkspaceError as error:
-        raise EpicError([Problem(problem) for problem in str(error).splitlines()]) from error
+        path = () if error.task_id is None else ("tasks", error.task_id, "workspace")
+        problems = [f"task {error.task_id!r} has a workspace of {error.source}: {each}" for each in error.problems]
+        raise EpicError([Problem(problem, path) for problem in problems]) from error

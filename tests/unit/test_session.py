@@ -11,12 +11,14 @@ import pytest
 
 from dockersched.control import EpicControl
 from dockersched.data.run_files import RunFiles
-from dockersched.errors import RunOwnedError, StateError, UnfinishedRunError
+from dockersched.epicfile import load, locate
+from dockersched.errors import EpicError, RunOwnedError, StateError, UnfinishedRunError
 from dockersched.results import LogSummary, OutputSummary, SandboxResult
 from dockersched.session.asked import taking_requests
 from dockersched.session.signals import SIGNALS, stopping_on_signals
 from dockersched.session.takeover import take_over
 from dockersched.session.trouble import naming_owner, writing
+from dockersched.session.workspaces import pack
 from dockersched.store.database import StateStore
 from dockersched.store.lock import own_run
 from dockersched.store.requests import CancelRequests
@@ -64,6 +66,29 @@ def test_a_result_that_is_taken_over_has_its_log_in_the_new_run(tmp_path: Path) 
     assert result.log is not None
     assert Path(result.log.path).read_bytes() == b"hello"
     assert Path(result.log.path).parent == tmp_path / "new"
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        ("tasks: {a: {run: x},\n t: {run: x,\n workspace: src}}", 4),
+        ("defaults:\n  workspace: {source: src}\ntasks: {t: {run: x}}", 3),
+    ],
+)
+def test_all_that_is_wrong_with_a_workspace_has_its_place_in_the_file(tmp_path: Path, keys: str, line: int) -> None:
+    (tmp_path / "src").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "src" / name).symlink_to("/etc")
+    file = tmp_path / "e.yaml"
+    file.write_text(f"epic: e\n{keys}\n")
+    with pytest.raises(EpicError) as raised:
+        pack(load(str(file)).dag, RunFiles.of_run(tmp_path / "runs" / "run"), None)
+
+    one, two = map(str, locate(raised.value.problems, str(file)))
+    source = tmp_path / "src"
+    assert one.startswith(f"{file}:{line}:")
+    assert f": task 't' has a workspace of {source}: one is a link to /etc, out of the directory: exclude it" in one
+    assert ": two is a link to /etc" in two
 
 
 def test_an_output_that_is_gone_from_the_store_is_named_with_its_task(tmp_path: Path) -> None:

@@ -176,6 +176,15 @@ def test_the_store_is_never_packed_into_itself(source: Path) -> None:
     assert pack_workspace(source, gitignore=False, store=source / "cache").digest == first.digest
 
 
+def test_a_state_directory_of_any_name_is_never_packed(source: Path) -> None:
+    plain = pack(source)
+    (source / "state" / "runs").mkdir(parents=True)
+    (source / "state" / "state.db").write_text("it changes while runs do")
+    assert pack_workspace(source, gitignore=False, store=source / "state" / "store").digest == plain.digest
+
+
 def test_a_source_must_be_a_directory(source: Path) -> None:
     with pytest.raises(WorkspaceError, match=r"run\.sh: is not a directory"):
         pack(source / "run.sh")
+    with pytest.raises(WorkspaceError, match=r"xxx: is not a directory"):
+        pack(source / ("x" * 300))
