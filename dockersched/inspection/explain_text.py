@@ -30,7 +30,7 @@ def explanation_lines(found: Explanation) -> list[str]:
             lines += _waits(found)
         case TaskState.RETRYING:
             lines += [_reason(found), f"its pause before attempt {task.attempt + 1} is not over"]
-        case TaskState.FAILED | TaskState.UPSTREAM_FAILED | TaskState.CANCELLED:
+        case TaskState.FAILED | TaskState.UPSTREAM_FAILED | TaskState.SKIPPED | TaskState.CANCELLED:
             lines += _ended(found)
         case _:
             pass
@@ -72,7 +72,8 @@ def _ended(found: Explanation) -> Iterator[str]:
 def _reason(found: Explanation) -> str:
     task = found.task
     if task.root_cause:
-        return f"never started, because {one_line(task.root_cause, _ID_MAX)} failed"
+        became = "was skipped" if task.state is TaskState.SKIPPED else "failed"
+        return f"never started, because {one_line(task.root_cause, _ID_MAX)} {became}"
     if task.reason in _STOPPED and not task.attempt:
         return f"never started: {task.reason}"
     ended = TaskResult(task.task_id, task.state, task.reason, task.detail, attempts=task.attempt, sandbox=found.last)

@@ -104,6 +104,19 @@ def test_an_attempt_after_one_out_of_memory_holds_more(tmp_path: Path, explained
     assert (lack["free"], lack["held_by"]) == (2 * GIB, ["a"])
 
 
+def test_a_task_that_was_skipped_says_by_what_rule(tmp_path: Path, explained: Ask) -> None:
+    run = RecordedRun(tmp_path, RUN, [task("a"), task("b", "a", when="failure"), task("c", "b")])
+    run.start("a")
+    run.end("a")
+    rule = TaskResult("b", TaskState.SKIPPED, Reason.CONDITION, "when: failure")
+    run.tell(TaskFinished(AT, rule))
+    run.tell(TaskFinished(AT, TaskResult("c", TaskState.SKIPPED, Reason.UPSTREAM_SKIPPED, "'b' was skipped", "b")))
+    _, text = explained("b")
+    assert "b is skipped\nwas skipped, as its `when` did not hold\ndetail: when: failure" in text
+    _, text = explained("c")
+    assert "c is skipped\nnever started, because b was skipped" in text
+
+
 def test_a_task_that_never_started_tells_the_way_from_the_root_cause(tmp_path: Path, explained: Ask) -> None:
     run = RecordedRun(tmp_path, RUN, [task("a"), task("fine"), task("b", "fine", "a"), task("c", "b"), task("d", "c")])
     run.start("fine")
