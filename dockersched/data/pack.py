@@ -186,7 +186,10 @@ class _Writer:
     def _flush(self) -> None:
         piece = self._buffer[: self._filled]
         self._digest.update(piece)
-        self._file.write(piece)
+        try:
+            self._file.write(piece)
+        except OSError as error:
+            raise StateError(f"the state directory cannot be written: {error.strerror}") from error
         self.size_bytes += self._filled
         self._filled = 0
 

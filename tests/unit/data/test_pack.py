@@ -176,6 +176,13 @@ def test_the_store_is_never_packed_into_itself(source: Path) -> None:
     assert pack_workspace(source, gitignore=False, store=source / "cache").digest == first.digest
 
 
+def test_a_full_disk_is_no_fault_of_the_source(source: Path, mocker: MockerFixture) -> None:
+    mocker.patch("dockersched.data.files.os.write", side_effect=OSError(28, "No space left on device"))
+    (source / "src" / "big").write_bytes(bytes(2**21))
+    with pytest.raises(StateError, match="the state directory cannot be written: No space left on device"):
+        pack_workspace(source, store=source.parent / "store")
+
+
 def test_a_state_directory_of_any_name_is_never_packed(source: Path) -> None:
     plain = pack(source)
     (source / "state" / "runs").mkdir(parents=True)
