@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -250,6 +252,30 @@ def test_limits_of_an_output_hold_and_are_named(bench: FileBench) -> None:
     assert "max_size" in details["hole"]
     assert "4 entries allowed (max_entries)" in details["max_entries"]
     assert "d: is deeper than the 3 steps allowed (max_depth)" in details["max_depth"]
+
+
+def test_an_output_that_is_refused_half_read_does_not_hold_up_the_run(bench: FileBench) -> None:
+    began = time.monotonic()
+    run = "mkdir out; head -c 30000000 /dev/zero > out/big"
+    found = bench.run_tasks(1, large=_reports(run, max_size=1000))
+    assert outcomes(found) == {"large": (FAILED, "output_refused")}
+    assert time.monotonic() - began < 20
+
+
+def test_a_run_whose_own_disk_is_full_breaks_off_and_goes_on_with_its_outputs(bench: FileBench) -> None:
+    bench.state_dir.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", bench.state_dir], check=True)
+    try:
+        bench.write({"large": _reports("mkdir out; head -c 6000000 /dev/zero > out/big")})
+        broken = bench.run("run", "epic.json", "--new")
+        assert broken.returncode == 2, broken.stderr
+        assert "No space left on device" in broken.stderr
+        subprocess.run(["mount", "-o", "remount,size=64m", bench.state_dir], check=True)
+        assert bench.run("resume").returncode == 0
+        assert [len(content) for content in bench.artifacts("large").values()] == [6_000_000]
+        assert bench.on_engine() == []
+    finally:
+        subprocess.run(["umount", "-l", bench.state_dir], check=True)
 
 
 def test_a_workspace_holds_what_its_size_says_and_no_more(bench: FileBench) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from typing import Literal
 
+import requests
 from docker.errors import APIError
 
 from dockersched.errors import EngineRefusedError, PermanentRunnerError
@@ -44,21 +46,40 @@ class ArchiveCalls(Transport):
 
         self._repeat(put)
 
-    def read_archive(self, container: str, path: str) -> Iterator[bytes]:
-        """A path of a container as a tar stream; a stream that is cut raises, it never just ends."""
-        stream, _ = self._repeat(lambda: self._client.get_archive(container, path, chunk_size=_ARCHIVE_CHUNK_BYTES))
+    @contextmanager
+    def archive(self, container: str, path: str) -> Iterator[Iterator[bytes]]:
+        """A path of a container as a tar stream; one that is cut raises, or lacks the archive's end.
+
+        While a reply is not read to its end, the engine keeps the container locked, and every other call for it waits.
+        So the connection is closed when the block is left, however that is.
+        """
+
+        def ask() -> requests.Response:
+            response = self._client.get(
+                self._url(container), params={"path": path}, stream=True, timeout=self._client.timeout
+            )
+            if not response.ok:
+                raise EngineRefusedError(response.status_code, response.text.strip())
+            return response
+
+        with closing(self._repeat(ask)) as response:
+            yield self._pieces(response)
+
+    def _pieces(self, response: requests.Response) -> Iterator[bytes]:
         with self._translated():
-            yield from stream
+            yield from response.iter_content(_ARCHIVE_CHUNK_BYTES)
+
+    def _url(self, container: str) -> str:
+        return f"{self._client.base_url}/v{self._client.api_version}/containers/{container}/archive"
 
     def kind(self, container: str, path: str) -> PathKind | None:
         """What a path of a container is, without following it; None when there is nothing.
 
         Format: https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerArchiveInfo
         """
-        url = f"{self._client.base_url}/v{self._client.api_version}/containers/{container}/archive"
 
         def look() -> PathKind | None:
-            response = self._client.head(url, params={"path": path}, timeout=self._client.timeout)
+            response = self._client.head(self._url(container), params={"path": path}, timeout=self._client.timeout)
             if response.status_code == NOT_FOUND:
                 return None
             if not response.ok:

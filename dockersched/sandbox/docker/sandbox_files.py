@@ -158,12 +158,9 @@ class SandboxFiles:
                     missing = f"output {name!r}: {output.path} is not in {WORKSPACE_DIR}"
                     raise _NotTakenError(Reason.OUTPUT_MISSING, missing)
                 return None
-            extracted = extract_archive(
-                calls.read_archive(self._held.holder, posixpath.join(WORKSPACE_DIR, output.path)),
-                target,
-                root=posixpath.basename(output.path),
-                limits=ExtractLimits(output.max_bytes, output.max_entries, output.max_depth),
-            )
+            with calls.archive(self._held.holder, posixpath.join(WORKSPACE_DIR, output.path)) as chunks:
+                limits = ExtractLimits(output.max_bytes, output.max_entries, output.max_depth)
+                extracted = extract_archive(chunks, target, root=posixpath.basename(output.path), limits=limits)
         digest = self.files.store.add_tree(target)
         return OutputSummary(str(digest), str(target), extracted.entries, extracted.size_bytes)
 
@@ -183,7 +180,8 @@ class SandboxFiles:
         with self._held.reading(calls):
             if calls.kind(self._held.holder, path) is None:  # root can do that
                 raise ValuesError(0, "the file is gone: write to it, and do not remove it")
-            written = read_file(calls.read_archive(self._held.holder, path), VALUES_FILE, max_bytes=_VALUES_BYTES)
+            with calls.archive(self._held.holder, path) as chunks:
+                written = read_file(chunks, VALUES_FILE, max_bytes=_VALUES_BYTES)
         return {key: self.patterns.redact(value) for key, value in parse_values(written).items()}
 
     @property

@@ -51,10 +51,11 @@ def _passwd(calls: EngineCalls, container: str) -> str:
     """The image's list of users, as far as it can be read without following links."""
     packed = bytearray()
     try:
-        for chunk in calls.read_archive(container, _PASSWD):
-            packed += chunk
-            if len(packed) > _MAX_PASSWD_BYTES:
-                return ""
+        with calls.archive(container, _PASSWD) as chunks:
+            for chunk in chunks:
+                packed += chunk
+                if len(packed) > _MAX_PASSWD_BYTES:
+                    return ""
         with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
             member = tar.next()
             content = tar.extractfile(member) if member and member.isreg() else None
