@@ -133,7 +133,7 @@ def test_cancel_tasks_from_another_process(bench: Bench) -> None:
 
 def test_cancel_without_an_owner_cleans_up_itself(bench: Bench) -> None:
     bench.begin_and_kill(
-        {"quick": {"run": "true"}, "long": LONG, "behind": {"run": "true", "depends_on": ["long"]}}, running=2
+        {"other": {"run": "sleep 5"}, "long": LONG, "behind": {"run": "true", "depends_on": ["long"]}}, running=2
     )
     done = bench.run("cancel", bench.run_id)
     assert (done.returncode, done.stderr) == (0, "")
