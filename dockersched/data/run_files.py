@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,13 +90,14 @@ class RunFiles:
         return path
 
 
-def pack_workspaces(dag: TaskDAG, files: RunFiles, say: Callable[[str], None]) -> TaskDAG:
+def pack_workspaces(dag: TaskDAG, files: RunFiles, say: Callable[[str], None], ended: Container[str] = ()) -> TaskDAG:
     """The graph with the digests of all its workspaces, each folder packed once. Blocks.
 
     Args:
         dag: the graph.
         files: of the run.
         say: told of each folder, and of what was left out of it because it has no content.
+        ended: ids of tasks that do not run any more; their folders may be gone.
 
     Raises:
         WorkspaceError: a folder cannot be packed.
@@ -107,7 +108,7 @@ def pack_workspaces(dag: TaskDAG, files: RunFiles, say: Callable[[str], None]) -
     tasks = []
     for task in dag:
         workspace = task.workspace
-        if workspace is not None and workspace.source is not None:
+        if workspace is not None and workspace.source is not None and task.id not in ended:
             try:
                 packed = files.pack(workspace)
             except WorkspaceError as error:

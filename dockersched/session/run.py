@@ -136,7 +136,7 @@ class Session:
                     raise EpicError(problems)
                 self._history = await asyncio.to_thread(self._store.durations, self._options.epic_id)
                 if self._is_new:
-                    dag = await asyncio.to_thread(pack, self.dag, self._files, self._settings.progress)
+                    dag = await asyncio.to_thread(pack, self.dag, self._files, self._settings.progress, self._succeeded)
                     self._epic = replace(self._epic, dag=dag)
                 with writing(self.run_dir), ExitStack() as owned:
                     await asyncio.to_thread(owned.enter_context, own_run(self.run_dir))

@@ -129,6 +129,14 @@ def test_a_workspace_is_packed_once_and_its_digest_is_part_of_the_graph(tmp_path
     assert dag["plain"].workspace is None
 
 
+def test_the_folder_of_a_task_that_does_not_run_any_more_may_be_gone(tmp_path: Path) -> None:
+    files = RunFiles.of_run(tmp_path / "state" / "runs" / RUN)
+    dag = TaskDAG([ScheduledTask("done", [], "x", workspace=Workspace(str(tmp_path / "gone")))])
+    assert pack_workspaces(dag, files, print, {"done"})["done"] == dag["done"]
+    with pytest.raises(WorkspaceError, match="is not a directory"):
+        pack_workspaces(dag, files, print)
+
+
 def test_a_workspace_larger_than_it_may_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(bytes(2**17))
     files = RunFiles.of_run(tmp_path / ".dockersched" / "runs" / RUN)
