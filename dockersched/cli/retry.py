@@ -55,6 +55,8 @@ def execute(args: argparse.Namespace) -> int:
         for row in store.attempts(run.run_id).values()
         if row.result is not None and row.result.succeeded and row.task_id not in args.only
     }
+    if not args.only:  # what is done at the end is done for the new attempts, too
+        succeeded = {task_id: result for task_id, result in succeeded.items() if not earlier.dag[task_id].finally_}
     dag = _only(args.only, earlier.dag, succeeded, run.run_id) if args.only else earlier.dag
     epic = replace(earlier, dag=dag, options=replace(earlier.options, run_id=None))
     taken_over = {task_id: result for task_id, result in succeeded.items() if task_id in dag}

@@ -108,6 +108,12 @@ class TaskSpec(Defaults, FilesKeys):
     allow_failure: Annotated[Switch | None, Given] = key(
         "Whether the epic can succeed, and dependents run, although this task failed.", default=False
     )
+    finally_: Annotated[Switch | None, Given] = Field(
+        default=None,
+        alias="finally",
+        description="Whether it runs at the end, once all other tasks have ended, however that was.",
+        json_schema_extra={"default": False},
+    )
     matrix: Annotated[Matrix | None, Given] = key(
         "Lists of values: the task becomes several, one for each combination.", {"python": ["3.11", "3.12"]}
     )

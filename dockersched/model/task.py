@@ -60,6 +60,8 @@ class ScheduledTask:
         when: whether it runs if all it depends on has succeeded (`success`), something of it failed (`failure`), or
             however it ended (`always`); or a `TaskIs`. Otherwise it is skipped.
         allow_failure: whether the epic can succeed, and dependents run, although this task failed.
+        finally_: whether it runs at the end, once all tasks without it are final, however they ended and even if the
+            run was stopped; what it depends on among those is only waited for.
         priority: of the ready tasks, those with a higher one start first.
         expected_duration_s: seconds that it will probably take; only the order of starts depends on it.
         workspace: the files that the sandbox begins with at /workspace, which is then where the command starts unless
@@ -99,6 +101,7 @@ class ScheduledTask:
     network_namespace: NetworkNamespace | None = None
     when: When = "success"
     allow_failure: bool = False
+    finally_: bool = False
     priority: int = 0
     expected_duration_s: float | None = None
     workspace: Workspace | None = None
@@ -140,6 +143,7 @@ class ScheduledTask:
         seconds("expected_duration_s", self.expected_duration_s)
         check_priority(self.priority)
         flag("allow_failure", self.allow_failure)
+        flag("finally", self.finally_)
         check_when(self.when, self.depends_on)
 
     def _check_openings(self) -> None:

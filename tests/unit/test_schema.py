@@ -174,7 +174,7 @@ def test_the_reference_has_a_row_for_every_key() -> None:
 
     assert rows == keys | inner | {"x-…"}
     assert set(Defaults.model_fields) == set(TaskSpec.model_fields) - {
-        *("command", "args", "run", "depends_on", "matrix", "allow_failure", "when"),
+        *("command", "args", "run", "depends_on", "matrix", "allow_failure", "when", "finally_"),
         *("outputs", "inputs", "values"),
     }
 
@@ -289,7 +289,7 @@ def test_what_the_loader_accepts_the_schema_accepts(data: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        *((key, value) for key in TaskSpec.model_fields for value in VALUES),
+        *((field.alias or name, value) for name, field in TaskSpec.model_fields.items() for value in VALUES),
         *((key, value) for key in (*OpeningKeys.model_fields, "quota") for value in OPENINGS),
         *(("retry", value) for value in RETRIES),
         *(("secrets", value) for value in SECRETS),
