@@ -21,7 +21,7 @@ from dockersched.graph.order import expected_s, start_order
 from dockersched.graph.plan import Plan
 from dockersched.graph.retry import next_memory_bytes, pause_s, wants_retry
 from dockersched.graph.transitions import FINAL_STATES
-from dockersched.model import EpicExecutionOptions, QuotaConfig, ScheduledTask
+from dockersched.model import EpicExecutionOptions, QuotaConfig, ScheduledTask, ValueIs, When
 from dockersched.results import EpicResult, SandboxResult, TaskResult
 from dockersched.sandbox.base import SandboxCancelled, SandboxRunOptions
 from dockersched.states import EpicState, Reason, TaskState
@@ -95,7 +95,7 @@ class EpicRun:
         sandbox = sandbox_options(task, self._options.epic_id, self._run_id, attempt)
         if index in self._quotas:
             sandbox = replace(sandbox, quota=self._quotas[index])
-        if task.inputs or task.has_references:
+        if task.uses_others:
             sandbox = replace(sandbox, upstream=self._upstream(task))
         self._in_flight[index] = sandbox
         self._emit(TaskStarted, sandbox.task_id, sandbox.sandbox_id, attempt)
@@ -140,7 +140,7 @@ class EpicRun:
         attempts = self._attempts[index]
         if state is TaskState.SUCCEEDED:
             self._record(index, TaskResult(task_id, state, attempts=attempts, sandbox=sandbox))
-            self._record_moved(self.plan.succeed(index))
+            self._record_moved(self.plan.succeed(index, sandbox.values))
             return []
         if state is TaskState.CANCELLED:
             reason, detail = Reason.CANCELLED, "the task was cancelled"
@@ -262,10 +262,16 @@ class EpicRun:
                 reason = self._stop_reason or Reason.CANCELLED
                 detail = self._stop_detail or f"{cause!r} was cancelled"
             elif cause is None:
-                reason, detail = Reason.CONDITION, f"when: {self._dag.tasks[index].when}"
+                reason, detail = Reason.CONDITION, f"when: {self._unmet(self._dag.tasks[index].when)}"
             else:
                 reason, detail = Reason.UPSTREAM_SKIPPED, f"{cause!r} was skipped"
             self._record_never_started([index], state, reason, detail, cause)
+
+    def _unmet(self, when: When) -> str:
+        if not isinstance(when, ValueIs):
+            return str(when)
+        written = self._results[self._dag.index(when.task)]
+        return when.refuted(written.sandbox.values if written and written.sandbox else {})
 
     def _record_never_started(
         self, indexes: Sequence[int], state: TaskState, reason: Reason, detail: str, root_cause: str | None

@@ -33,7 +33,7 @@ from dockersched import (
 from dockersched.epic_run import EpicRun
 from dockersched.events import EpicFinished, EpicStarted, Event, TaskFinished, TaskRetrying, TaskStarted
 from dockersched.graph.capacity import Capacity
-from dockersched.model import TaskIs, When
+from dockersched.model import TaskIs, ValueIs, When
 from dockersched.results import EpicResult
 from dockersched.sandbox.fake import FakeRunner, Script
 
@@ -934,3 +934,63 @@ async def test_what_a_task_at_the_end_takes_from_may_have_failed() -> None:
 
     assert runner.started == ["T1", "takes", "explains"]
     assert caught.value.root_cause_ids == ["T1"]
+
+
+@pytest.mark.parametrize(
+    ("written", "equal", "detail"),
+    [
+        ({"flag": "yes"}, True, ""),
+        ({"flag": "no"}, True, "when: tasks.build.values.flag equals 'yes', but it is 'no'"),
+        ({}, True, "when: tasks.build.values.flag equals 'yes', but 'build' did not write it"),
+        ({"flag": "no"}, False, ""),
+        ({"flag": "yes"}, False, "when: tasks.build.values.flag is not 'yes', but it is 'yes'"),
+        ({}, False, "when: tasks.build.values.flag is not 'yes', but 'build' did not write it"),
+    ],
+)
+async def test_a_value_decides_what_runs(written: dict[str, str], equal: bool, detail: str) -> None:
+    class Runner:
+        async def run(self, options: SandboxRunOptions) -> SandboxResult:
+            return SandboxResult(options.sandbox_id, exit_code=0, values=written)
+
+    deploy = conditional("deploy", ValueIs("build", "flag", "yes", equal=equal))
+
+    result = await ParallelTaskScheduler(Runner()).execute_epic([task("build"), deploy, task("after", "deploy")])
+
+    expected = TaskState.SKIPPED if detail else TaskState.SUCCEEDED
+    assert states_of(result) == {"build": TaskState.SUCCEEDED, "deploy": expected, "after": expected}
+    assert (result.tasks["deploy"].detail or "") == detail
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_a_task_that_failed_wrote_no_value(allowed: bool) -> None:
+    build = lenient("build") if allowed else task("build")
+    deploy = conditional("deploy", ValueIs("build", "flag", "yes"))
+    running = ParallelTaskScheduler(RecordingRunner(lambda _: 1)).execute_epic([build, deploy])
+
+    if allowed:
+        deployed = (await running).tasks["deploy"]
+        assert (deployed.state, deployed.reason) == (TaskState.SKIPPED, Reason.CONDITION)
+        assert deployed.detail == "when: tasks.build.values.flag equals 'yes', but 'build' did not write it"
+        return
+    with pytest.raises(TaskExecutionError) as caught:
+        await running
+    assert states_of(caught.value.result)["deploy"] is TaskState.UPSTREAM_FAILED
+
+
+@pytest.mark.parametrize("reached", [False, True])
+def test_a_run_that_is_given_up_starts_nothing_at_the_end(reached: bool) -> None:
+    run = EpicRun(TaskDAG([task("T1"), at_end("tidy"), at_end("last", "tidy")]), EpicExecutionOptions(), ())
+    index, sandbox = run.start_next()
+    if reached:
+        run.settle(index, SandboxResult(sandbox.sandbox_id, exit_code=0))
+        index, sandbox = run.start_next()
+        assert run.stop(Reason.CANCELLED) == []
+
+    assert run.stop(Reason.CANCELLED, spare_final=False) == [index]
+    run.settle(index, asyncio.CancelledError())
+
+    assert not run.plan.unfinished
+    with pytest.raises(EpicCancelledError) as caught:
+        run.finish()
+    states = list(states_of(caught.value.result).values())
+    assert states == [TaskState.SUCCEEDED if reached else TaskState.CANCELLED, *[TaskState.CANCELLED] * 2]

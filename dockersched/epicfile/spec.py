@@ -100,9 +100,10 @@ class TaskSpec(Defaults, FilesKeys):
         "Tasks that must have succeeded before this one starts.", ["lint", "build"]
     )
     when: Annotated[Condition | None, Given] = key(
-        "Whether it runs, by how those ended that it depends on; else it is skipped.",
+        "Whether it runs, by how those ended that it depends on, or by a value; else it is skipped.",
         "always",
         {"task": "build", "is": "failed"},
+        {"value": "tasks.build.values.flag", "equals": "yes"},
         default="success",
     )
     allow_failure: Annotated[Switch | None, Given] = key(

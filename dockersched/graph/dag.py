@@ -32,7 +32,7 @@ class TaskDAG:
         self.dependents: list[list[int]] = [[] for _ in self.tasks]
         self.dependency_counts = [len(set(task.depends_on)) for task in self.tasks]
         self.topological: list[int] = []
-        users = [task for task in self.tasks if task.inputs or task.has_references]
+        users = [task for task in self.tasks if task.uses_others]
         unmet = [*(find_unmet(users, self.tasks) if users else []), *find_misplaced(self.tasks)]
         if not self._connect() or unmet:
             raise EpicError([*unmet, *find_problems([(task.id, declared(task, self)) for task in self.tasks])])

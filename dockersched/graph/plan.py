@@ -1,6 +1,6 @@
 """Where every task of a run stands: the one mutable object of the core, with a single writer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from heapq import heappop, heappush
 
@@ -41,6 +41,7 @@ class Plan:
         for rank, index in enumerate(dag.topological):
             self._rank[index] = rank
         self._causes: dict[int, int] = {}
+        self._written: dict[str, Mapping[str, str] | None] = {}
         self._histories: list[_History] = [(TaskState.PENDING,)] * len(dag)
         self.unfinished = len(dag)
         """How many tasks are not in a final state."""
@@ -77,12 +78,17 @@ class Plan:
         """A running task is being stopped; it keeps its share until it has ended."""
         self._move(index, TaskState.STOPPING)
 
-    def succeed(self, index: int) -> list[int]:
+    def succeed(self, index: int, values: Mapping[str, str] | None = None) -> list[int]:
         """A task succeeded: dependents that waited for it alone become ready, or are skipped.
+
+        Args:
+            index: of the task.
+            values: that it wrote; None is unknown, and conditions on them hold.
 
         Returns:
             those that this moved to a final state, in declaration order.
         """
+        self._written[self._dag.tasks[index].id] = values
         self._move(index, TaskState.SUCCEEDED)
         self.admission.release(index)
         return self._follow(index)
@@ -187,11 +193,11 @@ class Plan:
                 ignored = allowed or (index in self._final and at not in self._final)
                 ended[needed] = TaskState.SUCCEEDED if ignored and needed != asked else state
         if self._unmet[index] == 0:
-            return verdict(task.when, ended)
+            return verdict(task.when, ended, self._written)
         if task.when in {"failure", "always"}:
             return None
         ended.pop(asked or "", None)
-        early = verdict("success", ended)
+        early = verdict("success", ended, {})
         return early if early[0] in {TaskState.UPSTREAM_FAILED, TaskState.CANCELLED} else None
 
     def _release(self, index: int) -> None:

@@ -11,7 +11,7 @@ from dockersched import ParallelTaskScheduler, ScheduledTask, StateError, TaskDA
 from dockersched.graph.admission import Admission, Limits
 from dockersched.graph.plan import Plan
 from dockersched.graph.transitions import FINAL_STATES, TRANSITIONS
-from dockersched.model import Input, Output, TaskIs, When
+from dockersched.model import Input, Output, TaskIs, ValueIs, When
 
 Edges = list[set[int]]
 
@@ -65,7 +65,10 @@ def conditions(needed: set[int]) -> st.SearchStrategy[When]:
     asked = st.builds(
         TaskIs, st.sampled_from([f"t{one}" for one in needed]), st.sampled_from(["succeeded", "failed", "skipped"])
     )
-    return st.sampled_from(rules) | asked
+    value = st.builds(
+        ValueIs, st.sampled_from([f"t{one}" for one in needed]), st.just("v"), st.just("1"), st.booleans()
+    )
+    return st.sampled_from(rules) | asked | value
 
 
 class PlanMachine(RuleBasedStateMachine):
@@ -86,6 +89,7 @@ class PlanMachine(RuleBasedStateMachine):
         limits = Limits(SLOTS, CPUS, MEMORY)
         self.plan = Plan(self.dag, Admission(self.order, self.demands, limits, patience=PATIENCE))
         self.states = ["pending"] * len(edges)
+        self.written: dict[int, dict[str, str] | None] = {}
         self.passed = [0] * len(edges)
         self.kept: int | None = None
         self.since: set[int] = set()
@@ -163,9 +167,16 @@ class PlanMachine(RuleBasedStateMachine):
         if not over:
             return None
         ended = {self.states[one].removeprefix("upstream_") for one in asked}
-        if "skipped" not in seen and (not isinstance(when, TaskIs) or ended == {when.ending}):
+        holds = ended == {when.ending} if isinstance(when, TaskIs) else self.value_holds(when)
+        if "skipped" not in seen and holds:
             return "ready"
         return "cancelled" if "cancelled" in ended and "skipped" not in seen else "skipped"
+
+    def value_holds(self, when: When) -> bool:
+        if not isinstance(when, ValueIs):
+            return True
+        written = self.written.get(int(when.task[1:]), {})
+        return written is None or ("v" in written and (written["v"] == when.text) == when.equal)
 
     def is_closing(self) -> bool:
         return all(state in FINAL for index, state in enumerate(self.states) if index not in self.at_end)
@@ -198,7 +209,8 @@ class PlanMachine(RuleBasedStateMachine):
         index = data.draw(st.sampled_from(self.among("running", "stopping")))
         self.leave(index)
         if kind == "succeed":
-            assert self.plan.succeed(index) == self.ended(index, "succeeded")
+            self.written[index] = data.draw(st.sampled_from([None, {}, {"v": "1"}, {"v": "2"}]))
+            assert self.plan.succeed(index, self.written[index]) == self.ended(index, "succeeded")
         elif kind == "fail":
             assert self.plan.fail(index) == self.ended(index, "failed")
         else:
