@@ -21,7 +21,7 @@ from dockersched.graph.order import expected_s, start_order
 from dockersched.graph.plan import Plan
 from dockersched.graph.retry import next_memory_bytes, pause_s, wants_retry
 from dockersched.graph.transitions import FINAL_STATES
-from dockersched.model import EpicExecutionOptions, QuotaConfig, ScheduledTask
+from dockersched.model import EpicExecutionOptions, QuotaConfig, ScheduledTask, ValueIs, When
 from dockersched.results import EpicResult, SandboxResult, TaskResult
 from dockersched.sandbox.base import SandboxCancelled, SandboxRunOptions
 from dockersched.states import EpicState, Reason, TaskState
@@ -95,7 +95,7 @@ class EpicRun:
         sandbox = sandbox_options(task, self._options.epic_id, self._run_id, attempt)
         if index in self._quotas:
             sandbox = replace(sandbox, quota=self._quotas[index])
-        if task.inputs or task.has_references:
+        if task.uses_others:
             sandbox = replace(sandbox, upstream=self._upstream(task))
         self._in_flight[index] = sandbox
         self._emit(TaskStarted, sandbox.task_id, sandbox.sandbox_id, attempt)
@@ -109,8 +109,9 @@ class EpicRun:
         """Takes in how a sandbox came back, and decides what follows from it."""
         options = self._in_flight.pop(index)
         sandbox, state, may_retry = _interpret(options.sandbox_id, outcome)
-        if state is TaskState.FAILED and may_retry and self._stop_reason is None:
-            policy = self._dag.tasks[index].retry
+        task = self._dag.tasks[index]
+        if state is TaskState.FAILED and may_retry and (self._stop_reason is None or task.finally_):
+            policy = task.retry
             if wants_retry(policy, sandbox, options.attempt):
                 pause = pause_s(policy, options.attempt, random.random())  # noqa: S311 - only spreads retries
                 self.plan.retry(index)
@@ -139,10 +140,12 @@ class EpicRun:
         attempts = self._attempts[index]
         if state is TaskState.SUCCEEDED:
             self._record(index, TaskResult(task_id, state, attempts=attempts, sandbox=sandbox))
-            self._record_moved(self.plan.succeed(index))
+            self._record_moved(self.plan.succeed(index, sandbox.values))
             return []
         if state is TaskState.CANCELLED:
-            reason, detail = self._stop_reason or Reason.CANCELLED, self._stop_detail or "the task was cancelled"
+            reason, detail = Reason.CANCELLED, "the task was cancelled"
+            if self._stop_reason is not None and not self._dag.tasks[index].finally_:
+                reason, detail = self._stop_reason, self._stop_detail
             self._record(index, TaskResult(task_id, state, reason, detail, None, attempts, sandbox))
             self._record_moved(self.plan.cancel(index))
             return []
@@ -167,18 +170,28 @@ class EpicRun:
             result = SandboxResult(sandbox.sandbox_id, reason=reason, detail=detail, image=sandbox.image)
             self._record(index, TaskResult(task_id, TaskState.FAILED, reason, detail, sandbox=result))
             self._record_moved(self.plan.reject(index))
-        self.stop(Reason.IMAGE_UNAVAILABLE, "nothing was started: an image of the epic is unavailable")
+        detail = "nothing was started: an image of the epic is unavailable"
+        self.stop(Reason.IMAGE_UNAVAILABLE, detail, spare_final=False)
 
-    def stop(self, reason: Reason, detail: str = "") -> list[int]:
-        """Starts nothing more; returns the indexes of the running sandboxes, which must be stopped now."""
-        if self._stop_reason is not None:
+    def stop(self, reason: Reason, detail: str = "", *, spare_final: bool = True) -> list[int]:
+        """Starts nothing more but the tasks with `finally`.
+
+        Args:
+            reason: of the first call that has something to stop; it stays.
+            detail: in words.
+            spare_final: whether tasks with `finally` run all the same.
+
+        Returns:
+            the indexes of the running sandboxes, which must be stopped now.
+        """
+        if spare_final and (self._stop_reason is not None or self.plan.is_closing):
             return []
-        self._stop_reason, self._stop_detail = reason, detail or _STOP_DETAILS[reason]
-        stopped = list(self._in_flight)
+        if self._stop_reason is None:
+            self._stop_reason, self._stop_detail = reason, detail or _STOP_DETAILS[reason]
+        stopped = [index for index in self._in_flight if self.plan.state(index) is TaskState.RUNNING]
         for index in stopped:
             self.plan.stop(index)
-        waiting = self.plan.cancel_waiting()
-        self._record_never_started(waiting, TaskState.CANCELLED, reason, self._stop_detail, None)
+        self._record_moved(self.plan.cancel_waiting(spare_final=spare_final))
         return stopped
 
     def requeue(self, index: int) -> list[int]:
@@ -249,10 +262,16 @@ class EpicRun:
                 reason = self._stop_reason or Reason.CANCELLED
                 detail = self._stop_detail or f"{cause!r} was cancelled"
             elif cause is None:
-                reason, detail = Reason.CONDITION, f"when: {self._dag.tasks[index].when}"
+                reason, detail = Reason.CONDITION, f"when: {self._unmet(self._dag.tasks[index].when)}"
             else:
                 reason, detail = Reason.UPSTREAM_SKIPPED, f"{cause!r} was skipped"
             self._record_never_started([index], state, reason, detail, cause)
+
+    def _unmet(self, when: When) -> str:
+        if not isinstance(when, ValueIs):
+            return str(when)
+        written = self._results[self._dag.index(when.task)]
+        return when.refuted(written.sandbox.values if written and written.sandbox else {})
 
     def _record_never_started(
         self, indexes: Sequence[int], state: TaskState, reason: Reason, detail: str, root_cause: str | None

@@ -116,7 +116,7 @@ def _as_recorded(store: StateStore, run_id: str, journal: Journal) -> EpicResult
         elif run.settle(index, known).retry_in_s is not None:
             run.plan.requeue(index)
     if run.plan.unfinished:
-        run.stop(Reason.CANCELLED)
+        run.stop(Reason.CANCELLED, spare_final=False)
         for index in without_record:
             run.settle(index, asyncio.CancelledError())
     try:

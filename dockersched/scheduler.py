@@ -48,10 +48,13 @@ class ParallelTaskScheduler:
     def get_ready_tasks(tasks: TaskDAG | Iterable[ScheduledTask], completed_ids: Iterable[str]) -> list[ScheduledTask]:
         """The tasks that are not completed and whose every dependency is, in declaration order.
 
-        A pure function of its arguments. It looks at every task; `execute_epic` keeps the same set incrementally.
+        Tasks with `finally_` come once all others are completed. A pure function of its arguments. It looks at every
+        task; `execute_epic` keeps the same set incrementally.
         """
         completed = completed_ids if isinstance(completed_ids, (set, frozenset)) else set(completed_ids)
-        return [task for task in tasks if task.id not in completed and completed.issuperset(task.depends_on)]
+        ready = [task for task in tasks if task.id not in completed]
+        closing = all(task.finally_ for task in ready)
+        return [task for task in ready if completed.issuperset(task.depends_on) and (closing or not task.finally_)]
 
     async def execute_epic(
         self,
@@ -65,7 +68,8 @@ class ParallelTaskScheduler:
 
         A failure fails the task's transitive dependents, which never start; independent branches go on (unless
         `options.fail_fast`). One that the task's `allow_failure` allows counts as a success for
-        all that follows. Cancelling this coroutine stops all sandboxes and waits until they are gone.
+        all that follows. Tasks with `finally_` run at the end, also after a failure, the epic's timeout and a
+        cancellation by `control`. Cancelling this coroutine stops all sandboxes and waits until they are gone.
 
         Args:
             tasks: what to run.

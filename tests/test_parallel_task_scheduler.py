@@ -30,9 +30,11 @@ from dockersched import (
     TaskState,
     TransientRunnerError,
 )
+from dockersched.epic_run import EpicRun
 from dockersched.events import EpicFinished, EpicStarted, Event, TaskFinished, TaskRetrying, TaskStarted
 from dockersched.graph.capacity import Capacity
-from dockersched.model import TaskIs, When
+from dockersched.model import TaskIs, ValueIs, When
+from dockersched.results import EpicResult
 from dockersched.sandbox.fake import FakeRunner, Script
 
 
@@ -753,3 +755,242 @@ def test_a_condition_that_cannot_be_meant_is_refused(when: Any, depends_on: list
 def test_a_condition_names_an_ending_that_there_is() -> None:
     with pytest.raises(ValueError, match="ending must be one of succeeded, failed, skipped, not 'done'"):
         TaskIs("T1", "done")  # type: ignore[arg-type]
+
+
+def at_end(task_id: str, *depends_on: str, allow_failure: bool = False, **fields: Any) -> ScheduledTask:
+    return ScheduledTask(task_id, depends_on, "true", finally_=True, allow_failure=allow_failure, **fields)
+
+
+def states_of(result: EpicResult) -> dict[str, TaskState]:
+    return {task_id: found.state for task_id, found in result.tasks.items()}
+
+
+def test_tasks_at_the_end_are_ready_once_all_others_are_completed() -> None:
+    tasks = [at_end("tidy"), task("T1"), at_end("last", "tidy"), task("T2", "T1")]
+
+    def ready(*completed: str) -> list[str]:
+        return [found.id for found in ParallelTaskScheduler.get_ready_tasks(tasks, completed)]
+
+    assert ready() == ["T1"]
+    assert ready("T1") == ["T2"]
+    assert ready("T1", "T2") == ["tidy"]
+    assert ready("T1", "T2", "tidy") == ["last"]
+
+
+@pytest.mark.parametrize("fail_fast", [False, True])
+async def test_tasks_at_the_end_run_after_a_failure(fail_fast: bool) -> None:
+    runner = FakeRunner({"T1": Script(exit_code=1), "T2": Script(duration_s=0.05)})
+    options = EpicExecutionOptions(fail_fast=fail_fast)
+
+    with pytest.raises(TaskExecutionError) as caught:
+        await ParallelTaskScheduler(runner).execute_epic(
+            [at_end("last", "tidy"), at_end("tidy"), task("T1"), task("T2"), task("T3", "T1")], options
+        )
+
+    states = states_of(caught.value.result)
+    assert states["T2"] is (TaskState.CANCELLED if fail_fast else TaskState.SUCCEEDED)
+    assert [states["tidy"], states["last"]] == [TaskState.SUCCEEDED] * 2
+    assert runner.started == ["T1", "T2", "tidy", "last"]
+    assert runner.finished[-2:] == ["tidy", "last"]
+    assert caught.value.root_cause_ids == ["T1"]
+
+
+async def test_tasks_at_the_end_run_after_the_epic_timeout_and_beyond_it() -> None:
+    runner = FakeRunner({"T1": Script(duration_s=None), "tidy": Script(duration_s=0.1)})
+
+    with pytest.raises(EpicTimeoutError) as caught:
+        await ParallelTaskScheduler(runner).execute_epic(
+            [task("T1"), task("T2", "T1"), at_end("tidy")], EpicExecutionOptions(timeout_s=0.02)
+        )
+
+    assert states_of(caught.value.result) == {
+        "T1": TaskState.CANCELLED,
+        "T2": TaskState.CANCELLED,
+        "tidy": TaskState.SUCCEEDED,
+    }
+
+
+async def test_the_epic_timeout_does_not_stop_what_runs_at_the_end() -> None:
+    runner = FakeRunner({"tidy": Script(duration_s=0.1)})
+
+    result = await ParallelTaskScheduler(runner).execute_epic(
+        [task("T1"), at_end("tidy")], EpicExecutionOptions(timeout_s=0.05)
+    )
+
+    assert result.state is EpicState.SUCCEEDED
+
+
+async def test_a_cancelled_epic_runs_its_tasks_at_the_end_with_their_retries() -> None:
+    control = EpicControl()
+    attempts: list[str] = []
+
+    class Runner:
+        async def run(self, options: SandboxRunOptions) -> SandboxResult:
+            attempts.append(options.task_id)
+            if options.task_id == "T1":
+                control.cancel()
+                await asyncio.Event().wait()
+            control.cancel()  # once more: the end goes on
+            reason = Reason.INTERRUPTED if len(attempts) == 2 else None
+            return SandboxResult(options.sandbox_id, exit_code=None if reason else 0, reason=reason)
+
+    retry = RetryPolicy(limit=1, initial_s=0.001)
+    with pytest.raises(EpicCancelledError) as caught:
+        await ParallelTaskScheduler(Runner()).execute_epic(
+            [task("T1"), task("T2"), at_end("tidy", retry=retry)], EpicExecutionOptions(max_parallel=1), control=control
+        )
+
+    assert attempts == ["T1", "tidy", "tidy"]
+    assert list(states_of(caught.value.result).values()) == [
+        TaskState.CANCELLED,
+        TaskState.CANCELLED,
+        TaskState.SUCCEEDED,
+    ]
+
+
+async def test_a_task_at_the_end_can_be_cancelled_by_its_id() -> None:
+    control = EpicControl()
+    runner = FakeRunner({"tidy": Script(duration_s=None)}, on_start=lambda options: control.cancel([options.task_id]))
+
+    with pytest.raises(EpicCancelledError) as caught:
+        await ParallelTaskScheduler(runner).execute_epic(
+            [at_end("tidy"), at_end("last", "tidy"), at_end("other", "tidy", when="always")], control=control
+        )
+
+    states = states_of(caught.value.result)
+    assert [states["tidy"], states["last"]] == [TaskState.CANCELLED] * 2
+    assert "other" in runner.started
+    assert caught.value.result.tasks["tidy"].detail == "the task was cancelled"
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_a_failure_at_the_end_fails_the_epic_unless_allowed(allowed: bool) -> None:
+    runner = FakeRunner({"tidy": Script(exit_code=1)})
+    running = ParallelTaskScheduler(runner).execute_epic([task("T1"), at_end("tidy", allow_failure=allowed)])
+
+    if allowed:
+        assert (await running).state is EpicState.SUCCEEDED
+        return
+    with pytest.raises(TaskExecutionError) as caught:
+        await running
+    assert caught.value.root_cause_ids == ["tidy"]
+
+
+async def test_a_task_cancelled_by_its_id_is_stopped_once_when_the_epic_is_cancelled_too() -> None:
+    control = EpicControl()
+
+    def cancel_twice(options: SandboxRunOptions) -> None:
+        if options.task_id == "T1":
+            control.cancel(["T1"])
+            control.cancel()
+
+    runner = FakeRunner({"T1": Script(duration_s=None, stop_s=0.02)}, on_start=cancel_twice)
+
+    with pytest.raises(EpicCancelledError):
+        await ParallelTaskScheduler(runner).execute_epic([task("T1"), at_end("tidy")], control=control)
+
+    assert runner.finished == ["T1", "tidy"]
+
+
+def test_nothing_starts_without_the_images_not_even_at_the_end() -> None:
+    run = EpicRun(TaskDAG([task("T1"), at_end("tidy")]), EpicExecutionOptions(), ())
+
+    run.reject({"T1": "no such image"})
+
+    with pytest.raises(TaskExecutionError) as caught:
+        run.finish()
+    tidy = caught.value.result.tasks["tidy"]
+    assert (tidy.state, tidy.reason) == (TaskState.CANCELLED, Reason.IMAGE_UNAVAILABLE)
+
+
+def test_a_main_task_cannot_depend_on_one_at_the_end_nor_that_on_a_main_task_but_for_what_it_takes() -> None:
+    takes = at_end("takes", args=["${{ tasks.T1.values.url }}"])
+    with pytest.raises(EpicError) as caught:
+        TaskDAG([task("T1", "tidy"), at_end("tidy"), at_end("late", "T2"), takes, task("T2")])
+
+    assert [(problem.path, problem.message) for problem in caught.value.problems] == [
+        (
+            ("tasks", "T1", "depends_on", 0),
+            "task 'T1' depends on 'tidy', which has finally and runs after all tasks without: give 'T1' finally too, "
+            "or remove the dependency",
+        ),
+        (
+            ("tasks", "late", "depends_on", 0),
+            "task 'late' has finally, so it runs after 'T2' anyway: remove that from depends_on",
+        ),
+    ]
+
+
+async def test_what_a_task_at_the_end_takes_from_may_have_failed() -> None:
+    tasks = [
+        at_end("takes", args=["${{ tasks.T1.values.url }}"]),
+        at_end("explains", args=["${{ tasks.T1.values.url }}"], when=TaskIs("T1", "failed")),
+        task("T1"),
+    ]
+    runner = FakeRunner({"T1": Script(exit_code=1)})
+
+    with pytest.raises(TaskExecutionError) as caught:
+        await ParallelTaskScheduler(runner).execute_epic(tasks)
+
+    assert runner.started == ["T1", "takes", "explains"]
+    assert caught.value.root_cause_ids == ["T1"]
+
+
+@pytest.mark.parametrize(
+    ("written", "equal", "detail"),
+    [
+        ({"flag": "yes"}, True, ""),
+        ({"flag": "no"}, True, "when: tasks.build.values.flag equals 'yes', but it is 'no'"),
+        ({}, True, "when: tasks.build.values.flag equals 'yes', but 'build' did not write it"),
+        ({"flag": "no"}, False, ""),
+        ({"flag": "yes"}, False, "when: tasks.build.values.flag is not 'yes', but it is 'yes'"),
+        ({}, False, "when: tasks.build.values.flag is not 'yes', but 'build' did not write it"),
+    ],
+)
+async def test_a_value_decides_what_runs(written: dict[str, str], equal: bool, detail: str) -> None:
+    class Runner:
+        async def run(self, options: SandboxRunOptions) -> SandboxResult:
+            return SandboxResult(options.sandbox_id, exit_code=0, values=written)
+
+    deploy = conditional("deploy", ValueIs("build", "flag", "yes", equal=equal))
+
+    result = await ParallelTaskScheduler(Runner()).execute_epic([task("build"), deploy, task("after", "deploy")])
+
+    expected = TaskState.SKIPPED if detail else TaskState.SUCCEEDED
+    assert states_of(result) == {"build": TaskState.SUCCEEDED, "deploy": expected, "after": expected}
+    assert (result.tasks["deploy"].detail or "") == detail
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_a_task_that_failed_wrote_no_value(allowed: bool) -> None:
+    build = lenient("build") if allowed else task("build")
+    deploy = conditional("deploy", ValueIs("build", "flag", "yes"))
+    running = ParallelTaskScheduler(RecordingRunner(lambda _: 1)).execute_epic([build, deploy])
+
+    if allowed:
+        deployed = (await running).tasks["deploy"]
+        assert (deployed.state, deployed.reason) == (TaskState.SKIPPED, Reason.CONDITION)
+        assert deployed.detail == "when: tasks.build.values.flag equals 'yes', but 'build' did not write it"
+        return
+    with pytest.raises(TaskExecutionError) as caught:
+        await running
+    assert states_of(caught.value.result)["deploy"] is TaskState.UPSTREAM_FAILED
+
+
+@pytest.mark.parametrize("reached", [False, True])
+def test_a_run_that_is_given_up_starts_nothing_at_the_end(reached: bool) -> None:
+    run = EpicRun(TaskDAG([task("T1"), at_end("tidy"), at_end("last", "tidy")]), EpicExecutionOptions(), ())
+    index, sandbox = run.start_next()
+    if reached:
+        run.settle(index, SandboxResult(sandbox.sandbox_id, exit_code=0))
+        index, sandbox = run.start_next()
+        assert run.stop(Reason.CANCELLED) == []
+
+    assert run.stop(Reason.CANCELLED, spare_final=False) == [index]
+    run.settle(index, asyncio.CancelledError())
+
+    assert not run.plan.unfinished
+    with pytest.raises(EpicCancelledError) as caught:
+        run.finish()
+    states = list(states_of(caught.value.result).values())
+    assert states == [TaskState.SUCCEEDED if reached else TaskState.CANCELLED, *[TaskState.CANCELLED] * 2]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from dockersched.events import Observer
     from dockersched.graph.dag import TaskDAG
+    from dockersched.results import SandboxResult
+    from dockersched.store.database import StateStore
 
 HELP = "run again what did not succeed in an earlier run"
 
@@ -50,11 +52,7 @@ def execute(args: argparse.Namespace) -> int:
     if run.state is None:
         raise StateError(f"run {run.run_id} is unfinished: `dockersched resume {run.run_id}` goes on with it")
     earlier = store.epic(run.run_id)
-    succeeded = {
-        row.task_id: row.result
-        for row in store.attempts(run.run_id).values()
-        if row.result is not None and row.result.succeeded and row.task_id not in args.only
-    }
+    succeeded = _still_good(store, run.run_id, earlier.dag, args.only)
     dag = _only(args.only, earlier.dag, succeeded, run.run_id) if args.only else earlier.dag
     epic = replace(earlier, dag=dag, options=replace(earlier.options, run_id=None))
     taken_over = {task_id: result for task_id, result in succeeded.items() if task_id in dag}
@@ -63,6 +61,18 @@ def execute(args: argparse.Namespace) -> int:
         return show_session(args, lambda settings: Session(epic, settings, store, succeeded=taken_over), *observers)
 
     return show_or_detach(args, show)
+
+
+def _still_good(store: StateStore, run_id: str, dag: TaskDAG, only: Sequence[str]) -> dict[str, SandboxResult]:
+    """What succeeded and need not run again; what is done at the end is done for the new attempts, too."""
+    return {
+        row.task_id: row.result
+        for row in store.attempts(run_id).values()
+        if row.result is not None
+        and row.result.succeeded
+        and row.task_id not in only
+        and (only or not dag[row.task_id].finally_)
+    }
 
 
 def _only(wanted: Sequence[str], dag: TaskDAG, succeeded: Container[str], run_id: str) -> TaskDAG:

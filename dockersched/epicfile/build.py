@@ -229,6 +229,7 @@ def _task(task_id: str, spec: TaskSpec, shared: Defaults, shared_retry: RetryPol
         depends_on=spec.depends_on or (),
         when=spec.when or "success",
         allow_failure=bool(spec.allow_failure),
+        finally_=bool(spec.finally_),
         command=command or "",
         args=args,
         quota=quota_of(spec.quota, shared.quota),

@@ -100,13 +100,20 @@ class TaskSpec(Defaults, FilesKeys):
         "Tasks that must have succeeded before this one starts.", ["lint", "build"]
     )
     when: Annotated[Condition | None, Given] = key(
-        "Whether it runs, by how those ended that it depends on; else it is skipped.",
+        "Whether it runs, by how those ended that it depends on, or by a value; else it is skipped.",
         "always",
         {"task": "build", "is": "failed"},
+        {"value": "tasks.build.values.flag", "equals": "yes"},
         default="success",
     )
     allow_failure: Annotated[Switch | None, Given] = key(
         "Whether the epic can succeed, and dependents run, although this task failed.", default=False
+    )
+    finally_: Annotated[Switch | None, Given] = Field(
+        default=None,
+        alias="finally",
+        description="Whether it runs at the end, once all other tasks have ended, however that was.",
+        json_schema_extra={"default": False},
     )
     matrix: Annotated[Matrix | None, Given] = key(
         "Lists of values: the task becomes several, one for each combination.", {"python": ["3.11", "3.12"]}

@@ -1,4 +1,4 @@
-"""The key that says whether a task runs, by how others ended."""
+"""The key that says whether a task runs, by how others ended or by what one wrote."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from dockersched.epicfile import values
 from dockersched.epicfile.types import either, text_schema
 from dockersched.graph.problems import suggestion
 from dockersched.ids import TASK_ID_PATTERN
-from dockersched.model import TaskIs, When
+from dockersched.model import TaskIs, ValueIs, When
 from dockersched.model.condition import Ending, Rule
+from dockersched.model.references import VALUE_KEY_PATTERN, parse_expression
 
 _RULES = get_args(Rule)
 _ENDINGS = get_args(Ending)
@@ -20,11 +21,26 @@ _INSTEAD = f"write {', '.join(_RULES[:-1])} or {_RULES[-1]}, or a map like {{tas
 
 def _when(value: object) -> When:
     if isinstance(value, dict):
-        return _task_is(value)
+        return _value_is(value) if "value" in value else _task_is(value)
     if value in _RULES and isinstance(value, str):
         return cast("Rule", value)
     near = suggestion(value, _RULES) if isinstance(value, str) else ""
     raise ValueError(f"{values.shown(value)} is no condition{near or f': {_INSTEAD}'}")
+
+
+def _value_is(given: dict[str, object]) -> ValueIs:
+    if set(given) not in ({"value", "equals"}, {"value", "not_equals"}):
+        keys = ", ".join(values.shown(key) for key in given)
+        raise ValueError(
+            f"a condition on a value has the keys value and either equals or not_equals, not {keys}: write it like"
+            " {value: tasks.build.values.flag, equals: 'yes'}"
+        )
+    equal = "equals" in given
+    reference = parse_expression(values.text(given["value"]))
+    if reference is None:
+        shown = values.shown(given["value"])
+        raise ValueError(f"{shown} is no reference to a value: write it like tasks.build.values.flag")
+    return ValueIs(reference.task_id, reference.key, values.word(given["equals" if equal else "not_equals"]), equal)
 
 
 def _task_is(given: dict[str, object]) -> TaskIs:
@@ -56,5 +72,23 @@ Condition = Annotated[
             },
             "additionalProperties": False,
         },
+        *(
+            {
+                "type": "object",
+                "required": ["value", comparison],
+                "properties": {
+                    "value": {
+                        "description": "A value of a task, which this one then depends on.",
+                        **text_schema(rf"\s*tasks\.\S+\.values\.{VALUE_KEY_PATTERN}\s*"),
+                    },
+                    comparison: {"description": description, "type": ["string", "number", "boolean"]},
+                },
+                "additionalProperties": False,
+            }
+            for comparison, description in (
+                ("equals", "What it must be."),
+                ("not_equals", "What it must not be; it must have been written all the same."),
+            )
+        ),
     ),
 ]

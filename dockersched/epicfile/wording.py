@@ -110,7 +110,7 @@ def to_findings(error: ValidationError) -> Iterator[Finding]:
 def _unknown_key(path: Path, *, suggest: bool) -> str:
     key = str(path[-1])
     model = _model_at(path[:-1])
-    if model is Defaults and key in TaskSpec.model_fields:
+    if model is Defaults and key in {field.alias or name for name, field in TaskSpec.model_fields.items()}:
         return "is a key of tasks only: defaults cannot hold it"
     known = [field.alias or name for name, field in model.model_fields.items()]
     if model is ExitCodesSpec and key in RETRY_CAUSES:

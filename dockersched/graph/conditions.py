@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dockersched.model.condition import TaskIs, When
+from dockersched.model.condition import TaskIs, ValueIs, When
 from dockersched.states import TaskState
 
 _S = TaskState
@@ -13,7 +13,9 @@ _FAILED = (_S.FAILED, _S.UPSTREAM_FAILED)
 _MATCHES = {"succeeded": (_S.SUCCEEDED,), "failed": _FAILED, "skipped": (_S.SKIPPED,)}
 
 
-def verdict(when: When, ended: Mapping[str, TaskState]) -> tuple[TaskState, str | None]:
+def verdict(
+    when: When, ended: Mapping[str, TaskState], written: Mapping[str, Mapping[str, str] | None]
+) -> tuple[TaskState, str | None]:
     """Where a task goes once all that it depends on has ended, and which one of these that is due to, if one.
 
     A failure comes before a cancellation, and both before a task that was skipped.
@@ -22,6 +24,7 @@ def verdict(when: When, ended: Mapping[str, TaskState]) -> tuple[TaskState, str 
         when: the task's condition.
         ended: states of what it depends on; an allowed failure counts as `SUCCEEDED`, except for the task that the
             condition asks for.
+        written: values of tasks that succeeded, None where they are not known: then a condition on them holds.
 
     Returns:
         READY, SKIPPED, UPSTREAM_FAILED or CANCELLED.
@@ -35,7 +38,12 @@ def verdict(when: When, ended: Mapping[str, TaskState]) -> tuple[TaskState, str 
     for states, state in ((_FAILED, _S.UPSTREAM_FAILED), ((_S.CANCELLED,), _S.CANCELLED), ((_S.SKIPPED,), _S.SKIPPED)):
         if (cause := _first(others, *states)) is not None:
             return state, cause
-    return _by_ending(when, ended[when.task]) if isinstance(when, TaskIs) else (_S.READY, None)
+    if isinstance(when, TaskIs):
+        return _by_ending(when, ended[when.task])
+    if isinstance(when, ValueIs):
+        values = written.get(when.task, {})
+        return (_S.READY if values is None or when.holds(values) else _S.SKIPPED), None
+    return _S.READY, None
 
 
 def _after_failure(ended: Mapping[str, TaskState]) -> tuple[TaskState, str | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from dockersched.errors import EpicError
-from dockersched.graph.handover import declared, find_unmet, writing_values
+from dockersched.graph.handover import declared, find_misplaced, find_unmet, writing_values
 from dockersched.graph.problems import find_problems
 from dockersched.model import ScheduledTask
 
@@ -21,7 +21,7 @@ class TaskDAG:
 
     Raises:
         EpicError: duplicate ids, unknown dependencies, self-dependencies, cycles, inputs and references that nothing
-            meets; all of them at once.
+            meets, main tasks that depend on one with `finally`; all of them at once.
     """
 
     __slots__ = ("_index_of", "dependency_counts", "dependents", "tasks", "topological")
@@ -32,8 +32,8 @@ class TaskDAG:
         self.dependents: list[list[int]] = [[] for _ in self.tasks]
         self.dependency_counts = [len(set(task.depends_on)) for task in self.tasks]
         self.topological: list[int] = []
-        users = [task for task in self.tasks if task.inputs or task.has_references]
-        unmet = find_unmet(users, self.tasks) if users else []
+        users = [task for task in self.tasks if task.uses_others]
+        unmet = [*(find_unmet(users, self.tasks) if users else []), *find_misplaced(self.tasks)]
         if not self._connect() or unmet:
             raise EpicError([*unmet, *find_problems([(task.id, declared(task, self)) for task in self.tasks])])
         self.tasks = writing_values(users, self.tasks)

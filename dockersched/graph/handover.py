@@ -39,6 +39,32 @@ def find_unmet(users: Iterable[ScheduledTask], tasks: Iterable[ScheduledTask]) -
     return problems
 
 
+def find_misplaced(tasks: Sequence[ScheduledTask]) -> list[Problem]:
+    """Dependencies between tasks that run at the end and those that do not, where they mean nothing."""
+    at_end = {task.id for task in tasks if task.finally_}
+    if not at_end:
+        return []
+    main = {task.id for task in tasks if not task.finally_}
+    problems: list[Problem] = []
+    for task in tasks:
+        taken = set(task.implied)
+        for position, needed in enumerate(task.depends_on):
+            path = ("tasks", task.id) if needed in taken else ("tasks", task.id, "depends_on", position)
+            if task.finally_ and needed in main - taken:
+                message = (
+                    f"task {task.id!r} has finally, so it runs after {needed!r} anyway: remove that from depends_on"
+                )
+            elif not task.finally_ and needed in at_end:
+                message = (
+                    f"task {task.id!r} depends on {needed!r}, which has finally and runs after all tasks without: "
+                    f"give {task.id!r} finally too, or remove the dependency"
+                )
+            else:
+                continue
+            problems.append(Problem(message, path))
+    return problems
+
+
 def declared(task: ScheduledTask, known: Container[str]) -> list[str]:
     """What a task depends on, without what `find_unmet` has a better word for."""
     implied = {needed for needed in task.implied if needed == task.id or needed not in known}

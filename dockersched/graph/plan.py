@@ -1,6 +1,6 @@
 """Where every task of a run stands: the one mutable object of the core, with a single writer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from heapq import heappop, heappush
 
@@ -30,22 +30,35 @@ class Plan:
     def __init__(self, dag: TaskDAG, admission: Admission | None = None) -> None:
         self._dag = dag
         self.admission = admission or Admission(start_order(dag))
+        self._final = frozenset(index for index, task in enumerate(dag) if task.finally_)
+        self._main_left = len(dag) - len(self._final)
+        self._is_closing = False
         self._unmet = list(dag.dependency_counts)
+        for index in self._final:  # what the main tasks are together is one more thing that it waits for
+            needed = {dag.index(task_id) for task_id in dag.tasks[index].depends_on}
+            self._unmet[index] = len(needed & self._final) + 1
         self._rank = [0] * len(dag)
         for rank, index in enumerate(dag.topological):
             self._rank[index] = rank
         self._causes: dict[int, int] = {}
+        self._written: dict[str, Mapping[str, str] | None] = {}
         self._histories: list[_History] = [(TaskState.PENDING,)] * len(dag)
         self.unfinished = len(dag)
         """How many tasks are not in a final state."""
         for index, count in enumerate(self._unmet):
             if count == 0:
                 self._release(index)
+        self._decide([])
 
     @property
     def may_start(self) -> bool:
         """Whether a task may start now."""
         return self.admission.next() is not None
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether all main tasks have ended, so that those with `finally` run."""
+        return self._is_closing
 
     def state(self, index: int) -> TaskState:
         """Where a task stands."""
@@ -65,12 +78,17 @@ class Plan:
         """A running task is being stopped; it keeps its share until it has ended."""
         self._move(index, TaskState.STOPPING)
 
-    def succeed(self, index: int) -> list[int]:
+    def succeed(self, index: int, values: Mapping[str, str] | None = None) -> list[int]:
         """A task succeeded: dependents that waited for it alone become ready, or are skipped.
+
+        Args:
+            index: of the task.
+            values: that it wrote; None is unknown, and conditions on them hold.
 
         Returns:
             those that this moved to a final state, in declaration order.
         """
+        self._written[self._dag.tasks[index].id] = values
         self._move(index, TaskState.SUCCEEDED)
         self.admission.release(index)
         return self._follow(index)
@@ -125,14 +143,22 @@ class Plan:
         """
         return self.cancel(index)
 
-    def cancel_waiting(self) -> list[int]:
-        """Cancels every task that has not started; returns their indexes in declaration order."""
+    def cancel_waiting(self, *, spare_final: bool = True) -> list[int]:
+        """Cancels the main tasks that have not started, and those with `finally` unless they are spared.
+
+        Returns:
+            those that this moved to a final state, in declaration order.
+        """
+        if spare_final and self._is_closing:
+            return []
         self.admission.clear()
         waiting = (TaskState.PENDING, TaskState.READY, TaskState.RETRYING)
-        cancelled = [index for index in range(len(self._histories)) if self.state(index) in waiting]
+        spared = self._final if spare_final else ()
+        everybody = range(len(self._histories))
+        cancelled = [index for index in everybody if self.state(index) in waiting and index not in spared]
         for index in cancelled:
             self._move(index, TaskState.CANCELLED)
-        return cancelled
+        return sorted([*cancelled, *self._decide([])])
 
     def check(self) -> None:
         """Verifies what must hold at any moment; for tests.
@@ -163,14 +189,15 @@ class Plan:
             at = self._dag.index(needed)
             state = self.state(at)
             if state in FINAL_STATES:
-                allowed = state is TaskState.FAILED and self._dag.tasks[at].allow_failure and needed != asked
-                ended[needed] = TaskState.SUCCEEDED if allowed else state
+                allowed = state is TaskState.FAILED and self._dag.tasks[at].allow_failure
+                ignored = allowed or (index in self._final and at not in self._final)
+                ended[needed] = TaskState.SUCCEEDED if ignored and needed != asked else state
         if self._unmet[index] == 0:
-            return verdict(task.when, ended)
+            return verdict(task.when, ended, self._written)
         if task.when in {"failure", "always"}:
             return None
         ended.pop(asked or "", None)
-        early = verdict("success", ended)
+        early = verdict("success", ended, {})
         return early if early[0] in {TaskState.UPSTREAM_FAILED, TaskState.CANCELLED} else None
 
     def _release(self, index: int) -> None:
@@ -188,10 +215,14 @@ class Plan:
 
     def _follow(self, index: int) -> list[int]:
         """What follows from the end of a task, those after it in the order of the graph."""
-        moved: list[int] = []
         concerned: list[tuple[int, int]] = []
         self._tell(index, concerned)
-        while concerned:
+        return self._decide(concerned)
+
+    def _decide(self, concerned: list[tuple[int, int]]) -> list[int]:
+        """Moves those that something was decided on, and who follows from them; returns who that ended, in order."""
+        moved: list[int] = []
+        while concerned or self._begins_closing(concerned):
             _, dependent = heappop(concerned)
             if self.state(dependent) is not TaskState.PENDING:
                 continue
@@ -210,13 +241,26 @@ class Plan:
             self._tell(dependent, concerned)
         return sorted(moved)
 
+    def _begins_closing(self, concerned: list[tuple[int, int]]) -> bool:
+        """Once the last main task has ended, adds the tasks with `finally` that waited for that alone, if any."""
+        if self._main_left or self._is_closing:
+            return False
+        self._is_closing = True
+        for index in self._final:
+            self._count_down(index, concerned)
+        return bool(concerned)
+
+    def _count_down(self, index: int, concerned: list[tuple[int, int]], *, good: bool = True) -> None:
+        self._unmet[index] -= 1
+        if self._unmet[index] == 0 or not good:
+            heappush(concerned, (self._rank[index], index))
+
     def _tell(self, index: int, concerned: list[tuple[int, int]]) -> None:
         """Counts down what the dependents of a task that ended wait for, and adds those that this decides on."""
         good = self.state(index) is TaskState.SUCCEEDED
         for dependent in self._dag.dependents[index]:
-            self._unmet[dependent] -= 1
-            if self._unmet[dependent] == 0 or not good:
-                heappush(concerned, (self._rank[dependent], dependent))
+            if index in self._final or dependent not in self._final:
+                self._count_down(dependent, concerned, good=good)
 
     def _move(self, index: int, state: TaskState) -> None:
         history = self._histories[index]
@@ -226,6 +270,7 @@ class Plan:
         self._histories[index] = _longer(history, state)
         if state in FINAL_STATES:
             self.unfinished -= 1
+            self._main_left -= index not in self._final
             self.admission.forget(index)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from dockersched.errors import StateError
 from dockersched.graph.admission import Admission, Limits
 from dockersched.graph.capacity import demand_of, grown
 from dockersched.graph.retry import INFRASTRUCTURE, wants_retry
+from dockersched.graph.transitions import FINAL_STATES
 from dockersched.graph.waiting import Resource, wait_of
 from dockersched.inspection.runs import RunView
 from dockersched.inspection.tasks import TaskView, last_event, read_tasks
@@ -98,13 +99,25 @@ def explain(reader: StateReader, run: RunView, task_id: str) -> Explanation:
     task, needs = tasks[task_id], reader.dependencies(run.run_id)
     unmet, shortages = {}, []
     if task.state is TaskState.PENDING:
-        unmet = {other: tasks[other].state for other in needs[task_id] if tasks[other].state is not TaskState.SUCCEEDED}
+        unmet = _unmet(task_id, needs, reader.at_end(run.run_id), tasks)
     elif task.state is TaskState.READY:
         shortages = _shortages(reader, run, tasks, task_id)
     path = _path(needs, tasks, task.root_cause, task_id) if task.root_cause else []
     last = reader.last_result(run.run_id, task_id)
     (spec,) = _specs(reader, run, [task_id])
     return Explanation(run, task, spec.retry, unmet, shortages, path, load_result(last) if last else None)
+
+
+def _unmet(
+    task_id: str, needs: Mapping[str, Sequence[str]], at_end: Container[str], tasks: Mapping[str, TaskView]
+) -> dict[str, TaskState]:
+    """What a pending task waits for, with its state; one at the end waits for all that is not, however it ends."""
+    met = {other for other in needs if tasks[other].state is TaskState.SUCCEEDED}
+    needed = needs[task_id]
+    if task_id in at_end:
+        met |= {other for other in needs if other not in at_end and tasks[other].state in FINAL_STATES}
+        needed = [other for other in needs if other not in at_end or other in needed]
+    return {other: tasks[other].state for other in needed if other not in met}
 
 
 def _specs(reader: StateReader, run: RunView, task_ids: Iterable[str]) -> list[ScheduledTask]:

@@ -31,7 +31,8 @@ class TaskOutlook:
 
     Args:
         task_id: of the task.
-        wave: 1 for a task that depends on nothing, else one more than the last wave of those it depends on.
+        wave: 1 for a task that depends on nothing, else one more than the last wave of those it depends on; `finally`
+            comes after all waves of the others.
         span: when it would run.
         basis: where its duration is from.
         demand: what it asks for.
@@ -125,8 +126,10 @@ def _waves(dag: TaskDAG) -> list[int]:
     waves = [1] * len(dag)
     for index in dag.topological:
         for dependent in dag.dependents[index]:
-            waves[dependent] = max(waves[dependent], waves[index] + 1)
-    return waves
+            if dag.tasks[dependent].finally_ == dag.tasks[index].finally_:
+                waves[dependent] = max(waves[dependent], waves[index] + 1)
+    main = max((wave for wave, task in zip(waves, dag, strict=True) if not task.finally_), default=0)
+    return [wave + main if task.finally_ else wave for wave, task in zip(waves, dag, strict=True)]
 
 
 def _peak(spans: Sequence[Span], demands: Sequence[Demand]) -> Limits:

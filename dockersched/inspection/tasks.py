@@ -61,10 +61,21 @@ def read_tasks(reader: StateReader, run_id: str, *, has_ended: bool) -> dict[str
             told[task_id] = replace(told[task_id], state=TaskState.STOPPING)
     if has_ended and any(task_id not in told or told[task_id].state not in FINAL_STATES for task_id in depends_on):
         told.update(_as_recorded(folder))
-    return {
-        task_id: told[task_id] if task_id in told else _waiting(task_id, needed, told, began)
-        for task_id, needed in depends_on.items()
-    }
+    at_end = reader.at_end(run_id)
+    main = [told.get(task_id) for task_id in depends_on if task_id not in at_end]
+    is_closing = all(task is not None and task.state in FINAL_STATES for task in main)
+    main_ended = max((task.since for task in main if task and task.since), default=began)
+    found = {}
+    for task_id, needed in depends_on.items():
+        if task_id in told:
+            found[task_id] = told[task_id]
+        elif task_id not in at_end:
+            found[task_id] = _waiting(task_id, needed, told, began)
+        elif is_closing:
+            found[task_id] = _waiting(task_id, [other for other in needed if other in at_end], told, main_ended)
+        else:
+            found[task_id] = TaskView(task_id, TaskState.PENDING, since=began)
+    return found
 
 
 def last_event(folder: Path, kind: str) -> dict[str, Any] | None:

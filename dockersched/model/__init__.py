@@ -3,7 +3,7 @@
 Plain frozen dataclasses, checked when built: a hundred thousand of them cost little, and importing them costs nothing.
 """
 
-from dockersched.model.condition import TaskIs, When
+from dockersched.model.condition import TaskIs, ValueIs, When
 from dockersched.model.files import WORKSPACE_DIR, Input, Output, OutputWhen, Workspace, is_output_name
 from dockersched.model.opening import CAPABILITIES, ULIMITS, Mount, Profile
 from dockersched.model.options import EpicExecutionOptions
@@ -35,6 +35,7 @@ __all__ = [
     "ScheduledTask",
     "SecretSource",
     "TaskIs",
+    "ValueIs",
     "When",
     "Workspace",
     "is_output_name",

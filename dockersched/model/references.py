@@ -86,6 +86,12 @@ def parse_template(text: str) -> Template:
     return Template(tuple(part for part in parts if part))
 
 
+def parse_expression(text: str) -> Reference | None:
+    """The reference that a text is, without what opens and closes one; None when it is none."""
+    found = _EXPRESSION.fullmatch(text)
+    return Reference(found["task"], found["key"], text) if found else None
+
+
 def literal(text: str) -> str:
     """The text such that nothing in it is read as a reference."""
     return text.replace(OPENING, f"${OPENING}")

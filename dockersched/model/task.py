@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from dockersched.model import files
 from dockersched.model.checks import choice, flag, seconds, text, texts
-from dockersched.model.condition import When, check_when
+from dockersched.model.condition import ValueIs, When, check_when
 from dockersched.model.files import Input, Output, Workspace
 from dockersched.model.opening import Mount, Profile, capabilities, mounts, tmpfs_sizes, ulimits
 from dockersched.model.quota import QuotaConfig
@@ -58,8 +58,11 @@ class ScheduledTask:
         network_namespace: `own`, or `auto` (the default): one in which another sandbox was before, where nothing can
             be left of that one and it makes the start shorter.
         when: whether it runs if all it depends on has succeeded (`success`), something of it failed (`failure`), or
-            however it ended (`always`); or a `TaskIs`. Otherwise it is skipped.
+            however it ended (`always`); or a `TaskIs`, or a `ValueIs`, which implies the dependency. Otherwise it is
+            skipped.
         allow_failure: whether the epic can succeed, and dependents run, although this task failed.
+        finally_: whether it runs at the end, once all tasks without it are final, however they ended and even if the
+            run was stopped; what it depends on among those is only waited for.
         priority: of the ready tasks, those with a higher one start first.
         expected_duration_s: seconds that it will probably take; only the order of starts depends on it.
         workspace: the files that the sandbox begins with at /workspace, which is then where the command starts unless
@@ -99,6 +102,7 @@ class ScheduledTask:
     network_namespace: NetworkNamespace | None = None
     when: When = "success"
     allow_failure: bool = False
+    finally_: bool = False
     priority: int = 0
     expected_duration_s: float | None = None
     workspace: Workspace | None = None
@@ -140,6 +144,7 @@ class ScheduledTask:
         seconds("expected_duration_s", self.expected_duration_s)
         check_priority(self.priority)
         flag("allow_failure", self.allow_failure)
+        flag("finally", self.finally_)
         check_when(self.when, self.depends_on)
 
     def _check_openings(self) -> None:
@@ -171,7 +176,7 @@ class ScheduledTask:
             object.__setattr__(self, "values", _value_keys(self.values) or None)
         if self.tmpfs or self.mounts:
             files.check_place((*self.tmpfs, *(mount.target for mount in self.mounts)))
-        if self.inputs or self.has_references:
+        if self.uses_others:
             object.__setattr__(self, "depends_on", tuple(dict.fromkeys((*self.depends_on, *self.implied))))
 
     @property
@@ -180,12 +185,19 @@ class ScheduledTask:
         return OPENING in "\0".join(self.args) or OPENING in "\0".join(self.environment.values())
 
     @property
+    def uses_others(self) -> bool:
+        """Whether inputs, the condition or references name what other tasks make."""
+        return bool(self.inputs) or isinstance(self.when, ValueIs) or self.has_references
+
+    @property
     def implied(self) -> list[str]:
         """Ids of the tasks that this one depends on because it uses what they make."""
         return [*(given.task for given in self.inputs), *(found.task_id for _, found in self.references())]
 
     def references(self) -> list[tuple[tuple[str | int, ...], Reference]]:
-        """What the arguments and variables refer to, each with where: `("args", position)` or `("environment", name)`.
+        """What the condition, arguments and variables refer to, each with where.
+
+        That is `("when", "value")`, `("args", position)` or `("environment", name)`.
 
         Raises:
             ValueReferenceError: something that begins as a reference is none.
@@ -194,7 +206,10 @@ class ScheduledTask:
             *((("args", position), arg) for position, arg in enumerate(self.args)),
             *((("environment", name), value) for name, value in self.environment.items()),
         ]
-        return [(where, found) for where, value in texts for found in parse_template(value).references]
+        asked: list[tuple[tuple[str | int, ...], Reference]] = []
+        if isinstance(self.when, ValueIs):
+            asked.append((("when", "value"), self.when.reference))
+        return asked + [(where, found) for where, value in texts for found in parse_template(value).references]
 
 
 def _value_keys(values: object) -> tuple[str, ...]:

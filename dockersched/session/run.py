@@ -219,7 +219,7 @@ class Session:
             return None
         run = EpicRun(self._epic.dag, self._options, observers)
         if self._control.cancelled:
-            run.stop(Reason.CANCELLED)
+            run.stop(Reason.CANCELLED, spare_final=False)
         else:
             run.reject(unavailable)
         return run.finish()

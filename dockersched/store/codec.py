@@ -22,6 +22,7 @@ from dockersched.model import (
     ScheduledTask,
     SecretSource,
     TaskIs,
+    ValueIs,
     Workspace,
 )
 from dockersched.results import LogSummary, OutputSummary, SandboxResult, Usage
@@ -82,8 +83,10 @@ def load_reason(text: str) -> Reason:
 
 def _task(fields: dict[str, Any]) -> ScheduledTask:
     when = fields.get("when", "success")
+    if isinstance(when, dict):
+        when = ValueIs(**when) if "key" in when else TaskIs(**when)
     rebuilt = {
-        "when": TaskIs(**when) if isinstance(when, dict) else when,
+        "when": when,
         "quota": _quota(fields.get("quota")),
         "retry": RetryPolicy(**fields["retry"]),
         "secrets": {name: SecretSource(**source) for name, source in fields.get("secrets", {}).items()},

@@ -137,6 +137,11 @@ class StateReader:
         epic = self.epic(run_id)
         return {task["id"]: task["depends_on"] for task in epic["tasks"]} if epic else {}
 
+    def at_end(self, run_id: str) -> set[str]:
+        """Ids of a run's tasks with `finally`; none while the run is not on record."""
+        epic = self.epic(run_id)
+        return {task["id"] for task in epic["tasks"] if task.get("finally_")} if epic else set()
+
     def last_result(self, run_id: str, task_id: str) -> str | None:
         """The terminal record of a task's last attempt that has one, as JSON."""
         rows = self._select(_LAST_RESULT, run_id, task_id)

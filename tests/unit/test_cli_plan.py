@@ -56,6 +56,14 @@ def test_a_plan_has_order_waves_duration_and_peaks(capsys: pytest.CaptureFixture
     assert (document["max_cpus"], document["max_memory"]) == (None, None)
 
 
+def test_what_runs_at_the_end_is_planned_behind_all_others(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("e.yaml").write_text(EPIC + "  tidy: {run: rm, finally: true, expected_duration: 1s}\n")
+    document = planned(capsys)
+    assert document["waves"] == [["build", "lint"], ["test"], ["tidy"]]
+    tasks = {task["task"]: task for task in document["tasks"]}
+    assert tasks["tidy"]["start_s"] == tasks["test"]["end_s"] == 14
+
+
 def test_limits_of_the_command_line_make_tasks_wait(capsys: pytest.CaptureFixture[str]) -> None:
     document = planned(capsys, "--max-cpus", "2", "--max-memory", "4g", "--max-parallel", "8")
     assert [(task["task"], task["start_s"]) for task in document["tasks"]] == [("build", 0), ("test", 10), ("lint", 10)]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dockersched.cli import main
+from dockersched.cli.retry import _still_good
 from dockersched.model import ScheduledTask
 from tests.support.recorded_runs import RecordedRun
 
@@ -49,3 +50,17 @@ def test_a_retry_that_cannot_be_is_one_message(
     said = capsys.readouterr()
     assert message in said.err
     assert (said.out, said.err.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    ("only", "good"), [([], {"build"}), (["test"], {"build", "tidy"}), (["tidy", "test"], {"build"})]
+)
+def test_what_runs_at_the_end_does_so_again_unless_only_others_are_wanted(
+    tmp_path: Path, only: list[str], good: set[str]
+) -> None:
+    run = RecordedRun(tmp_path, RUN, [*TASKS[:2], ScheduledTask("tidy", [], "rm", finally_=True)])
+    for task_id, exit_code in (("build", 0), ("test", 1), ("tidy", 0)):
+        run.start(task_id)
+        run.end(task_id, exit_code=exit_code)
+
+    assert set(_still_good(run.store, RUN, run.store.epic(RUN).dag, only)) == good

@@ -294,3 +294,8 @@ def test_loads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("fields", "allowed"), [("run: x", False), ("run: x, allow_failure: true", True)])
 def test_reads_whether_a_failure_is_allowed(fields: str, allowed: bool) -> None:
     assert one_task(fields).allow_failure is allowed
+
+
+@pytest.mark.parametrize(("fields", "at_end"), [("run: x", False), ("run: x, finally: true", True)])
+def test_reads_whether_a_task_runs_at_the_end(fields: str, at_end: bool) -> None:
+    assert one_task(fields).finally_ is at_end

@@ -64,6 +64,18 @@ def test_a_pending_task_waits_for_what_has_not_succeeded(tmp_path: Path, explain
     assert f"`dockersched resume {RUN}`" in text  # nobody owns the run here
 
 
+def test_a_task_at_the_end_waits_for_all_others(tmp_path: Path, explained: Ask) -> None:
+    tasks = [task("a"), task("b"), task("tidy", finally_=True), task("last", "tidy", finally_=True)]
+    run = RecordedRun(tmp_path, RUN, tasks)
+    run.start("a")
+    run.end("a", exit_code=1)
+    assert explained("tidy")[0]["waits_for"] == [{"task": "b", "state": "ready"}]
+    run.start("b")
+    run.end("b")
+    assert explained("tidy")[0]["state"] == "ready"
+    assert explained("last")[0]["waits_for"] == [{"task": "tidy", "state": "ready"}]
+
+
 def test_a_ready_task_lacks_what_others_hold(tmp_path: Path, explained: Ask) -> None:
     tasks = [task("a", memory="1g"), task("b", memory="4608m", cpus=0.5), task("c", memory="4g")]
     run = RecordedRun(tmp_path, RUN, tasks, limits=(4, 8.0, 8 * GIB))

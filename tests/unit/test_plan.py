@@ -11,7 +11,7 @@ from dockersched import ParallelTaskScheduler, ScheduledTask, StateError, TaskDA
 from dockersched.graph.admission import Admission, Limits
 from dockersched.graph.plan import Plan
 from dockersched.graph.transitions import FINAL_STATES, TRANSITIONS
-from dockersched.model import TaskIs, When
+from dockersched.model import Input, Output, TaskIs, ValueIs, When
 
 Edges = list[set[int]]
 
@@ -28,13 +28,22 @@ def graphs(draw: st.DrawFn) -> Edges:
     return edges
 
 
-def dag_of(edges: Edges, lenient: Collection[int] = (), whens: Sequence[When] = ()) -> TaskDAG:
+def dag_of(
+    edges: Edges, lenient: Collection[int] = (), whens: Sequence[When] = (), at_end: Collection[int] = ()
+) -> TaskDAG:
     return TaskDAG(
         ScheduledTask(
             f"t{index}",
             [f"t{dependency}" for dependency in sorted(edges[index])],
             "true",
             allow_failure=index in lenient,
+            finally_=index in at_end,
+            inputs=[
+                Input(f"t{one}", "o", f"/workspace/{one}")
+                for one in sorted(edges[index] - set(at_end))
+                if index in at_end
+            ],
+            outputs={"o": Output("o")},
             when=whens[index] if whens else "success",
         )
         for index in range(len(edges))
@@ -56,7 +65,10 @@ def conditions(needed: set[int]) -> st.SearchStrategy[When]:
     asked = st.builds(
         TaskIs, st.sampled_from([f"t{one}" for one in needed]), st.sampled_from(["succeeded", "failed", "skipped"])
     )
-    return st.sampled_from(rules) | asked
+    value = st.builds(
+        ValueIs, st.sampled_from([f"t{one}" for one in needed]), st.just("v"), st.just("1"), st.booleans()
+    )
+    return st.sampled_from(rules) | asked | value
 
 
 class PlanMachine(RuleBasedStateMachine):
@@ -67,12 +79,17 @@ class PlanMachine(RuleBasedStateMachine):
         self.edges = edges
         self.lenient = data.draw(st.sets(st.sampled_from(range(len(edges)))))
         self.whens = [data.draw(conditions(needed)) for needed in edges]
-        self.dag = dag_of(edges, self.lenient, self.whens)
+        self.at_end = data.draw(st.just(set()) | st.sets(st.sampled_from(range(len(edges)))))
+        for index in dag_of(edges).topological:  # who depends on one of them is one of them
+            if edges[index] & self.at_end:
+                self.at_end.add(index)
+        self.dag = dag_of(edges, self.lenient, self.whens, self.at_end)
         self.demands = [data.draw(DEMANDS) for _ in edges]
         self.order = data.draw(st.permutations(range(len(edges))))
         limits = Limits(SLOTS, CPUS, MEMORY)
         self.plan = Plan(self.dag, Admission(self.order, self.demands, limits, patience=PATIENCE))
         self.states = ["pending"] * len(edges)
+        self.written: dict[int, dict[str, str] | None] = {}
         self.passed = [0] * len(edges)
         self.kept: int | None = None
         self.since: set[int] = set()
@@ -126,7 +143,7 @@ class PlanMachine(RuleBasedStateMachine):
     def refresh(self) -> list[int]:
         """Moves what waits by its condition, each task after those that it depends on; who came to an end by that."""
         moved = []
-        for index in self.dag.topological:
+        for index in sorted(self.dag.topological, key=self.at_end.__contains__):
             if self.states[index] == "pending" and (state := self.follows(index)):
                 self.states[index] = state
                 if state != "ready":
@@ -137,8 +154,9 @@ class PlanMachine(RuleBasedStateMachine):
         """The rule for one task, by the states that it sees."""
         when, needed = self.whens[index], self.edges[index]
         asked = {int(when.task[1:])} if isinstance(when, TaskIs) else set()
-        over = all(self.states[one] in FINAL for one in needed)
-        seen = {"succeeded" if self.is_met(one) else self.states[one] for one in needed - asked} & FINAL
+        over = all(self.states[one] in FINAL for one in needed) and (index not in self.at_end or self.is_closing())
+        met = {one for one in needed if self.is_met(one) or (index in self.at_end and one not in self.at_end)}
+        seen = {"succeeded" if one in met else self.states[one] for one in needed - asked} & FINAL
         failed, cancelled = bool(seen & {"failed", "upstream_failed"}), "cancelled" in seen
         if when == "always":
             return "ready" if over else None
@@ -149,9 +167,19 @@ class PlanMachine(RuleBasedStateMachine):
         if not over:
             return None
         ended = {self.states[one].removeprefix("upstream_") for one in asked}
-        if "skipped" not in seen and (not isinstance(when, TaskIs) or ended == {when.ending}):
+        holds = ended == {when.ending} if isinstance(when, TaskIs) else self.value_holds(when)
+        if "skipped" not in seen and holds:
             return "ready"
         return "cancelled" if "cancelled" in ended and "skipped" not in seen else "skipped"
+
+    def value_holds(self, when: When) -> bool:
+        if not isinstance(when, ValueIs):
+            return True
+        written = self.written.get(int(when.task[1:]), {})
+        return written is None or ("v" in written and (written["v"] == when.text) == when.equal)
+
+    def is_closing(self) -> bool:
+        return all(state in FINAL for index, state in enumerate(self.states) if index not in self.at_end)
 
     def is_met(self, index: int) -> bool:
         return self.states[index] == "succeeded" or (self.states[index] == "failed" and index in self.lenient)
@@ -181,7 +209,8 @@ class PlanMachine(RuleBasedStateMachine):
         index = data.draw(st.sampled_from(self.among("running", "stopping")))
         self.leave(index)
         if kind == "succeed":
-            assert self.plan.succeed(index) == self.ended(index, "succeeded")
+            self.written[index] = data.draw(st.sampled_from([None, {}, {"v": "1"}, {"v": "2"}]))
+            assert self.plan.succeed(index, self.written[index]) == self.ended(index, "succeeded")
         elif kind == "fail":
             assert self.plan.fail(index) == self.ended(index, "failed")
         else:
@@ -218,7 +247,9 @@ class PlanMachine(RuleBasedStateMachine):
         self.states[index] = "stopping"
 
     @precondition(lambda self: self.among("pending", "ready", "retrying"))
-    @rule(data=st.data(), kind=st.sampled_from(["reject", "withdraw", "cancel_waiting", *["nothing"] * 12]))
+    @rule(
+        data=st.data(), kind=st.sampled_from(["reject", "withdraw", "cancel_waiting", "cancel_main", *["nothing"] * 12])
+    )
     def give_up(self, data: st.DataObject, kind: str) -> None:
         """Rarely: else there is soon nothing left to start."""
         waiting = self.among("pending", "ready", "retrying")
@@ -229,11 +260,15 @@ class PlanMachine(RuleBasedStateMachine):
         elif kind == "withdraw":
             index = data.draw(st.sampled_from(waiting))
             assert self.plan.withdraw(index) == self.ended(index, "cancelled")
-        elif kind == "cancel_waiting":
-            self.kept = None
-            assert self.plan.cancel_waiting() == waiting
-            for index in waiting:
+        elif kind in {"cancel_waiting", "cancel_main"}:
+            spared = self.at_end if kind == "cancel_main" else set()
+            cancelled = [] if spared and self.is_closing() else [one for one in waiting if one not in spared]
+            if kind == "cancel_waiting" or not self.is_closing():
+                self.kept = None
+            for index in cancelled:
                 self.states[index] = "cancelled"
+            moved = sorted([*cancelled, *self.refresh()])
+            assert self.plan.cancel_waiting(spare_final=kind == "cancel_main") == moved
 
     @invariant()
     def agrees(self) -> None:
@@ -247,7 +282,9 @@ class PlanMachine(RuleBasedStateMachine):
         assert kept == self.kept
         if not self.among("running", "stopping") and self.among("ready"):
             assert self.plan.may_start  # nothing waits for nothing
-        if set(self.whens) == {"success"}:
+        assert self.plan.is_closing == self.is_closing()
+        main = [index for index in range(len(self.states)) if index not in self.at_end]
+        if set(self.whens) == {"success"} and (not self.at_end or all(map(self.is_met, main))):
             completed = {f"t{index}" for index in range(len(self.states)) if self.is_met(index)}
             ready = [found.id for found in ParallelTaskScheduler.get_ready_tasks(self.dag, completed)]
             started = self.among("running", "stopping", "retrying", "failed", "cancelled")

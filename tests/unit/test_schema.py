@@ -168,13 +168,13 @@ def test_the_reference_has_a_row_for_every_key() -> None:
     inner |= {f"inputs[].{field.alias or name}" for name, field in InputSpec.model_fields.items()}
     inner |= {f"retry.backoff.{name}" for name in BackoffSpec.model_fields}
     inner |= {f"retry.memory.{name}" for name in MemorySpec.model_fields}
-    inner |= {"when.task", "when.is"}
+    inner |= {"when.task", "when.is", "when.value", "when.equals", "when.not_equals"}
     inner |= {"matrix.exclude", "matrix.include"}
     inner |= {f"overcommit.{name}" for name in OvercommitSpec.model_fields}
 
     assert rows == keys | inner | {"x-…"}
     assert set(Defaults.model_fields) == set(TaskSpec.model_fields) - {
-        *("command", "args", "run", "depends_on", "matrix", "allow_failure", "when"),
+        *("command", "args", "run", "depends_on", "matrix", "allow_failure", "when", "finally_"),
         *("outputs", "inputs", "values"),
     }
 
@@ -235,6 +235,10 @@ WHENS: list[Any] = [
     "success", "failure", "sucess", {"task": "a"}, {"is": "failed"}, {"task": "a", "is": "done"},
     {"task": "a b", "is": "failed"}, {"task": "a", "is": "failed", "x": 1}, {"task": None, "is": "failed"},
     {"task": "a", "is": None}, {"task": ["a"], "is": "failed"},
+    {"value": "tasks.a.values.v", "equals": "1"}, {"value": " tasks.a.values.v ", "not_equals": True},
+    {"value": "tasks.a.values.v"}, {"value": "tasks.a.v", "equals": "1"}, {"value": None, "equals": "1"},
+    {"value": "tasks.a.values.v", "equals": None}, {"value": "tasks.a.values.v", "equals": "1", "not_equals": "2"},
+    {"value": "tasks.a.values.v", "equals": ["1"]}, {"value": "${{ tasks.a.values.v }}", "equals": "1"},
 ]  # fmt: skip
 MATRICES: list[Any] = [
     {"a": ["x"]}, {"a": []}, {"a": [1, 1.5, True]}, {"a": [None]}, {"a": [["x"]]}, {"a": "x"}, {"a b": ["x"]},
@@ -289,7 +293,7 @@ def test_what_the_loader_accepts_the_schema_accepts(data: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        *((key, value) for key in TaskSpec.model_fields for value in VALUES),
+        *((field.alias or name, value) for name, field in TaskSpec.model_fields.items() for value in VALUES),
         *((key, value) for key in (*OpeningKeys.model_fields, "quota") for value in OPENINGS),
         *(("retry", value) for value in RETRIES),
         *(("secrets", value) for value in SECRETS),
