@@ -22,6 +22,14 @@ EXPECTED = {
     "quickstart": (0, dict.fromkeys(("hello", "primes", "limits", "network", "report", "goodbye"), SUCCEEDED)),
     "python": (0, dict.fromkeys(("versions", "pi-leibniz", "pi-machin", "summary"), SUCCEEDED)),
     "files": (0, dict.fromkeys(("count", "show"), SUCCEEDED)),
+    "policies": (
+        0,
+        {
+            **dict.fromkeys(("test.ash.1", "test.sh.1", "publish", "mend", "clean"), SUCCEEDED),
+            **dict.fromkeys(("test.sh.2", "broken"), ("failed", "exit_code")),
+            "gone": ("skipped", "condition"),
+        },
+    ),
     "failing": (
         1,
         {
@@ -74,3 +82,19 @@ def test_example_ends_as_it_promises(name: str, engine: APIClient, tmp_path: Pat
     assert {event["task"]: (event["state"], event["reason"]) for event in finished} == outcomes
     tasks = result["tasks"]
     assert {task_id: (task["state"], task["reason"]) for task_id, task in tasks.items()} == outcomes
+
+
+def test_the_orchestrator_repairs_what_failed_and_runs_it_again(engine: APIClient, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "examples/agent_orchestrator.py", tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    first, second = (line for line in ended.stdout.splitlines() if line.startswith("round "))
+    assert first == "round 1: failed; sum gets 64 MiB of memory"
+    assert second == "round 2: the sum is 5000050000"
+    assert "  report: upstream_failed" in ended.stdout
