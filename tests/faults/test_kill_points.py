@@ -10,7 +10,7 @@ from tests.support.kill_trials import DELIVERING, DIAMOND, SECRETIVE, SHARING, U
 
 
 @pytest.mark.parametrize(
-    ("plan", "at_least", "count"), [(DIAMOND, 200, 7), (UNLUCKY, 100, 3), (SHARING, 200, 5), (SECRETIVE, 100, 4)]
+    ("plan", "at_least", "count"), [(DIAMOND, 200, 4), (UNLUCKY, 100, 2), (SHARING, 200, 3), (SECRETIVE, 100, 2)]
 )
 def test_a_killed_run_goes_on_as_if_nothing_had_been(
     plan: Plan, at_least: int, count: int, engine: APIClient, tmp_path: Path
