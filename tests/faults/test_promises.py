@@ -14,7 +14,7 @@ from tests.support.tally import Tally
 
 
 async def test_exits_are_seen_although_events_are_blocked(engine: APIClient, tmp_path: Path) -> None:
-    assert_clean(await promised_times.see_exits_without_events(engine, tmp_path, 8))
+    assert_clean(await promised_times.see_exits_without_events(engine, tmp_path, 5))
 
 
 async def test_a_container_is_gone_soon_after_its_deadline(engine: APIClient, tmp_path: Path) -> None:

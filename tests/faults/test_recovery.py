@@ -30,7 +30,7 @@ def bench(engine: APIClient, tmp_path: Path) -> Iterator[Bench]:
 def test_resume_adopts_what_lives_and_records_what_ended(bench: Bench) -> None:
     since = time.time()
     tasks = {
-        "lives": {"run": "echo begin; sleep 10; echo end"},
+        "lives": {"run": "echo begin; sleep 8; echo end"},
         "fine": {"run": "echo fine; sleep 1"},
         "fails": {"run": "echo fails; sleep 1; exit 3"},
         "after": {"run": "echo after", "depends_on": ["fine"]},
