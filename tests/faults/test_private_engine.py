@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ from docker.errors import APIError
 
 from dockersched.errors import EngineUnavailableError
 from dockersched.sandbox.docker.dial import fetch_version
+from tests.support.bench import until
 from tests.support.private_engine import PrivateEngine, fill_disk, resize_tmpfs, tmpfs_data_root
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -57,6 +59,9 @@ def test_what_is_on_disk_outlives_the_daemon(end: Callable[[PrivateEngine], obje
         engine.load_image()
         container = run(client, "echo said; exit 3")
         assert client.wait(container)["StatusCode"] == 3
+        # An engine can answer a moment before it has written that down.
+        on_disk = engine.room.folder / "data" / "containers" / container / "config.v2.json"
+        until(lambda: json.loads(on_disk.read_text())["State"]["ExitCode"] == 3)
 
         end(engine)
         with pytest.raises(EngineUnavailableError):
