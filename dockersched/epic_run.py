@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +11,7 @@ from operator import attrgetter
 from typing import Any
 
 from dockersched import ids
-from dockersched.errors import EpicCancelledError, EpicTimeoutError, TaskExecutionError, TransientRunnerError
+from dockersched.errors import EpicCancelledError, EpicTimeoutError, TaskExecutionError
 from dockersched.events import EpicFinished, EpicStarted, Event, Observer, TaskFinished, TaskRetrying, TaskStarted
 from dockersched.graph.admission import Admission
 from dockersched.graph.capacity import Shares, demand_of
@@ -23,7 +22,8 @@ from dockersched.graph.retry import next_memory_bytes, pause_s, wants_retry
 from dockersched.graph.transitions import FINAL_STATES
 from dockersched.model import EpicExecutionOptions, QuotaConfig, ScheduledTask, ValueIs, When
 from dockersched.results import EpicResult, SandboxResult, TaskResult
-from dockersched.sandbox.base import SandboxCancelled, SandboxRunOptions
+from dockersched.sandbox.base import SandboxRunOptions
+from dockersched.sandbox.came_back import interpret
 from dockersched.states import EpicState, Reason, TaskState
 
 _TASK_FIELDS = {field.name for field in fields(ScheduledTask)}
@@ -108,7 +108,7 @@ class EpicRun:
     def settle(self, index: int, outcome: SandboxResult | BaseException) -> Settled:
         """Takes in how a sandbox came back, and decides what follows from it."""
         options = self._in_flight.pop(index)
-        sandbox, state, may_retry = _interpret(options.sandbox_id, outcome)
+        sandbox, state, may_retry = interpret(options.sandbox_id, outcome)
         task = self._dag.tasks[index]
         if state is TaskState.FAILED and may_retry and (self._stop_reason is None or task.finally_):
             policy = task.retry
@@ -219,8 +219,7 @@ class EpicRun:
 
     def _withdraw(self, index: int) -> None:
         moved = self.plan.withdraw(index)
-        state, reason = TaskState.CANCELLED, Reason.CANCELLED
-        self._record_never_started([index], state, reason, "the task was cancelled", None)
+        self._record_never_started(index, TaskState.CANCELLED, Reason.CANCELLED, "the task was cancelled", None)
         self._record_moved(moved)
 
     def finish(self) -> EpicResult:
@@ -234,11 +233,11 @@ class EpicRun:
         result = EpicResult(self._options.epic_id, self._run_id, state, tasks, self._started_at, datetime.now(UTC))
         self._emit(EpicFinished, result)
         if state is EpicState.TIMED_OUT:
-            raise EpicTimeoutError(_message(result, f"timed out after {self._options.timeout_s:g} s"), result)
+            raise EpicTimeoutError(result.told(f"timed out after {self._options.timeout_s:g} s"), result)
         if state is EpicState.CANCELLED:
-            raise EpicCancelledError(_message(result, "was cancelled"), result)
+            raise EpicCancelledError(result.told("was cancelled"), result)
         if state is EpicState.FAILED:
-            raise TaskExecutionError(_message(result, "failed"), result)
+            raise TaskExecutionError(result.told("failed"), result)
         return result
 
     def _final_state(self) -> EpicState:
@@ -265,7 +264,7 @@ class EpicRun:
                 reason, detail = Reason.CONDITION, f"when: {self._unmet(self._dag.tasks[index].when)}"
             else:
                 reason, detail = Reason.UPSTREAM_SKIPPED, f"{cause!r} was skipped"
-            self._record_never_started([index], state, reason, detail, cause)
+            self._record_never_started(index, state, reason, detail, cause)
 
     def _unmet(self, when: When) -> str:
         if not isinstance(when, ValueIs):
@@ -274,13 +273,10 @@ class EpicRun:
         return when.refuted(written.sandbox.values if written and written.sandbox else {})
 
     def _record_never_started(
-        self, indexes: Sequence[int], state: TaskState, reason: Reason, detail: str, root_cause: str | None
+        self, index: int, state: TaskState, reason: Reason, detail: str, root_cause: str | None
     ) -> None:
-        for index in indexes:
-            attempts, last = self._attempts.get(index, 0), self._last.get(index)
-            self._record(
-                index, TaskResult(self._dag.tasks[index].id, state, reason, detail, root_cause, attempts, last)
-            )
+        attempts, last = self._attempts.get(index, 0), self._last.get(index)
+        self._record(index, TaskResult(self._dag.tasks[index].id, state, reason, detail, root_cause, attempts, last))
 
     def _record(self, index: int, result: TaskResult) -> None:
         self._results[index] = result
@@ -322,35 +318,3 @@ def sandbox_options(task: ScheduledTask, epic_id: str, run_id: str, attempt: int
         attempt=attempt,
         **shared,
     )
-
-
-def _interpret(sandbox_id: str, outcome: SandboxResult | BaseException) -> tuple[SandboxResult, TaskState, bool]:
-    """The result, the state it leads to, and whether it may be tried again at all."""
-    if isinstance(outcome, SandboxCancelled):
-        if outcome.result.reason is Reason.CANCELLED:
-            return outcome.result, TaskState.CANCELLED, False
-        outcome = outcome.result  # it had ended by itself just before it was to be stopped
-    if isinstance(outcome, asyncio.CancelledError):
-        return SandboxResult(sandbox_id, reason=Reason.CANCELLED), TaskState.CANCELLED, False
-    if isinstance(outcome, SandboxResult):
-        return outcome, TaskState.SUCCEEDED if outcome.succeeded else TaskState.FAILED, True
-    if isinstance(outcome, Exception):
-        detail = f"{type(outcome).__name__}: {outcome}"
-    else:
-        detail = f"the runner returned {outcome!r} instead of a SandboxResult"
-    sandbox = SandboxResult(sandbox_id, reason=Reason.ENGINE_ERROR, detail=detail)
-    return sandbox, TaskState.FAILED, isinstance(outcome, TransientRunnerError)
-
-
-def _message(result: EpicResult, what: str) -> str:
-    causes = []
-    for task_id in result.root_cause_ids[:10]:
-        task = result.tasks[task_id]
-        exit_code = f" {task.exit_code}" if task.reason is Reason.EXIT_CODE else ""
-        causes.append(f"{task_id!r} ({task.reason}{exit_code})")
-    more = len(result.root_cause_ids) - len(causes)
-    text = f"epic {result.epic_id!r} {what}"
-    if causes:
-        text += f": {', '.join(causes)}{f' and {more} more' if more else ''} failed"
-    never_started = len(result.failed_task_ids) - len(result.root_cause_ids)
-    return text + (f"; {never_started} dependent task(s) never started" if never_started else "")

@@ -219,5 +219,23 @@ class EpicResult:
         tasks = self.tasks.values()
         return [task.task_id for task in tasks if task.is_root_cause or task.state is TaskState.UPSTREAM_FAILED]
 
+    def told(self, what: str) -> str:
+        """The result in one line.
+
+        Args:
+            what: became of the epic, such as `failed`.
+        """
+        causes = []
+        for task_id in self.root_cause_ids[:10]:
+            task = self.tasks[task_id]
+            exit_code = f" {task.exit_code}" if task.reason is Reason.EXIT_CODE else ""
+            causes.append(f"{task_id!r} ({task.reason}{exit_code})")
+        more = len(self.root_cause_ids) - len(causes)
+        text = f"epic {self.epic_id!r} {what}"
+        if causes:
+            text += f": {', '.join(causes)}{f' and {more} more' if more else ''} failed"
+        never_started = len(self.failed_task_ids) - len(self.root_cause_ids)
+        return text + (f"; {never_started} dependent task(s) never started" if never_started else "")
+
 
 _EXIT_CODES = {EpicState.SUCCEEDED: 0, EpicState.FAILED: 1, EpicState.TIMED_OUT: 4, EpicState.CANCELLED: 130}
