@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -70,7 +69,7 @@ class EpicRun:
         history: Mapping[str, float] | None = None,
     ) -> None:
         order = start_order(dag, expected_s(dag, history))
-        self.plan = Plan(dag, _admission(order, shares))
+        self.plan = Plan(dag, shares.admission(order) if shares else Admission(order))
         self._shares = shares
         self._quotas: dict[int, QuotaConfig] = {}  # of the tasks whose next attempt gets more memory
         self._dag = dag
@@ -85,7 +84,8 @@ class EpicRun:
         self._stop_detail = ""
         self._started_at = datetime.now(UTC)
         task_ids = tuple(task.id for task in dag)
-        self._emit(EpicStarted, options.epic_id, self._run_id, task_ids, *_whole(options, shares))
+        whole = (shares.limits.cpus, shares.limits.memory) if shares else (None, None)
+        self._emit(EpicStarted, options.epic_id, self._run_id, task_ids, options.max_parallel, *whole)
 
     def start_next(self) -> tuple[int, SandboxRunOptions]:
         """Takes the next ready task; returns its index and what to run."""
@@ -287,24 +287,6 @@ class EpicRun:
             event = kind(datetime.now(UTC), *fields)
             for observer in self._observers:
                 observer(event)
-
-
-def _whole(options: EpicExecutionOptions, shares: Shares | None) -> tuple[int, float | None, int | None]:
-    """Slots, CPUs and bytes of memory of all sandboxes together; None is no limit."""
-    if shares is None:
-        return options.max_parallel, None, None
-    _, nano_cpus, memory_bytes = shares.limits
-    return (
-        options.max_parallel,
-        nano_cpus / 1e9 if math.isfinite(nano_cpus) else None,
-        int(memory_bytes) if math.isfinite(memory_bytes) else None,
-    )
-
-
-def _admission(order: Sequence[int], shares: Shares | None) -> Admission:
-    if shares is None:
-        return Admission(order)
-    return Admission(order, shares.demands, shares.limits, recorded=shares.recorded, in_flight=shares.in_flight)
 
 
 def sandbox_options(task: ScheduledTask, epic_id: str, run_id: str, attempt: int = 1) -> SandboxRunOptions:

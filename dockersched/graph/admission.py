@@ -29,6 +29,16 @@ class Limits(NamedTuple):
     nano_cpus: float = math.inf
     memory_bytes: float = math.inf
 
+    @property
+    def cpus(self) -> float | None:
+        """CPUs; None is no limit."""
+        return self.nano_cpus / 1e9 if math.isfinite(self.nano_cpus) else None
+
+    @property
+    def memory(self) -> int | None:
+        """Whole bytes of memory; None is no limit."""
+        return int(self.memory_bytes) if math.isfinite(self.memory_bytes) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:

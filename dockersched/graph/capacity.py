@@ -9,7 +9,7 @@ from functools import cache
 
 from dockersched import units
 from dockersched.errors import Problem
-from dockersched.graph.admission import Demand, Limits, Standing
+from dockersched.graph.admission import Admission, Demand, Limits, Standing
 from dockersched.graph.dag import TaskDAG
 from dockersched.graph.retry import next_memory_bytes
 from dockersched.model import EpicExecutionOptions, QuotaConfig, RetryPolicy
@@ -50,6 +50,10 @@ class Shares:
     limits: Limits
     recorded: Mapping[int, int] = field(default_factory=dict)
     in_flight: Mapping[int, Demand] = field(default_factory=dict)
+
+    def admission(self, order: Sequence[int]) -> Admission:
+        """Lets the tasks in by these shares, in this order."""
+        return Admission(order, self.demands, self.limits, recorded=self.recorded, in_flight=self.in_flight)
 
 
 def demand_of(quota: QuotaConfig) -> Demand:

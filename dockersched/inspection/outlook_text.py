@@ -42,13 +42,13 @@ _OUTLOOK: tuple[Field[Outlook], ...] = (
         "max_cpus",
         "CPUs of all sandboxes; null where no limit is given, so that none is reckoned with.",
         nullable(SECONDS),
-        lambda outlook: _finite(outlook.limits.nano_cpus / _NANO),
+        lambda outlook: outlook.limits.cpus,
     ),
     Field(
         "max_memory",
         "Bytes of memory of all sandboxes; null as with max_cpus.",
         nullable(COUNT),
-        lambda outlook: None if (size := _finite(outlook.limits.memory_bytes)) is None else int(size),
+        lambda outlook: outlook.limits.memory,
     ),
     Field("peak_parallel", "The most sandboxes at any one time.", COUNT, lambda outlook: int(outlook.peak.slots)),
     Field("peak_cpus", "The most CPUs asked for.", SECONDS, lambda outlook: outlook.peak.nano_cpus / _NANO),
@@ -133,7 +133,3 @@ def _names(task_ids: Sequence[str]) -> str:
     more = len(task_ids) - _NAMES_MAX
     names = ", ".join(one_line(task_id, _ID_MAX) for task_id in task_ids[:_NAMES_MAX])
     return names + (f" and {more:,} more" if more > 0 else "")
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
