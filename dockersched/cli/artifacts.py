@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from dockersched.store.reader import RecordedOutput
+    from dockersched.results import OutputSummary
+
+    MadeOutput = tuple[str, str, OutputSummary]
 
 HELP = "list the outputs of a run, or copy them to a folder"
 
@@ -34,53 +36,48 @@ def execute(args: argparse.Namespace) -> int:
     run = find_run(reader, args.run)
     if args.task is not None:
         check_task(reader, run, args.task)
-    outputs = [output for output in reader.outputs(run.run_id) if args.task in {None, output.task_id}]
-    paths = [output.path for output in outputs] if args.to is None else _copied(outputs, args.to, reader.state_dir)
+    outputs = [made for made in reader.outputs(run.run_id) if args.task in {None, made[0]}]
+    if args.to is not None:
+        outputs = _copied(outputs, args.to, reader.state_dir)
     if args.output == "json":
-        print_json({"run": run.run_id, "artifacts": [_row(*pair) for pair in zip(outputs, paths, strict=True)]})
+        from dataclasses import asdict  # noqa: PLC0415
+
+        rows = [{"task": task_id, "output": name, **asdict(output)} for task_id, name, output in outputs]
+        print_json({"run": run.run_id, "artifacts": rows})
     elif outputs:
         from dockersched.report.text import printable  # noqa: PLC0415
         from dockersched.units import format_bytes  # noqa: PLC0415
 
-        for output, path in zip(outputs, paths, strict=True):
-            what = f"{output.task_id}.{output.name}: {_entries(output.entries)}, {format_bytes(output.size_bytes)}"
-            print_lines([f"{what}, {printable(str(path))}"])
+        for task_id, name, output in outputs:
+            entries = "1 entry" if output.entries == 1 else f"{output.entries} entries"
+            what = f"{task_id}.{name}: {entries}, {format_bytes(output.size_bytes)}"
+            print_lines([f"{what}, {printable(output.path)}"])
     else:
         print(f"run {run.run_id} has no outputs{f' of task {args.task!r}' if args.task else ''}")
     return 0
 
 
-def _entries(count: int) -> str:
-    return "1 entry" if count == 1 else f"{count} entries"
-
-
-def _row(output: RecordedOutput, path: Path) -> dict[str, object]:
-    return {
-        "task": output.task_id,
-        "output": output.name,
-        "path": str(path),
-        "entries": output.entries,
-        "size_bytes": output.size_bytes,
-        "digest": output.digest,
-    }
-
-
-def _copied(outputs: Sequence[RecordedOutput], folder: Path, state_dir: Path) -> list[Path]:
+def _copied(outputs: Sequence[MadeOutput], folder: Path, state_dir: Path) -> list[MadeOutput]:
     """Copies outputs, each verified, to files that may be changed; what is there already is never touched."""
+    from dataclasses import replace  # noqa: PLC0415
+
     from dockersched import ids  # noqa: PLC0415
     from dockersched.data.run_files import STORE  # noqa: PLC0415
     from dockersched.data.store import ContentStore, TreeDigest  # noqa: PLC0415
     from dockersched.errors import StateError  # noqa: PLC0415
 
-    targets = [folder.resolve() / ids.file_stem(output.task_id) / output.name for output in outputs]
+    targets = [folder.resolve() / ids.file_stem(task_id) / name for task_id, name, _ in outputs]
     for target in targets:
         if target.exists() or target.is_symlink():
             raise StateError(f"{target} exists: name another folder with --to, or remove it")
     store = ContentStore(state_dir / STORE)
-    for output, target in zip(outputs, targets, strict=True):
+    for (_, _, output), target in zip(outputs, targets, strict=True):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StateError(f"{target} cannot be made: {error.strerror}") from error
         store.materialise(TreeDigest(output.digest), target, link=False)
-    return targets
+    return [
+        (task_id, name, replace(output, path=str(target)))
+        for (task_id, name, output), target in zip(outputs, targets, strict=True)
+    ]

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dockersched.errors import StateError
 from dockersched.store import history
 from dockersched.store.schema import VERSION
+
+if TYPE_CHECKING:
+    from dockersched.results import OutputSummary
 
 _BUSY_TIMEOUT_S = 30.0
 _RUN = """
@@ -75,26 +78,6 @@ class RecordedAttempt:
     number: int
     has_ended: bool
     log: Path | None
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedOutput:
-    """An output that came out of a task's last attempt.
-
-    Args:
-        task_id, name: which one.
-        digest: of the tree in the content store.
-        path: of the folder with a copy of it.
-        entries: files and folders.
-        size_bytes: content of all files together.
-    """
-
-    task_id: str
-    name: str
-    digest: str
-    path: Path
-    entries: int
-    size_bytes: int
 
 
 class StateReader:
@@ -174,12 +157,12 @@ class StateReader:
             for number, has_ended, log in self._select(_ATTEMPTS, run_id, task_id)
         ]
 
-    def outputs(self, run_id: str) -> list[RecordedOutput]:
-        """What came out of the tasks of a run so far, in the order in which they began."""
+    def outputs(self, run_id: str) -> list[tuple[str, str, OutputSummary]]:
+        """What came out of the tasks of a run so far: task, name and output, in the order in which the tasks began."""
+        from dockersched.results import OutputSummary  # noqa: PLC0415 - who asks for something else answers sooner
+
         return [
-            RecordedOutput(task_id, name, made["digest"], Path(made["path"]), made["entries"], made["size_bytes"])
-            for task_id, name, text in self._select(_OUTPUTS, run_id)
-            for made in (json.loads(text),)
+            (task_id, name, OutputSummary(**json.loads(text))) for task_id, name, text in self._select(_OUTPUTS, run_id)
         ]
 
     def _select(self, sql: str, *values: str) -> list[Any]:
