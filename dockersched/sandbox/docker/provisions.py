@@ -24,8 +24,8 @@ from dockersched.sandbox.redaction import SecretPatterns
 from dockersched.sandbox.secret_values import SecretValues
 from dockersched.states import Reason
 
-HOLDER_IMAGE = "dockersched/base"
-_HOLDER_PULL_POLICY: PullPolicy = "missing"
+_HOLDER: tuple[str, PullPolicy] = ("dockersched/base", "missing")
+"""The image of what holds volumes, and when it is pulled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Provisions:
         for options in sandboxes:
             by_image.setdefault((str(options.image), options.pull_policy), []).append(options.task_id)
             if options.secrets or options.has_files:
-                by_image.setdefault((HOLDER_IMAGE, _HOLDER_PULL_POLICY), []).append(options.task_id)
+                by_image.setdefault(_HOLDER, []).append(options.task_id)
         # What is pulled whatever is there comes first, since all tasks get what a name was first found to be.
         by_image = dict(sorted(by_image.items(), key=lambda entry: entry[0][1] != "always"))
         outcomes: list[ResolvedImage | BaseException] = []
@@ -135,7 +135,7 @@ class Provisions:
 
     async def _secret_files(self, options: SandboxRunOptions, known: SecretValues) -> SecretFiles:
         """What an attempt's secrets need; their values are read now if they were not before."""
-        holder = await self._images.resolve(HOLDER_IMAGE, _HOLDER_PULL_POLICY)
+        holder = await self._images.resolve(*_HOLDER)
         values = await asyncio.to_thread(known.values, options.secrets)
         return SecretFiles(
             translate.container_name(options), translate.labels(options), str(options.user), holder.image_id, values
@@ -145,7 +145,7 @@ class Provisions:
         """What an attempt's files need; its workspace is packed now if it was not before."""
         if self._files is None:
             raise WorkspaceError(options.task_id, ["has files to go in or out, for which this runner has no place"])
-        holder = await self._images.resolve(HOLDER_IMAGE, _HOLDER_PULL_POLICY)
+        holder = await self._images.resolve(*_HOLDER)
         workspace = options.workspace
         if workspace is not None and workspace.source is not None and workspace.digest is None:
             packed = await asyncio.to_thread(self._files.pack, workspace)
