@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from docker.api import APIClient
 
-from tests.support.full_disk import RESOURCES, Resource, fill_and_give_room
+from tests.support.full_disk import RESOURCES, fill_and_give_room
 from tests.support.outages import PHASES, WAYS, Outage, Phase, Way, try_outage
 from tests.support.private_engine import PrivateEngine
 
@@ -41,7 +42,6 @@ async def test_a_daemon_that_goes_down_makes_no_false_success(
 
 
 @pytest.mark.usefixtures("engine")
-@pytest.mark.parametrize("what", RESOURCES)
-async def test_a_full_engine_is_waited_for_and_nothing_begun_meanwhile(what: Resource, tmp_path: Path) -> None:
-    tally = await fill_and_give_room(tmp_path, what)
-    assert tally.is_clean, tally
+async def test_a_full_engine_is_waited_for_and_nothing_begun_meanwhile(tmp_path: Path) -> None:
+    tallies = await asyncio.gather(*(fill_and_give_room(tmp_path / what, what) for what in RESOURCES))
+    assert [tally for tally in tallies if not tally.is_clean] == []

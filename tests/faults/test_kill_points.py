@@ -17,7 +17,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
 ) -> None:
     points = Trial(engine, tmp_path / "points", plan).points()
     assert len(points) >= at_least
-    verdicts = judge_all(client, tmp_path, [[point] for point in spread(points, count)], plan=plan)
+    verdicts = judge_all(client, tmp_path, [[point] for point in spread(points, count)], plan=plan, side_by_side=4)
     assert [verdict for verdict in verdicts if not verdict.is_clean] == []
     # Which calls share a transaction is chance, so that a point near the end may not come.
     assert sum(verdict.missed == 0 for verdict in verdicts) >= count - 1
@@ -26,7 +26,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
 def test_a_killed_resumption_goes_on_too(engine: APIClient, tmp_path: Path) -> None:
     first = "POST containers/*/start #4 after"
     points = Trial(engine, tmp_path / "points").points_of_resume(first)
-    verdicts = judge_all(client, tmp_path, [[first, point] for point in spread(points, 2)])
+    verdicts = judge_all(client, tmp_path, [[first, point] for point in spread(points, 2)], side_by_side=2)
     assert [verdict for verdict in verdicts if not verdict.is_clean] == []
 
 
@@ -38,7 +38,7 @@ def test_outputs_of_a_run_that_was_killed_before_they_were_out_come_out_whole(
     copying = [f"GET containers/*/archive #{number} {when}" for number, when in ((1, "after"), (2, "before"))]
     assert set(copying) <= set(points)
     kills = [[point] for point in [*copying, *spread(points, 3)]]
-    verdicts = judge_all(client, tmp_path, kills, plan=DELIVERING)
+    verdicts = judge_all(client, tmp_path, kills, plan=DELIVERING, side_by_side=4)
     assert [verdict for verdict in verdicts if not verdict.is_clean] == []
     assert [verdict.missed for verdict in verdicts[:2]] == [0, 0]
 
