@@ -17,6 +17,7 @@ from dockersched.errors import EngineUnavailableError
 from dockersched.sandbox.docker import holder
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.sandbox.docker.features import EngineFeatures
+from dockersched.sandbox.docker.gate.program import ARCHITECTURES, program
 from dockersched.sandbox.docker.health import EngineHealth
 from dockersched.sandbox.docker.namespaces import Namespaces, Slot, may_share
 from dockersched.states import Reason
@@ -36,6 +37,11 @@ def test_a_closed_sandbox_may_share(changes: dict[str, Any]) -> None:
     assert may_share(filled(**changes), DEBIAN)
 
 
+@pytest.mark.parametrize("architecture", ["x86_64", "aarch64"])
+def test_they_are_shared_on_every_architecture_that_has_a_program(architecture: str) -> None:
+    assert may_share(filled(), replace(DEBIAN, architecture=architecture))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -53,7 +59,7 @@ def test_what_is_opened_in_any_way_has_a_namespace_of_its_own(changes: dict[str,
     assert not may_share(filled(**changes), DEBIAN)
 
 
-@pytest.mark.parametrize("changes", [{"default_runtime": "runsc"}, {"architecture": "aarch64"}])
+@pytest.mark.parametrize("changes", [{"default_runtime": "runsc"}, {"architecture": "riscv64"}])
 def test_an_engine_that_is_not_known_to_keep_them_apart_makes_one_for_each(changes: dict[str, str]) -> None:
     assert not may_share(filled(), replace(DEBIAN, **changes))  # type: ignore[arg-type]
 
@@ -163,12 +169,17 @@ def test_the_holder_equals_its_golden_file() -> None:
     assert body == json.loads((GOLDEN / "create_holder.json").read_text())
 
 
-def test_the_image_is_one_small_program_and_always_the_same() -> None:
-    archive = holder.image_archive()
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+def test_the_image_is_one_small_program_and_always_the_same(architecture: str) -> None:
+    archive = holder.image_archive(architecture)
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         (entry,) = tar.getmembers()
         content = tar.extractfile(entry)
         assert content
-        assert content.read() == holder.program()
-    assert (entry.name, entry.mode, entry.uid, entry.mtime, len(holder.program())) == ("wait", 0o755, 0, 0, 129)
-    assert holder.image_archive() == archive
+        assert content.read() == program(architecture)
+    assert (entry.name, entry.mode, entry.uid, entry.mtime) == ("gate", 0o755, 0, 0)
+    assert holder.image_archive(architecture) == archive
+
+
+def test_each_architecture_has_an_image_of_its_own() -> None:
+    assert len({holder.image_tag(architecture) for architecture in ARCHITECTURES}) == len(ARCHITECTURES) == 2

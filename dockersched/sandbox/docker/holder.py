@@ -1,14 +1,14 @@
 """The container that keeps a network namespace for sandboxes to join: one program that waits, and nothing else. Pure.
 
-It is made as a locked sandbox is, and closed further. What runs in it is a program of 0.2 KB that makes one system
-call over and over; its image holds no other file, and is put together here, so that no registry or compiler is needed.
+It is made as a locked sandbox is, and closed further. What runs in it is the gate (`gate.source`) without a command,
+which makes one system call over and over; its image holds no other file, and is put together here, so that no registry
+or compiler is needed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import struct
 import tarfile
 from typing import Any
 
@@ -17,47 +17,24 @@ from dockersched.model import QuotaConfig
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker import translate
 from dockersched.sandbox.docker.defaults import SandboxDefaults
-
-ARCHITECTURE = "x86_64"
-"""What the program is for, as engines name it."""
+from dockersched.sandbox.docker.gate.program import program
 
 # Nothing of a sandbox's connections to itself stays for the next one: neither a port that waits for its time to pass,
 # nor what the kernel has learned of a peer.
 SYSCTLS = {"net.ipv4.tcp_max_tw_buckets": "0", "net.ipv4.tcp_no_metrics_save": "1"}
 
-_PROGRAM_PATH = "wait"
+_PROGRAM_PATH = "gate"
 _QUOTA = QuotaConfig(cpus=1.0, memory="16m", pids=8, log="64k")
 """The runtime that starts the program needs more than the program, which takes a page and one process."""
 
-_LOAD_ADDRESS = 0x400000
-_HEADERS_BYTES = 64 + 56
-_PAUSE_FOR_EVER = bytes.fromhex(
-    "b822000000"  # mov eax, 34: the system call pause(2)
-    "0f05"  # syscall
-    "ebf7"  # jmp to the beginning: a signal ended it
-)
 
+def image_archive(architecture: str) -> bytes:
+    """The image's file system as a tar archive, always the same.
 
-def program() -> bytes:
-    """An executable that waits until it is killed; as the first process it ignores every other signal.
-
-    Format: elf(5); one segment, which holds the headers too.
+    Args:
+        architecture: of the engine's host, one of the gate's `ARCHITECTURES`.
     """
-    size = _HEADERS_BYTES + len(_PAUSE_FOR_EVER)
-    identification = b"\x7fELF" + bytes([2, 1, 1]) + bytes(9)
-    executable, x86_64, version = 2, 62, 1
-    header = struct.pack(
-        "<16sHHIQQQIHHHHHH",
-        *(identification, executable, x86_64, version, _LOAD_ADDRESS + _HEADERS_BYTES, 64, 0, 0, 64, 56, 1, 0, 0, 0),
-    )
-    loaded, read_and_execute, page = 1, 5, 0x1000
-    segment = struct.pack("<IIQQQQQQ", loaded, read_and_execute, 0, _LOAD_ADDRESS, _LOAD_ADDRESS, size, size, page)
-    return header + segment + _PAUSE_FOR_EVER
-
-
-def image_archive() -> bytes:
-    """The image's file system as a tar archive, always the same."""
-    content = program()
+    content = program(architecture)
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         entry = tarfile.TarInfo(_PROGRAM_PATH)
@@ -66,9 +43,9 @@ def image_archive() -> bytes:
     return archive.getvalue()
 
 
-def image_tag() -> str:
+def image_tag(architecture: str) -> str:
     """The image's tag, which changes with its content."""
-    return hashlib.sha256(image_archive()).hexdigest()[:12]
+    return hashlib.sha256(image_archive(architecture)).hexdigest()[:12]
 
 
 def identity(epic_id: str, run_id: str, number: str) -> SandboxRunOptions:

@@ -23,6 +23,7 @@ from dockersched.sandbox.docker import batches, holder, translate
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connect import Engine
 from dockersched.sandbox.docker.features import EngineFeatures
+from dockersched.sandbox.docker.gate.program import ARCHITECTURES
 from dockersched.sandbox.docker.refusals import may_be_root
 from dockersched.states import Reason
 
@@ -66,7 +67,7 @@ def may_share(options: SandboxRunOptions, features: EngineFeatures) -> bool:
         and not options.cap_add
         and not may_be_root(options.user)
         and (options.runtime or features.default_runtime) == _RUNTIME
-        and features.architecture == holder.ARCHITECTURE
+        and features.architecture in ARCHITECTURES
     )
 
 
@@ -133,8 +134,9 @@ class Namespaces:
     async def _make(self) -> None:
         options = holder.identity(self._epic_id, self._run_id, secrets.token_hex(4))
         made_at = self._engine.health.now()
+        launch = partial(_launch, options=options, architecture=self._engine.features.architecture)
         try:
-            container_id = await self._engine.pool.start(partial(_launch, options=options))
+            container_id = await self._engine.pool.start(launch)
         except (RunnerError, batches.LaunchRefusedError) as error:
             log.warning("namespaces.holder_not_made", error=str(error))
             self._most = 0  # sandboxes go on in namespaces of their own
@@ -153,19 +155,20 @@ class Namespaces:
             log.warning("namespaces.holder_not_removed", name=translate.container_name(options), error=str(error))
 
 
-def _launch(calls: EngineCalls, options: SandboxRunOptions) -> str:
-    body = holder.create_body(options, _image_id(calls))
+def _launch(calls: EngineCalls, options: SandboxRunOptions, architecture: str) -> str:
+    body = holder.create_body(options, _image_id(calls, architecture))
     launched = batches.launch(calls, translate.container_name(options), body)
     if launched.has_ended:
         raise EngineRefusedError(0, f"{translate.container_name(options)} ended at once")
     return launched.container_id
 
 
-def _image_id(calls: EngineCalls) -> str:
-    reference = f"{IMAGE_REPOSITORY}:{holder.image_tag()}"
+def _image_id(calls: EngineCalls, architecture: str) -> str:
+    tag = holder.image_tag(architecture)
+    reference = f"{IMAGE_REPOSITORY}:{tag}"
     found = calls.inspect_image(reference)
     if found is None:
-        calls.import_image(holder.image_archive(), IMAGE_REPOSITORY, holder.image_tag())
+        calls.import_image(holder.image_archive(architecture), IMAGE_REPOSITORY, tag)
         found = calls.inspect_image(reference)
     if found is None:
         raise EngineRefusedError(0, f"{reference} is not there after it was imported")
