@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
     from dockersched.graph.dag import TaskDAG
     from dockersched.model import EpicExecutionOptions, Mount, QuotaConfig, RetryPolicy, ScheduledTask, SecretSource
-    from dockersched.results import EpicResult, LogSummary, SandboxResult, TaskResult, Usage
+    from dockersched.results import EpicResult, LogSummary, Phases, SandboxResult, TaskResult, Usage
     from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunner, SandboxRunOptions
     from dockersched.sandbox.docker.runner import DockerRunner
     from dockersched.sandbox.fake import FakeRunner
@@ -56,6 +56,7 @@ __all__ = [
     "Mount",
     "ParallelTaskScheduler",
     "PermanentRunnerError",
+    "Phases",
     "Problem",
     "QuotaConfig",
     "Reason",
@@ -93,7 +94,7 @@ _MODULES = {
     "UnfinishedRunError",
     "graph.dag": "TaskDAG",
     "model": "EpicExecutionOptions Mount QuotaConfig RetryPolicy ScheduledTask SecretSource",
-    "results": "EpicResult LogSummary SandboxResult TaskResult Usage",
+    "results": "EpicResult LogSummary Phases SandboxResult TaskResult Usage",
     "sandbox.base": "SandboxBackend SandboxCancelled SandboxRunOptions SandboxRunner",
     "sandbox.docker.runner": "DockerRunner",
     "sandbox.fake": "FakeRunner",

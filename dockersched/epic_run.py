@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from operator import attrgetter
+from time import monotonic
 from typing import Any
 
 from dockersched import ids
@@ -79,7 +80,7 @@ class EpicRun:
         self._results: list[TaskResult | None] = [None] * len(dag)
         self._in_flight: dict[int, SandboxRunOptions] = {}
         self._attempts: dict[int, int] = {}
-        self._last: dict[int, SandboxResult] = {}  # of the tasks that wait for a retry, or did
+        self._earlier: dict[int, list[SandboxResult]] = {}  # of the tasks that wait for a retry, or did
         self._stop_reason: Reason | None = None
         self._stop_detail = ""
         self._started_at = datetime.now(UTC)
@@ -92,7 +93,8 @@ class EpicRun:
         index = self.plan.start_next()
         attempt = self._attempts[index] = self._attempts.get(index, 0) + 1
         task = self._dag.tasks[index]
-        sandbox = sandbox_options(task, self._options.epic_id, self._run_id, attempt)
+        queued_s = monotonic() - self.plan.ready_at[index]
+        sandbox = sandbox_options(task, self._options.epic_id, self._run_id, attempt, queued_s)
         if index in self._quotas:
             sandbox = replace(sandbox, quota=self._quotas[index])
         if task.uses_others:
@@ -108,14 +110,14 @@ class EpicRun:
     def settle(self, index: int, outcome: SandboxResult | BaseException) -> Settled:
         """Takes in how a sandbox came back, and decides what follows from it."""
         options = self._in_flight.pop(index)
-        sandbox, state, may_retry = interpret(options.sandbox_id, outcome)
+        sandbox, state, may_retry = interpret(options, outcome)
         task = self._dag.tasks[index]
         if state is TaskState.FAILED and may_retry and (self._stop_reason is None or task.finally_):
             policy = task.retry
             if wants_retry(policy, sandbox, options.attempt):
                 pause = pause_s(policy, options.attempt, random.random())  # noqa: S311 - only spreads retries
                 self.plan.retry(index)
-                self._last[index] = sandbox
+                self._earlier.setdefault(index, []).append(sandbox)
                 if sandbox.reason is Reason.OOM_KILLED:
                     self._grow(index)
                 self._emit(TaskRetrying, options.task_id, options.attempt, sandbox, pause)
@@ -138,20 +140,22 @@ class EpicRun:
     def _settle(self, index: int, sandbox: SandboxResult, state: TaskState) -> list[int]:
         task_id = self._dag.tasks[index].id
         attempts = self._attempts[index]
+        earlier = self._earlier.get(index, ())
         if state is TaskState.SUCCEEDED:
-            self._record(index, TaskResult(task_id, state, attempts=attempts, sandbox=sandbox))
+            self._record(index, TaskResult(task_id, state, attempts=attempts, sandbox=sandbox, earlier=earlier))
             self._record_moved(self.plan.succeed(index, sandbox.values))
             return []
         if state is TaskState.CANCELLED:
             reason, detail = Reason.CANCELLED, "the task was cancelled"
             if self._stop_reason is not None and not self._dag.tasks[index].finally_:
                 reason, detail = self._stop_reason, self._stop_detail
-            self._record(index, TaskResult(task_id, state, reason, detail, None, attempts, sandbox))
+            self._record(index, TaskResult(task_id, state, reason, detail, None, attempts, sandbox, earlier=earlier))
             self._record_moved(self.plan.cancel(index))
             return []
         allowed = self._dag.tasks[index].allow_failure
         self._record(
-            index, TaskResult(task_id, state, sandbox.reason, sandbox.detail, None, attempts, sandbox, allowed)
+            index,
+            TaskResult(task_id, state, sandbox.reason, sandbox.detail, None, attempts, sandbox, allowed, earlier),
         )
         self._record_moved(self.plan.fail(index))
         return self.stop(Reason.FAIL_FAST, f"{task_id!r} failed") if self._options.fail_fast and not allowed else []
@@ -275,8 +279,11 @@ class EpicRun:
     def _record_never_started(
         self, index: int, state: TaskState, reason: Reason, detail: str, root_cause: str | None
     ) -> None:
-        attempts, last = self._attempts.get(index, 0), self._last.get(index)
-        self._record(index, TaskResult(self._dag.tasks[index].id, state, reason, detail, root_cause, attempts, last))
+        task_id, attempts = self._dag.tasks[index].id, self._attempts.get(index, 0)
+        tried = self._earlier.get(index, [])
+        last, earlier = (tried[-1], tried[:-1]) if tried else (None, ())
+        result = TaskResult(task_id, state, reason, detail, root_cause, attempts, last, earlier=earlier)
+        self._record(index, result)
 
     def _record(self, index: int, result: TaskResult) -> None:
         self._results[index] = result
@@ -289,7 +296,9 @@ class EpicRun:
                 observer(event)
 
 
-def sandbox_options(task: ScheduledTask, epic_id: str, run_id: str, attempt: int = 1) -> SandboxRunOptions:
+def sandbox_options(
+    task: ScheduledTask, epic_id: str, run_id: str, attempt: int = 1, queued_s: float | None = None
+) -> SandboxRunOptions:
     """What a runner is asked to run for one attempt of a task: whatever is called the same goes over as it is."""
     shared: dict[str, Any] = dict(zip(_SHARED_FIELDS, _shared_values(task), strict=True))
     return SandboxRunOptions(
@@ -298,5 +307,6 @@ def sandbox_options(task: ScheduledTask, epic_id: str, run_id: str, attempt: int
         run_id=run_id,
         task_id=task.id,
         attempt=attempt,
+        queued_s=queued_s,
         **shared,
     )

@@ -68,6 +68,38 @@ class OutputSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Phases:
+    """Where the time of one attempt went: milliseconds with one decimal, None where it is not known.
+
+    The phases follow one another and leave out no waiting for threads, calls that were repeated, or the engine. So they
+    add up to about the whole; what they leave out is the writing of records, before the making and the removal.
+
+    Args:
+        attempt: its number, as on the engine and on record.
+        queued_ms: from the moment at which the task could have started (what it depends on was done, or the pause
+            before its retry was over, in this process) until this attempt was started.
+        create_ms: until the engine was told to start it: finding its image, making container and volumes, reading the
+            limits back, putting files in. Or until it was refused.
+        start_ms: the engine's call to start it.
+        run_ms: from its process' start to its end, both by the engine's clock.
+        exit_seen_ms: from that end until it was noticed, by the engine's clock.
+        collect_ms: finding out how it ended, and taking its log, outputs and values.
+        remove_ms: removing its container and volumes. Most are removed after their results are on record, so that only
+            the result of the run has it.
+        Of an attempt that an earlier process started, how long queueing, making and starting took is not known.
+    """
+
+    attempt: int
+    queued_ms: float | None = None
+    create_ms: float | None = None
+    start_ms: float | None = None
+    run_ms: float | None = None
+    exit_seen_ms: float | None = None
+    collect_ms: float | None = None
+    remove_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxResult:
     """How one sandbox ended. A failure of the task is data here, never an exception.
 
@@ -85,6 +117,7 @@ class SandboxResult:
         usage: what it used; None when that was never read, as of a sandbox that lived but a moment.
         outputs: what was copied out of it, by name.
         values: the small values that it wrote, by key.
+        phases: where its time went; None when the runner does not tell.
     """
 
     sandbox_id: str
@@ -103,6 +136,7 @@ class SandboxResult:
     usage: Usage | None = None
     outputs: Mapping[str, OutputSummary] = field(default_factory=dict, hash=False)
     values: Mapping[str, str] = field(default_factory=dict, hash=False)
+    phases: Phases | None = None
 
     def __post_init__(self) -> None:
         """Derives the reason where the exit code alone tells it."""
@@ -129,6 +163,7 @@ class TaskResult:
         attempts: sandboxes started for it.
         sandbox: the last attempt's sandbox; None for a task that never started.
         failure_allowed: it failed, and the epic allows that.
+        earlier: the sandboxes of the attempts before the last one, in order.
     """
 
     task_id: str
@@ -139,6 +174,7 @@ class TaskResult:
     attempts: int = 0
     sandbox: SandboxResult | None = None
     failure_allowed: bool = False
+    earlier: Sequence[SandboxResult] = ()
 
     @property
     def succeeded(self) -> bool:
@@ -159,6 +195,14 @@ class TaskResult:
     def usage(self) -> Usage | None:
         """What the last attempt used; None when that was never read."""
         return self.sandbox.usage if self.sandbox else None
+
+    @property
+    def phases(self) -> list[Phases]:
+        """Where the time of each attempt went, in order."""
+        if self.sandbox is None or self.attempts == 0:
+            return []
+        sandboxes = (*self.earlier, self.sandbox)
+        return [sandbox.phases or Phases(number) for number, sandbox in enumerate(sandboxes, 1)]
 
     @property
     def duration_s(self) -> float | None:

@@ -18,6 +18,11 @@ _DURATION = re.compile(DURATION_PATTERN)
 _DURATION_FACTORS = (1.0, 86_400.0, 3_600.0, 60.0, 1.0, 0.001)
 
 
+def to_ms(seconds: float) -> float:
+    """Milliseconds with one decimal, as all that is measured is told."""
+    return round(seconds * 1000, 1)
+
+
 def parse_bytes(value: str | int) -> int:
     """Bytes of a size such as `512m`, `2g`, `1.5GiB` or a plain number of bytes; units are powers of 1024.
 

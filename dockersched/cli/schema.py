@@ -18,6 +18,7 @@ SCHEMAS = {
     "ps": ("dockersched.inspection.documents", "runs_schema"),
     "status": ("dockersched.inspection.documents", "status_schema"),
     "explain": ("dockersched.inspection.explain_document", "explain_schema"),
+    "timeline": ("dockersched.inspection.spans_text", "timeline_schema"),
     "wait": ("dockersched.inspection.documents", "run_schema"),
 }
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from functools import cache
 from heapq import heappop, heappush
+from time import monotonic
 
 from dockersched.errors import StateError
 from dockersched.graph.admission import Admission
@@ -40,6 +41,8 @@ class Plan:
         self._rank = [0] * len(dag)
         for rank, index in enumerate(dag.topological):
             self._rank[index] = rank
+        self.ready_at = [0.0] * len(dag)
+        """When each task became ready the last time, by the monotonic clock."""
         self._causes: dict[int, int] = {}
         self._written: dict[str, Mapping[str, str] | None] = {}
         self._histories: list[_History] = [(TaskState.PENDING,)] * len(dag)
@@ -202,6 +205,7 @@ class Plan:
 
     def _release(self, index: int) -> None:
         self._move(index, TaskState.READY)
+        self.ready_at[index] = monotonic()
         self.admission.add(index)
 
     def _end(self, index: int, state: TaskState) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from heapq import heappop, heappush
+from pathlib import Path
 
 from dockersched.inspection.runs import RunView
-from dockersched.store.reader import StateReader
+from dockersched.results import Phases
+from dockersched.store.reader import AttemptTimes, StateReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class AttemptSpan:
         outcome: `succeeded`, its reason, or `running`.
         slot: row in which it is shown, from 0; no two attempts of a row overlap.
         is_critical: the run could not have ended earlier without it.
+        phases: where its time went.
     """
 
     task_id: str
@@ -36,6 +40,7 @@ class AttemptSpan:
     outcome: str
     slot: int
     is_critical: bool
+    phases: Phases
 
 
 def read_spans(reader: StateReader, run: RunView, now: datetime) -> list[AttemptSpan]:
@@ -49,34 +54,55 @@ def read_spans(reader: StateReader, run: RunView, now: datetime) -> list[Attempt
     needs, rows = reader.dependencies(run.run_id), reader.attempt_times(run.run_id)
     began = _time(run.started_at) or now
     found = []
-    for task_id, number, asked, started, ended, outcome in rows:
-        asked_at, started_at = _time(asked) or began, _time(started)
+    for row in rows:
+        asked_at, started_at = _time(row.intended_at) or began, _time(row.started_at)
         if started_at is not None and started_at < began:
             continue  # taken over
-        ended_at = _time(ended) or (asked_at if outcome or run.pid is None else now)
-        found.append(
-            (min(asked_at, started_at or asked_at), max(ended_at, asked_at), task_id, number, started_at, outcome)
-        )
+        ended_at = _time(row.finished_at) or (asked_at if row.outcome or run.pid is None else now)
+        found.append((min(asked_at, started_at or asked_at), max(ended_at, asked_at), started_at, row))
     found.sort(key=lambda attempt: attempt[0])
     ends: dict[str, datetime] = {}
-    for _, ended_at, task_id, *_ in found:
-        ends[task_id] = max(ended_at, ends.get(task_id, ended_at))
+    for _, ended_at, _, row in found:
+        ends[row.task_id] = max(ended_at, ends.get(row.task_id, ended_at))
+    removed_ms = _removed_ms(run.folder)
     critical = _critical_path(needs, ends)
     slots = _slots([(asked_at, ended_at) for asked_at, ended_at, *_ in found])
     return [
         AttemptSpan(
-            task_id,
-            number,
-            max([began, *(ends[other] for other in needs.get(task_id, ()) if other in ends)]) if number == 1 else None,
+            row.task_id,
+            row.number,
+            max([began, *(ends[other] for other in needs.get(row.task_id, ()) if other in ends)])
+            if row.number == 1
+            else None,
             asked_at,
             started_at,
             ended_at,
-            outcome or "running",
+            row.outcome or "running",
             slot,
-            task_id in critical,
+            row.task_id in critical,
+            _phases(row, removed_ms),
         )
-        for (asked_at, ended_at, task_id, number, started_at, outcome), slot in zip(found, slots, strict=True)
+        for (asked_at, ended_at, started_at, row), slot in zip(found, slots, strict=True)
     ]
+
+
+def _phases(row: AttemptTimes, removed_ms: Mapping[tuple[str, int], float]) -> Phases:
+    phases = Phases(**json.loads(row.phases)) if row.phases else Phases(row.number)
+    return replace(phases, remove_ms=removed_ms.get((row.task_id, row.number), phases.remove_ms))
+
+
+def _removed_ms(folder: Path) -> dict[tuple[str, int], float]:
+    """How long removals took, by task and attempt: they come after the records, so only the run's result tells."""
+    try:
+        document = json.loads((folder / "result.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return {
+        (task_id, phases["attempt"]): phases["remove_ms"]
+        for task_id, task in document["tasks"].items()
+        for phases in task.get("phases", ())  # an earlier version did not tell it
+        if phases["remove_ms"] is not None
+    }
 
 
 def _critical_path(needs: Mapping[str, Sequence[str]], ends: Mapping[str, datetime]) -> set[str]:

@@ -26,6 +26,7 @@ from dockersched.report.fields import (
     values_of,
 )
 from dockersched.report.files import write_atomically
+from dockersched.report.phase_fields import PHASES
 from dockersched.states import EpicState, Reason
 
 if TYPE_CHECKING:
@@ -191,6 +192,12 @@ _TASK: tuple[Field[TaskResult], ...] = (
         lambda task: task.duration_s,
     ),
     Field("attempts", "Sandboxes started for the task.", COUNT, lambda task: task.attempts),
+    Field(
+        "phases",
+        "Where the time of each attempt went, in milliseconds; null where that is not known.",
+        {"type": "array", "items": object_schema(PHASES)},
+        lambda task: [values_of(PHASES, phases) for phases in task.phases],
+    ),
     Field("image", "The image it ran in.", nullable(TEXT), _of_sandbox(lambda sandbox: sandbox.image)),
     Field(
         "image_digest",

@@ -29,7 +29,8 @@ from dockersched.report.fields import (
     timestamp,
     values_of,
 )
-from dockersched.results import TaskResult
+from dockersched.report.phase_fields import PHASES
+from dockersched.results import Phases, TaskResult
 from dockersched.states import EpicState, Reason
 
 SCHEMA_VERSION = 1
@@ -85,6 +86,12 @@ _TASK_RETRYING: tuple[Field[TaskRetrying], ...] = (
         lambda event: event.sandbox.exit_code,
     ),
     Field("detail", "One line for people, often empty.", TEXT, lambda event: event.sandbox.detail),
+    Field(
+        "phases",
+        "Where the attempt's time went, in milliseconds; null where that is not known.",
+        object_schema(PHASES),
+        lambda event: values_of(PHASES, event.sandbox.phases or Phases(event.attempt)),
+    ),
 )
 _TASK_FINISHED: tuple[Field[TaskFinished], ...] = (
     Field("task", "Id of the task.", TEXT, lambda event: event.result.task_id),

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from dockersched.report.phase_fields import phase_words
 from dockersched.report.svg import colours_of, picture, text_of
+from dockersched.results import Phases
 from dockersched.states import TaskState
 from dockersched.units import format_duration
 
@@ -61,6 +63,10 @@ class Bar(Protocol):
     @property
     def is_critical(self) -> bool:
         """Whether it is on the critical path."""
+
+    @property
+    def phases(self) -> Phases:
+        """Where its time went."""
 
 
 def timeline_svg(title: str, bars: Sequence[Bar]) -> str:
@@ -129,8 +135,9 @@ def _bar(bar: Bar, begin: datetime, scale: float) -> str:
 def _told(bar: Bar) -> str:
     ran_s = (bar.ended_at - (bar.started_at or bar.asked_at)).total_seconds()
     parts = [text_of(bar.outcome), f"took {format_duration(max(0.0, ran_s))}"]
-    if bar.queued_at is not None and bar.queued_at < bar.asked_at:
+    if bar.phases.queued_ms is None and bar.queued_at is not None and bar.queued_at < bar.asked_at:
         parts.append(f"waited {format_duration((bar.asked_at - bar.queued_at).total_seconds())}")
+    parts += phase_words(bar.phases)
     if bar.is_critical:
         parts.append("on the critical path")
     return ", ".join(parts)

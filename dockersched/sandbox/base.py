@@ -22,8 +22,9 @@ from dockersched.model import (
     SecretSource,
     Workspace,
 )
-from dockersched.results import SandboxResult
+from dockersched.results import Phases, SandboxResult
 from dockersched.states import Reason
+from dockersched.units import to_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class SandboxRunOptions:
         command, args: the program and its arguments, never passed through a shell.
         epic_id, run_id, task_id, attempt: the identity of this attempt; attempts count from 1.
         upstream: results of the tasks whose outputs or values this one uses, by task id.
+        queued_s: seconds that the attempt waited until it was started; None when that is not known.
         the rest: as in `dockersched.ScheduledTask`; None is the runner's default.
     """
 
@@ -68,6 +70,12 @@ class SandboxRunOptions:
     inputs: Sequence[Input] = ()
     values: Sequence[str] | None = None
     upstream: Mapping[str, SandboxResult] = field(default_factory=dict, hash=False)
+    queued_s: float | None = field(default=None, compare=False)
+
+    @property
+    def phases(self) -> Phases:
+        """What is known of the attempt's phases before there is a sandbox."""
+        return Phases(self.attempt, None if self.queued_s is None else to_ms(self.queued_s))
 
     @property
     def has_workspace(self) -> bool:

@@ -96,7 +96,12 @@ class FakeRunner(SandboxBackend):
 
         def ended(exit_code: int | None, reason: Reason | None = None) -> SandboxResult:
             return SandboxResult(
-                options.sandbox_id, exit_code, reason, started_at=started_at, finished_at=datetime.now(UTC)
+                options.sandbox_id,
+                exit_code,
+                reason,
+                started_at=started_at,
+                finished_at=datetime.now(UTC),
+                phases=options.phases,
             )
 
         try:

@@ -31,6 +31,7 @@ from dockersched.sandbox.docker.runner import DockerRunner
 from dockersched.sandbox.secret_values import SecretValues
 from dockersched.scheduler import ParallelTaskScheduler
 from dockersched.session.asked import taking_requests
+from dockersched.session.removals import with_removals
 from dockersched.session.signals import stopping_on_signals
 from dockersched.session.takeover import take_over
 from dockersched.session.terms import SessionResult, SessionSettings
@@ -160,7 +161,7 @@ class Session:
             finally:
                 await asyncio.to_thread(self._store.close)
             self._check_written()
-            ended = await asyncio.to_thread(self._save, result, leaked)
+            ended = await asyncio.to_thread(self._save, with_removals(result, runner.removed_ms), leaked)
             done = RunDone(datetime.now(UTC), self._run_id, result.state, ended.exit_code, tuple(result.root_cause_ids))
             # In the file first: a run that the database calls finished is not gone on with, so its end must be told.
             events.observe(done)

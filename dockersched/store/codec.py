@@ -25,7 +25,7 @@ from dockersched.model import (
     ValueIs,
     Workspace,
 )
-from dockersched.results import LogSummary, OutputSummary, SandboxResult, Usage
+from dockersched.results import LogSummary, OutputSummary, Phases, SandboxResult, Usage
 from dockersched.states import Reason
 
 
@@ -72,6 +72,7 @@ def load_result(text: str) -> SandboxResult:
         fields["outputs"] = {name: OutputSummary(**output) for name, output in fields.get("outputs", {}).items()}
         fields["log"] = LogSummary(**fields["log"]) if fields["log"] else None
         fields["usage"] = _usage(fields.get("usage"))
+        fields["phases"] = Phases(**fields["phases"]) if fields.get("phases") else None
         return SandboxResult(**fields)
 
 

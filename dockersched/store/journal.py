@@ -54,8 +54,8 @@ class Journal(StopJournal):
     def on_engine(self, options: SandboxRunOptions) -> SandboxRunOptions:
         """The options with the attempt's number on record and on the engine."""
         counted = self._counted.get(options.task_id, [])
-        if options.attempt <= len(counted):
-            return replace(options, attempt=counted[options.attempt - 1])
+        if options.attempt <= len(counted):  # how long it waited is not known to this process
+            return replace(options, attempt=counted[options.attempt - 1], queued_s=None)
         return replace(options, attempt=self._highest.get(options.task_id, 0) + options.attempt - len(counted))
 
     def result(self, options: SandboxRunOptions) -> SandboxResult | None:
@@ -133,14 +133,19 @@ class JournaledRunner(SandboxBackend):
             await self._record(options, cancelled.result)
             raise
         except asyncio.CancelledError:
-            await self._record(options, SandboxResult(options.sandbox_id, reason=Reason.CANCELLED))
+            await self._record(
+                options, SandboxResult(options.sandbox_id, reason=Reason.CANCELLED, phases=options.phases)
+            )
             raise
         except StateError as error:  # its log cannot be written: the container keeps it for whoever goes on
             self._journal.fail(error)
             raise
         except Exception as error:
             failure = f"{type(error).__name__}: {error}"
-            await self._record(options, SandboxResult(options.sandbox_id, reason=Reason.ENGINE_ERROR, detail=failure))
+            failed = SandboxResult(
+                options.sandbox_id, reason=Reason.ENGINE_ERROR, detail=failure, phases=options.phases
+            )
+            await self._record(options, failed)
             raise
         try:
             await self._record(options, result)

@@ -31,7 +31,8 @@ SELECT result FROM attempts WHERE run_id = ? AND task_id = ? AND result IS NOT N
 """
 _ATTEMPT_TIMES = """
 SELECT task_id, attempt, intended_at, json_extract(result, '$.started_at'), json_extract(result, '$.finished_at'),
-    CASE WHEN result IS NOT NULL THEN coalesce(json_extract(result, '$.reason'), 'succeeded') END
+    CASE WHEN result IS NOT NULL THEN coalesce(json_extract(result, '$.reason'), 'succeeded') END,
+    json_extract(result, '$.phases')
 FROM attempts WHERE run_id = ?
 """
 _OOM_KILLS = """
@@ -78,6 +79,28 @@ class RecordedAttempt:
     number: int
     has_ended: bool
     log: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptTimes:
+    """An attempt in time, as the database has it.
+
+    Args:
+        task_id: of the task.
+        number: of the attempt, as on the engine.
+        intended_at: when its sandbox was asked for.
+        started_at, finished_at: of its process; None where there is no record, or no process was.
+        outcome: `succeeded` or its reason; None without a record.
+        phases: where its time went, `dockersched.Phases` as JSON; None where that was not noted.
+    """
+
+    task_id: str
+    number: int
+    intended_at: str
+    started_at: str | None
+    finished_at: str | None
+    outcome: str | None
+    phases: str | None
 
 
 class StateReader:
@@ -130,9 +153,9 @@ class StateReader:
         rows = self._select(_LAST_RESULT, run_id, task_id)
         return rows[0][0] if rows else None
 
-    def attempt_times(self, run_id: str) -> list[tuple[str, int, str, str | None, str | None, str | None]]:
-        """Each attempt of a run: task, number, when it was intended, started and ended, and how, if it did."""
-        return self._select(_ATTEMPT_TIMES, run_id)
+    def attempt_times(self, run_id: str) -> list[AttemptTimes]:
+        """Each attempt of a run: what is on record of its times, in no order."""
+        return [AttemptTimes(*row) for row in self._select(_ATTEMPT_TIMES, run_id)]
 
     def oom_kills(self, run_id: str) -> dict[str, int]:
         """How many attempts of tasks were killed for lack of memory, where there are any."""

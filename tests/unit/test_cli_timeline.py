@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import jsonschema
 import pytest
 
 from dockersched.cli import main
 from dockersched.inspection.runs import find_run
 from dockersched.inspection.spans import AttemptSpan, read_spans
+from dockersched.inspection.spans_text import timeline_lines, timeline_schema
 from dockersched.model import ScheduledTask
+from dockersched.report.document import result_document, write_json_atomically
+from dockersched.report.phase_fields import PHASES
 from dockersched.report.timeline import timeline_html, timeline_svg
-from dockersched.results import SandboxResult
-from dockersched.states import Reason
+from dockersched.results import EpicResult, Phases, SandboxResult, TaskResult
+from dockersched.states import EpicState, Reason, TaskState
 from dockersched.store.reader import StateReader
 from tests.support.recorded_runs import AT, RecordedRun
 
@@ -92,11 +98,12 @@ def test_a_run_is_drawn_with_tooltips(form: str, tmp_path: Path, capsys: pytest.
 def test_names_are_escaped() -> None:
     begin = datetime(2026, 1, 31, tzinfo=UTC)
     name = '<script>alert("&")</script>\x1b'
-    span = AttemptSpan(name, 2, None, begin, None, begin + timedelta(seconds=1), "killed", 0, is_critical=False)
+    phases = Phases(2, queued_ms=0.4, run_ms=900.0)
+    span = AttemptSpan(name, 2, None, begin, None, begin + timedelta(seconds=1), "killed", 0, False, phases)
     drawn = ET.fromstring(timeline_svg(name, [span]))  # noqa: S314 - our own
     assert [title.text for title in drawn.iter(f"{SVG}title")] == [
         '<script>alert("&")</script>\\x1b',
-        '<script>alert("&")</script>\\x1b @2: killed, took 1.00s',
+        '<script>alert("&")</script>\\x1b @2: killed, took 1.00s, queued 0.4 ms, run 900.0 ms',
     ]
     assert "<script" not in timeline_html(name, [span])
 
@@ -105,3 +112,57 @@ def test_a_run_without_attempts_is_drawn(tmp_path: Path, capsys: pytest.CaptureF
     RecordedRun(tmp_path, "r", TASKS)
     assert main(["timeline", "last", "--state-dir", str(tmp_path)]) == 0
     assert ET.fromstring(capsys.readouterr().out).tag == f"{SVG}svg"  # noqa: S314 - our own
+
+
+def _record_phases(tmp_path: Path) -> None:
+    """`a` was tried twice, `b` runs; the run's result, which comes later, knows how long the removals of `a` took."""
+    run = RecordedRun(tmp_path, "r", TASKS)
+    begin = datetime.now(UTC) + timedelta(seconds=1)
+    tries = [
+        SandboxResult("s", code, started_at=begin, finished_at=begin, phases=Phases(number, 2.0, 60.5, 140.0, 1000.0))
+        for number, code in ((1, 75), (2, 0))
+    ]
+    for number, sandbox in enumerate(tries, 1):
+        run.start("a", number)
+        run.come_back("a", sandbox, number, retry_in_s=1.0 if number == 1 else None)
+    run.start("b")
+    removed = [replace(one, phases=replace(one.phases, remove_ms=30.25)) for one in tries if one.phases]
+    task = TaskResult("a", TaskState.SUCCEEDED, attempts=2, sandbox=removed[1], earlier=removed[:1])
+    result = EpicResult("e", "r", EpicState.SUCCEEDED, {"a": task}, AT, AT)
+    write_json_atomically(run.folder / "result.json", result_document(result))
+
+
+def test_the_timeline_tells_programs_where_time_went(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _record_phases(tmp_path)
+    assert main(["timeline", "last", "--format", "json", "--state-dir", str(tmp_path)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    jsonschema.validate(document, timeline_schema())
+    known = {"queued_ms": 2.0, "create_ms": 60.5, "start_ms": 140.0, "run_ms": 1000.0, "remove_ms": 30.25}
+    found = {(each["task"], each["attempt"]): each for each in document["attempts"]}
+    durations = [field.key for field in PHASES[1:]]
+    assert {key: {name: each[name] for name in durations} for key, each in found.items()} == {
+        ("a", 1): {**dict.fromkeys(durations), **known},
+        ("a", 2): {**dict.fromkeys(durations), **known},
+        ("b", 1): dict.fromkeys(durations),
+    }
+    assert found["b", 1]["outcome"] == "running"
+
+
+def test_the_timeline_tells_people_where_time_went(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _record_phases(tmp_path)
+    assert main(["timeline", "last", "--format", "text", "--state-dir", str(tmp_path)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    phases = ["queued", "create", "start", "run", "exit-seen", "collect", "remove"]
+    assert lines[0] == ["task", "attempt", "outcome", *phases]
+    assert ["a", "2", "succeeded", "2.0", "60.5", "140.0", "1000.0", "-", "-", "30.2"] in lines
+    assert ["b", "1", "running", *["-"] * 7] in lines
+    assert ["all", "3", "4.0", "121.0", "280.0", "2000.0", "-", "-", "60.5"] in lines
+
+
+def test_the_lines_for_people_are_bounded() -> None:
+    begin = datetime(2026, 1, 31, tzinfo=UTC)
+    span = AttemptSpan("t", 1, None, begin, None, begin, "running", 0, False, Phases(1, queued_ms=0.5))
+    lines = list(timeline_lines([span] * 1_000))
+    assert len(lines) < 100
+    assert "… and 940 more; --format json has them all" in lines
+    assert lines[-2].split() == ["all", "1000", "500.0", *["-"] * 6]

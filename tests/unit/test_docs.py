@@ -36,11 +36,13 @@ from dockersched.inspection.documents import status_schema, task_fields
 from dockersched.inspection.explain_document import explain_schema
 from dockersched.inspection.outlook_text import plan_schema
 from dockersched.inspection.runs import OpenState
+from dockersched.inspection.spans_text import timeline_schema
 from dockersched.model import QuotaConfig, RetryPolicy
 from dockersched.report.agent import agent_lines
 from dockersched.report.digest import DEFAULT_BYTES, DigestSettings, make_digest
 from dockersched.report.document import result_schema
 from dockersched.report.event_document import event_document, event_schema
+from dockersched.report.phase_fields import PHASES
 from dockersched.sandbox.docker import batches, container, image_calls, room, transport, watcher
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.session import asked
@@ -221,6 +223,15 @@ def test_every_key_of_what_verbs_print_is_explained(heading: str, schema: Any) -
     named = [re.findall(r"`(\w+)`", cell) for cell in first_cells(section(ORCHESTRATOR, heading))]
     of_status = {"schema_version", *(field.key for field in task_fields())}
     assert {key for cell in named for key in cell} - of_status == schema["properties"].keys() - of_status
+
+
+def test_every_phase_and_key_of_the_timeline_is_explained() -> None:
+    text = section(ORCHESTRATOR, "Where time goes")
+    phases = [field.key for field in PHASES]
+    assert [word for cell in first_cells(text) for word in re.findall(r"`(\w+)`", cell)] == phases
+    schema: Any = timeline_schema()
+    keys = {*schema["properties"], *schema["properties"]["attempts"]["items"]["properties"]}
+    assert keys - set(phases) <= set(re.findall(r"`(\w+)`", text))
 
 
 def test_schemas_that_are_named_exist() -> None:

@@ -12,13 +12,13 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from dockersched.model import QuotaConfig
 from dockersched.report.document import result_document, result_schema, to_json, write_json_atomically
-from dockersched.results import EpicResult, LogSummary, OutputSummary, SandboxResult, TaskResult, Usage
+from dockersched.results import EpicResult, LogSummary, OutputSummary, Phases, SandboxResult, TaskResult, Usage
 from dockersched.states import EpicState, Reason, TaskState
 
 START = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 TASK_KEYS = {
     "state", "reason", "detail", "root_cause", "failure_allowed", "exit_code", "started_at", "finished_at",
-    "duration_s", "attempts", "image", "image_digest", "quota", "openings", "usage", "outputs", "values",
+    "duration_s", "attempts", "phases", "image", "image_digest", "quota", "openings", "usage", "outputs", "values",
     "log", "log_bytes", "log_truncated", "log_complete",
 }  # fmt: skip
 EPIC_KEYS = {
@@ -40,6 +40,7 @@ def ran(task_id: str = "lint", reason: Reason | None = None, exit_code: int | No
         usage=Usage(50 * 2**20, 1.25, 7, None, 3, START + timedelta(seconds=1)),
         outputs={"report": OutputSummary("ab", "/a/report", 2, 30)},
         values={"version": "1.2"},
+        phases=Phases(1, 0.2, 60.1, 120.0, 1500.0, 4.5, 9.9),
         quota_requested=QuotaConfig(0.5, "64m", 32),
         quota_effective=QuotaConfig(0.5, "64m", 32),
         log=LogSummary("logs/lint.log", 17, truncated=True, complete=False),
@@ -121,6 +122,18 @@ def test_document_tells_of_a_task_that_ran() -> None:
         "finished_at": "2026-01-31T12:00:01.500000Z",
         "duration_s": 1.5,
         "attempts": 1,
+        "phases": [
+            {
+                "attempt": 1,
+                "queued_ms": 0.2,
+                "create_ms": 60.1,
+                "start_ms": 120.0,
+                "run_ms": 1500.0,
+                "exit_seen_ms": 4.5,
+                "collect_ms": 9.9,
+                "remove_ms": None,
+            }
+        ],
         "image": "dockersched/base",
         "image_digest": "sha256:abc",
         "quota": {"requested": limits, "effective": limits},
@@ -149,9 +162,28 @@ def test_document_has_every_key_of_a_task_that_never_ran() -> None:
     assert set(task) == TASK_KEYS
     assert task["quota"] == {"requested": unknown, "effective": unknown}
     assert {key for key, value in task.items() if value is None} == TASK_KEYS - {
-        "state", "reason", "detail", "root_cause", "failure_allowed", "attempts", "quota", "openings", "outputs",
-        "values",
+        "state", "reason", "detail", "root_cause", "failure_allowed", "attempts", "phases", "quota", "openings",
+        "outputs", "values",
     }  # fmt: skip
+
+
+def test_document_tells_where_the_time_of_every_attempt_went() -> None:
+    first, second = (SandboxResult("s", code, phases=Phases(number, 1.5)) for number, code in ((2, 75), (3, 0)))
+    task = TaskResult("flaky", TaskState.SUCCEEDED, attempts=2, sandbox=second, earlier=[first])
+
+    phases = task_of(result_document(epic(task)), "flaky")["phases"]
+
+    unknown = dict.fromkeys(("create_ms", "start_ms", "run_ms", "exit_seen_ms", "collect_ms", "remove_ms"))
+    assert phases == [{"attempt": 2, "queued_ms": 1.5, **unknown}, {"attempt": 3, "queued_ms": 1.5, **unknown}]
+
+
+def test_document_counts_attempts_of_which_no_phases_were_noted() -> None:
+    task = TaskResult("old", TaskState.SUCCEEDED, attempts=1, sandbox=SandboxResult("s", 0))
+
+    phases = task_of(result_document(epic(task)), "old")["phases"]
+
+    assert isinstance(phases, list)
+    assert [{key for key, value in each.items() if value is not None} for each in phases] == [{"attempt"}]
 
 
 def test_document_takes_the_exit_code_of_the_program() -> None:

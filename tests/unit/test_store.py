@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -40,7 +41,7 @@ from dockersched.model import (
     Workspace,
 )
 from dockersched.report.event_log import EventLog
-from dockersched.results import LogSummary, OutputSummary, SandboxResult, Usage
+from dockersched.results import LogSummary, OutputSummary, Phases, SandboxResult, Usage
 from dockersched.sandbox.base import SandboxCancelled, SandboxRunOptions
 from dockersched.sandbox.fake import FakeRunner, Script
 from dockersched.scheduler import ParallelTaskScheduler
@@ -287,8 +288,20 @@ async def test_an_attempt_without_a_record_is_run_under_its_number(store: StateS
     fake = FakeRunner()
     journal = Journal(store, RUN)
     assert journal.unfinished() == [("a", 1)]
-    await JournaledRunner(fake, journal).run(options())
-    assert list(store.attempts(RUN)) == [("a", 1)]
+    await JournaledRunner(fake, journal).run(replace(options(), queued_s=1.0))
+    ((key, row),) = store.attempts(RUN).items()
+    assert key == ("a", 1)
+    assert row.result is not None
+    assert row.result.phases == Phases(1)  # only the process that started it knows how long it had waited
+
+
+async def test_a_record_tells_how_long_the_attempt_waited_however_it_ended(store: StateStore) -> None:
+    runner = JournaledRunner(FakeRunner({"b": Script(raises=OSError("no engine"))}), Journal(store, RUN))
+    await runner.run(replace(options(), queued_s=1.00004))
+    with pytest.raises(OSError, match="no engine"):
+        await runner.run(replace(options(), task_id="b", sandbox_id="e.b", queued_s=2.0))
+    found = {task_id: row.result.phases for (task_id, _), row in store.attempts(RUN).items() if row.result}
+    assert found == {"a": Phases(1, queued_ms=1000.0), "b": Phases(1, queued_ms=2000.0)}
 
 
 async def test_a_cancelled_attempt_does_not_count_when_the_run_goes_on(store: StateStore) -> None:
@@ -516,6 +529,7 @@ _results = st.builds(
     ),
     outputs=st.dictionaries(_plain, st.builds(OutputSummary, _plain, _plain, st.integers(0), st.integers(0))),
     values=st.dictionaries(_plain, _plain),
+    phases=st.none() | st.builds(Phases, st.integers(1), *[st.none() | st.floats(0, 1e9)] * 7),
 )
 
 
@@ -525,10 +539,11 @@ def test_a_result_survives_its_json(result: SandboxResult) -> None:
     assert codec.load_result(codec.dump_result(result)) == result
 
 
-def test_a_result_from_before_usage_was_read_has_none() -> None:
+@pytest.mark.parametrize("missing", ["usage", "phases"])
+def test_a_result_from_before_something_was_noted_has_none(missing: str) -> None:
     result = SandboxResult("e.t", exit_code=0)
     fields = json.loads(codec.dump_result(result))
-    del fields["usage"]
+    del fields[missing]
     assert codec.load_result(json.dumps(fields)) == result
 
 

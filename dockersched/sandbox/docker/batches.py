@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from dockersched.sandbox.docker import outcome, readback
 from dockersched.sandbox.docker.calls import ArchiveTooLargeError, EngineCalls
 from dockersched.sandbox.docker.health import EngineHealth
 from dockersched.sandbox.docker.logfile import CollectedLog, collect
+from dockersched.sandbox.docker.phase_clock import PhaseClock
 from dockersched.sandbox.docker.volumes import VolumeLostError, remove_held
 from dockersched.sandbox.redaction import SecretPatterns
 from dockersched.states import Reason
@@ -57,7 +59,13 @@ class Attachment(Protocol):
         """The sandbox runs: what only had to last until then may go."""
 
 
-def launch(calls: EngineCalls, name: str, body: Mapping[str, Any], attachments: Sequence[Attachment] = ()) -> Launched:
+def launch(
+    calls: EngineCalls,
+    name: str,
+    body: Mapping[str, Any],
+    attachments: Sequence[Attachment] = (),
+    clock: PhaseClock | None = None,
+) -> Launched:
     """Creates a container, makes sure that all it is to be limited by is in effect, and starts it with its files.
 
     Raises:
@@ -73,7 +81,7 @@ def launch(calls: EngineCalls, name: str, body: Mapping[str, Any], attachments: 
         if difference := readback.difference(body, inspected):
             raise LaunchRefusedError(Reason.QUOTA_NOT_APPLIED, difference, effective)
         if not outcome.was_started(inspected["State"]):
-            _start(calls, container_id, attachments)
+            _start(calls, container_id, attachments, clock)
         for attachment in attachments:
             attachment.started(calls)
     except EngineRefusedError as refused:
@@ -91,10 +99,11 @@ def _open(calls: EngineCalls, name: str, body: Mapping[str, Any], attachments: S
             attachment.open(calls)
 
 
-def _start(calls: EngineCalls, container_id: str, attachments: Sequence[Attachment]) -> None:
+def _start(calls: EngineCalls, container_id: str, attachments: Sequence[Attachment], clock: PhaseClock | None) -> None:
     for attachment in attachments:
         _fill(calls, attachment)
-    calls.start(container_id)
+    with clock.starting() if clock else nullcontext():
+        calls.start(container_id)
     try:
         for attachment in attachments:
             attachment.check(calls)
@@ -118,7 +127,7 @@ def _fill(calls: EngineCalls, attachment: Attachment) -> None:
         raise LaunchRefusedError(Reason.INPUT_DAMAGED, str(damaged)) from damaged
 
 
-def remove(calls: EngineCalls, name: str, labels: Mapping[str, str], held: Iterable[str] = ()) -> None:
+def remove(calls: EngineCalls, name: str, labels: Mapping[str, str], held: Iterable[str] = ()) -> bool:
     """Kills and removes the container of an attempt, and then what kept its files.
 
     Args:
@@ -126,10 +135,14 @@ def remove(calls: EngineCalls, name: str, labels: Mapping[str, str], held: Itera
         name: of the container.
         labels: the identity of the attempt.
         held: endings of the names of its volumes.
+
+    Returns:
+        whether there was a container.
     """
-    calls.remove_ours(name, labels)
+    was_there = calls.remove_ours(name, labels)
     for ending in held:
         remove_held(calls, f"{name}{ending}", labels)
+    return was_there
 
 
 @dataclass(frozen=True, slots=True)

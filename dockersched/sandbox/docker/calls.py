@@ -92,10 +92,16 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
         theirs = (found["Config"].get("Labels") or {}) if found else {}
         return found if all(theirs.get(key) == value for key, value in labels.items()) else None
 
-    def remove_ours(self, name: str, labels: Mapping[str, str]) -> None:
-        """Kills and removes the container of this name, if it has all these labels; another's is not touched."""
-        if (found := self.find_ours(name, labels)) is not None:
+    def remove_ours(self, name: str, labels: Mapping[str, str]) -> bool:
+        """Kills and removes the container of this name, if it has all these labels; another's is not touched.
+
+        Returns:
+            whether there was one.
+        """
+        found = self.find_ours(name, labels)
+        if found is not None:
             self.remove(str(found["Id"]))
+        return found is not None
 
     def list_run(self, label: str) -> list[dict[str, Any]]:
         """All containers with a label, in any state, by one request."""

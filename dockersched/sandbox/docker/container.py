@@ -19,6 +19,7 @@ from dockersched.sandbox.docker import attached, batches
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connect import Engine
 from dockersched.sandbox.docker.outcome import Ending
+from dockersched.sandbox.docker.phase_clock import PhaseClock
 from dockersched.sandbox.docker.room import RoomGate
 from dockersched.sandbox.docker.sandbox_files import SandboxFiles
 from dockersched.sandbox.docker.streams import open_stream, payloads
@@ -60,6 +61,7 @@ class Container:
         journal: StopJournal,
         patterns: SecretPatterns,
         usage: UsageMeter,
+        clock: PhaseClock,
         attachments: Sequence[batches.Attachment] = (),
         files: SandboxFiles | None = None,
     ) -> None:
@@ -75,6 +77,7 @@ class Container:
         self._journal = journal
         self._patterns = patterns
         self._usage = usage
+        self._clock = clock
         self._attachments = attachments
         self._files = files
         self._exited = watcher.watch(name)
@@ -90,9 +93,12 @@ class Container:
             LaunchRefusedError: it could not be started.
             RunnerError: the machinery failed.
         """
-        launch = partial(batches.launch, name=self.name, body=self._body, attachments=self._attachments)
+        launch = partial(
+            batches.launch, name=self.name, body=self._body, attachments=self._attachments, clock=self._clock
+        )
         start = partial(self._while_away, lambda: self._engine.pool.start(launch))
         launched = await self._room.passing(start)
+        self._clock.launched()
         result = self._known = replace(self._known, quota_effective=launched.effective)
         self._watcher.started(self.name)
         self._stopped_for = self._journal.stopped_for(self._options)
@@ -122,7 +128,7 @@ class Container:
             result = await self._result(result, await self._collect(self._stopped_for))
         except RunnerError as error:
             result = replace(result, exit_code=None, reason=reason, detail=self._patterns.redact(str(error)))
-        with suppress(RunnerError):  # the sweep at the end of the run tells what is left
+        with suppress(RunnerError), self._clock.removing():  # the sweep at the end of the run tells what is left
             await self._call(
                 partial(
                     batches.remove,
@@ -150,6 +156,7 @@ class Container:
         return collected
 
     async def _collect_if_ended(self, stopped_for: Reason | None) -> batches.Collected | None:
+        self._clock.exit_noticed()
         self._stop_following()  # what it has not shown by now comes from the log
         batch = partial(
             batches.collect_ended,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -30,6 +31,7 @@ from dockersched.sandbox.docker.images import ImageResolver, Progress
 from dockersched.sandbox.docker.mounts import MountGate
 from dockersched.sandbox.docker.namespaces import Namespaces, may_share
 from dockersched.sandbox.docker.openings import openings
+from dockersched.sandbox.docker.phase_clock import PhaseClock
 from dockersched.sandbox.docker.provisions import Provisions
 from dockersched.sandbox.docker.refusals import find_refusals
 from dockersched.sandbox.docker.room import RoomGate
@@ -38,6 +40,7 @@ from dockersched.sandbox.docker.watcher import ExitWatcher
 from dockersched.sandbox.redaction import SecretPatterns
 from dockersched.sandbox.secret_values import SecretValues
 from dockersched.states import Reason
+from dockersched.units import to_ms
 
 log = Logger("runner")
 
@@ -59,6 +62,9 @@ class DockerRunner(SandboxBackend):
         private_dirs: folders that no sandbox sees, nor can write to by what holds them.
         shares_engine: others use the engine, too: it is not let go of at the end.
         files: where workspaces, outputs and inputs are beside dockersched; None refuses sandboxes that have any.
+
+    Attributes:
+        removed_ms: what the removal of each attempt's container and volumes took, by run, task and attempt.
 
     Raises:
         MountRefusedError: what is allowed is no folder.
@@ -97,6 +103,7 @@ class DockerRunner(SandboxBackend):
         self._usage = UsageMeter.on(engine)
         self._namespaces: dict[str, Namespaces] = {}
         self._background: set[asyncio.Task[None]] = set()
+        self.removed_ms: dict[tuple[str, str, int], float] = {}
 
     @classmethod
     async def connect(
@@ -181,12 +188,13 @@ class DockerRunner(SandboxBackend):
 
     async def run(self, options: SandboxRunOptions) -> SandboxResult:
         """Runs one sandbox to its end, as the contract in `dockersched.SandboxRunner` says."""
+        clock = PhaseClock(options.phases, self.engine.health.now)
         options = self._defaults.fill(options)
         result = SandboxResult(options.sandbox_id, image=options.image, quota_requested=options.quota, exit_code=0)
         try:
             given = await self._provisions.provide(options, self.secrets)
         except batches.LaunchRefusedError as refused:
-            return _refused(result, refused, self.secrets.patterns())
+            return _timed(clock, _refused(result, refused, self.secrets.patterns()))
         options, patterns = given.options, self.secrets.patterns()
         result = replace(result, image_digest=given.image.digest, openings=openings(options))
         watcher = self._watcher(options.run_id)
@@ -212,16 +220,17 @@ class DockerRunner(SandboxBackend):
             journal=self.journal,
             patterns=patterns,
             usage=self._usage,
+            clock=clock,
             attachments=given.attachments,
             files=given.files,
         )
         ended: SandboxResult | None = None
         try:
-            ended = await container.run()
+            ended = _timed(clock, await container.run())
         except batches.LaunchRefusedError as refused:
-            return _refused(result, refused, patterns)
+            return _timed(clock, _refused(result, refused, patterns))
         except asyncio.CancelledError:
-            raise SandboxCancelled(await container.end(Reason.CANCELLED)) from None
+            raise SandboxCancelled(_timed(clock, await container.end(Reason.CANCELLED))) from None
         else:
             return ended
         finally:
@@ -241,7 +250,10 @@ class DockerRunner(SandboxBackend):
     async def remove(self, options: SandboxRunOptions) -> None:
         """Kills and removes the container of an attempt, if there is one, and its volumes."""
         name, labels = translate.container_name(options), translate.labels(options)
-        await self.engine.pool.call(partial(batches.remove, name=name, labels=labels, held=attached.endings(options)))
+        batch = partial(batches.remove, name=name, labels=labels, held=attached.endings(options))
+        began = time.monotonic()
+        if await self.engine.pool.call(batch):
+            self.removed_ms[options.run_id, options.task_id, options.attempt] = to_ms(time.monotonic() - began)
 
     async def sweep(self, run_id: str) -> list[str]:
         """Removes every container and volume of a run; returns in words what could not be removed."""
@@ -289,6 +301,10 @@ class DockerRunner(SandboxBackend):
     async def _settle_background(self) -> None:
         while self._background:
             await asyncio.wait(self._background)
+
+
+def _timed(clock: PhaseClock, result: SandboxResult) -> SandboxResult:
+    return replace(result, phases=clock.phases(result))
 
 
 def _refused(result: SandboxResult, refused: batches.LaunchRefusedError, patterns: SecretPatterns) -> SandboxResult:
