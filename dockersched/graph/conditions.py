@@ -10,6 +10,7 @@ from dockersched.states import TaskState
 _S = TaskState
 
 _FAILED = (_S.FAILED, _S.UPSTREAM_FAILED)
+_AGAINST = ((_FAILED, _S.UPSTREAM_FAILED), ((_S.CANCELLED,), _S.CANCELLED), ((_S.SKIPPED,), _S.SKIPPED))
 _MATCHES = {"succeeded": (_S.SUCCEEDED,), "failed": _FAILED, "skipped": (_S.SKIPPED,)}
 
 
@@ -34,9 +35,9 @@ def verdict(
     if when == "failure":
         return _after_failure(ended)
     asked = when.task if isinstance(when, TaskIs) else None
-    others = {task_id: state for task_id, state in ended.items() if task_id != asked}
-    for states, state in ((_FAILED, _S.UPSTREAM_FAILED), ((_S.CANCELLED,), _S.CANCELLED), ((_S.SKIPPED,), _S.SKIPPED)):
-        if (cause := _first(others, *states)) is not None:
+    against = {task_id: state for task_id, state in ended.items() if state is not _S.SUCCEEDED and task_id != asked}
+    for states, state in _AGAINST if against else ():
+        if (cause := _first(against, *states)) is not None:
             return state, cause
     if isinstance(when, TaskIs):
         return _by_ending(when, ended[when.task])
