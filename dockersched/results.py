@@ -72,7 +72,8 @@ class Phases:
     """Where the time of one attempt went: milliseconds with one decimal, None where it is not known.
 
     The phases follow one another and leave out no waiting for threads, calls that were repeated, or the engine. So they
-    add up to about the whole; what they leave out is the writing of records, before the making and the removal.
+    add up to about the whole; what they leave out is the writing of records, before the making and the removal, and a
+    process can run a little before the call that starts it has come back.
 
     Args:
         attempt: its number, as on the engine and on record.

