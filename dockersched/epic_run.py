@@ -16,6 +16,7 @@ from dockersched.events import EpicFinished, EpicStarted, Event, Observer, TaskF
 from dockersched.graph.admission import Admission
 from dockersched.graph.capacity import Shares, demand_of
 from dockersched.graph.dag import TaskDAG
+from dockersched.graph.lookahead import LookAhead
 from dockersched.graph.order import expected_s, start_order
 from dockersched.graph.plan import Plan
 from dockersched.graph.retry import next_memory_bytes, pause_s, wants_retry
@@ -71,6 +72,8 @@ class EpicRun:
     ) -> None:
         order = start_order(dag, expected_s(dag, history))
         self.plan = Plan(dag, shares.admission(order) if shares else Admission(order))
+        self._ahead = LookAhead(dag, self.plan, order, options.prepare_ahead) if options.prepare_ahead else None
+        self._prepared: dict[int, SandboxRunOptions] = {}
         self._shares = shares
         self._quotas: dict[int, QuotaConfig] = {}  # of the tasks whose next attempt gets more memory
         self._dag = dag
@@ -91,6 +94,9 @@ class EpicRun:
     def start_next(self) -> tuple[int, SandboxRunOptions]:
         """Takes the next ready task; returns its index and what to run."""
         index = self.plan.start_next()
+        if self._ahead is not None:
+            self._prepared.pop(index, None)
+            self._ahead.started(index)
         attempt = self._attempts[index] = self._attempts.get(index, 0) + 1
         task = self._dag.tasks[index]
         queued_s = monotonic() - self.plan.ready_at[index]
@@ -102,6 +108,22 @@ class EpicRun:
         self._in_flight[index] = sandbox
         self._emit(TaskStarted, sandbox.task_id, sandbox.sandbox_id, attempt)
         return index, sandbox
+
+    def look_ahead(self) -> tuple[list[SandboxRunOptions], list[SandboxRunOptions]]:
+        """Of the sandboxes that wait behind a gate, those to be given up, and those to be prepared now."""
+        if self._ahead is None:
+            return [], []
+        outlook = self._ahead.look()
+        given_up = [self._prepared.pop(index) for index in outlook.given_up]
+        for index in outlook.next:
+            self._prepared[index] = sandbox_options(self._dag.tasks[index], self._options.epic_id, self._run_id)
+        return given_up, [self._prepared[index] for index in outlook.next]
+
+    def give_up_prepared(self) -> list[SandboxRunOptions]:
+        """The sandboxes that wait behind a gate when the run is over: none of them is released any more."""
+        given_up = list(self._prepared.values())
+        self._prepared.clear()
+        return given_up
 
     def _upstream(self, task: ScheduledTask) -> dict[str, SandboxResult]:
         results = {task_id: self._results[self._dag.index(task_id)] for task_id in task.implied}

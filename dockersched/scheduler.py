@@ -114,15 +114,29 @@ class ParallelTaskScheduler:
                     index, sandbox = run.start_next()
                     handle = running[index] = asyncio.create_task(self._run_sandbox(sandbox))
                     handle.add_done_callback(partial(_deliver, mailbox, partial(settled, index)))
+                self._look_ahead(run, wake)
                 message = await mailbox.get()
                 for index in message():
                     running[index].cancel()
         finally:
             if alarm is not None:
                 alarm.cancel()
+            self._discard(run.give_up_prepared())
             if running:  # only after an exception: this coroutine was cancelled, or an observer failed
                 await _stop_all(running.values())
         return run.finish()
+
+    def _look_ahead(self, run: EpicRun, wake: Callable[[], None]) -> None:
+        """Lets the backend begin with what comes next, and let go of what will not come."""
+        given_up, coming = run.look_ahead()
+        self._discard(given_up)
+        if coming and not self._backend.holds(wake):
+            for sandbox in coming:
+                self._backend.start_ahead(sandbox)
+
+    def _discard(self, sandboxes: Iterable[SandboxRunOptions]) -> None:
+        for sandbox in sandboxes:
+            self._backend.discard(sandbox)
 
     def _shares(self, dag: TaskDAG, options: EpicExecutionOptions) -> Shares:
         """What the tasks ask for, and what they may have together."""

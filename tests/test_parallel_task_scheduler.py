@@ -356,6 +356,67 @@ async def test_every_settled_sandbox_is_discarded_once_its_result_was_observed()
     assert runner.discarded == observed == ["a", "bad"]
 
 
+async def test_what_comes_next_is_started_ahead_only_if_asked_for() -> None:
+    ahead: list[list[str]] = []
+
+    async def run(prepare_ahead: int) -> FakeRunner:
+        ahead.clear()
+        runner = FakeRunner(on_start=lambda _: ahead.append([*runner.ahead]))
+        options = EpicExecutionOptions(max_parallel=1, prepare_ahead=prepare_ahead)
+        await ParallelTaskScheduler(runner).execute_epic([task("a"), task("b", "a"), task("c", "b")], options)
+        return runner
+
+    assert (await run(0)).ahead == []
+    assert ahead == [[], [], []]
+    runner = await run(2)
+    assert ahead == [["b"], ["c"], []]
+    assert runner.ahead == []
+
+
+@pytest.mark.parametrize("ends", ["failure", "cancel", "exception"])
+async def test_what_was_started_ahead_and_will_not_run_is_discarded(ends: str) -> None:
+    control, stop = EpicControl(), asyncio.Event()
+
+    class Runner(FakeRunner):
+        def start_ahead(self, options: SandboxRunOptions) -> None:
+            super().start_ahead(options)
+            stop.set()
+
+    runner = Runner({"a": Script(exit_code=1, duration_s=0.05 if ends == "failure" else None)})
+    tasks, options = [task("a"), task("b", "a")], EpicExecutionOptions(prepare_ahead=1)
+    epic = asyncio.ensure_future(ParallelTaskScheduler(runner).execute_epic(tasks, options, control=control))
+    await stop.wait()
+    assert runner.ahead == ["b"]
+    if ends == "cancel":
+        control.cancel()
+    elif ends == "exception":
+        epic.cancel()
+    with pytest.raises((TaskExecutionError, asyncio.CancelledError)):
+        await epic
+    assert runner.ahead == []
+    assert "b" in runner.discarded
+    assert runner.started == ["a"]
+
+
+async def test_nothing_is_started_ahead_while_the_runner_holds() -> None:
+    asked: list[bool] = []
+
+    class Runner(FakeRunner):
+        def holds(self, resumed: Callable[[], None]) -> bool:
+            asked.append(bool(asked) and not self.finished)  # the first one is for "a"
+            if asked[-1]:
+                asyncio.get_running_loop().call_later(0.01, resumed)
+            return asked[-1]
+
+        def start_ahead(self, options: SandboxRunOptions) -> None:
+            raise AssertionError(f"{options.task_id} was started ahead")
+
+    runner = Runner({"a": Script(duration_s=0.05)})
+    await ParallelTaskScheduler(runner).execute_epic([task("a"), task("b", "a")], EpicExecutionOptions(prepare_ahead=1))
+    assert runner.finished == ["a", "b"]
+    assert asked[1]
+
+
 async def test_one_scheduler_runs_two_epics_at_the_same_time() -> None:
     scheduler = ParallelTaskScheduler(RecordingRunner())
     first, second = await asyncio.gather(

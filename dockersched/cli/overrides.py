@@ -27,12 +27,14 @@ def with_overrides(epic: Epic, args: argparse.Namespace) -> Epic:
         EpicError: an argument is none.
     """
     from dataclasses import replace  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
+    from functools import partial  # noqa: PLC0415
 
     from dockersched.errors import EpicError, Problem  # noqa: PLC0415
     from dockersched.units import parse_duration  # noqa: PLC0415
 
     parsers: dict[str, tuple[str, Callable[[str], Any]]] = {
-        "max_parallel": ("max_parallel", _whole_number),
+        "max_parallel": ("max_parallel", partial(_whole_number, least=1)),
+        "prepare_ahead": ("prepare_ahead", partial(_whole_number, least=0)),
         "max_cpus": ("max_cpus", _number),
         "max_memory": ("max_memory", str),
         "timeout": ("timeout_s", parse_duration),
@@ -52,9 +54,9 @@ def with_overrides(epic: Epic, args: argparse.Namespace) -> Epic:
     return replace(epic, options=options)
 
 
-def _whole_number(text: str) -> int:
+def _whole_number(text: str, *, least: int) -> int:
     if not text.isdecimal():
-        raise ValueError("must be a whole number of at least 1")
+        raise ValueError(f"must be a whole number of at least {least}")
     return int(text)
 
 

@@ -22,6 +22,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument("epic", metavar="EPIC", help="epic file, YAML or JSON; - reads standard input")
     add_limits(parser)
+    parser.add_argument(
+        "--prepare-ahead", metavar="N", help="sandboxes started behind a gate before their tasks may run (0)"
+    )
     parser.add_argument("--timeout", metavar="DURATION", help="limit for the whole epic, as 90s or 1h30m")
     parser.add_argument("--fail-fast", action="store_true", help="stop everything at the first failure")
     parser.add_argument("--locked", action="store_true", help="refuse images that are not given by their digest")

@@ -180,6 +180,7 @@ def _options(file: EpicFile) -> EpicExecutionOptions:
     overcommit = file.overcommit or OvercommitSpec()
     given = {
         "max_parallel": file.max_parallel,
+        "prepare_ahead": file.prepare_ahead,
         "timeout_s": file.timeout,
         "fail_fast": file.fail_fast,
         "max_cpus": file.max_cpus,

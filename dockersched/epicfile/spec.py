@@ -30,6 +30,7 @@ from dockersched.epicfile.types import (
     Text,
     User,
     Variable,
+    WholeNumber,
     Word,
     key,
 )
@@ -140,6 +141,9 @@ class EpicFile(Keys):
     )
     overcommit: Annotated[OvercommitSpec | None, Given] = key(
         "The same in proportion to the engine, instead of max_cpus and max_memory.", {"cpus": 2}
+    )
+    prepare_ahead: Annotated[WholeNumber | None, Given] = key(
+        "Sandboxes that may be started behind a gate before their tasks may run; see docs/planning.md.", 4, default=0
     )
     fail_fast: Annotated[Switch | None, Given] = key(
         "Stop everything at the first failure; by default independent branches go on.", default=False

@@ -96,6 +96,11 @@ Count = Annotated[
     BeforeValidator(values.whole(1)),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": values.MAX_COUNT}),
 ]
+WholeNumber = Annotated[
+    int,
+    BeforeValidator(values.whole(0)),
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": values.MAX_COUNT}),
+]
 Cpus = Annotated[
     float,
     BeforeValidator(values.cpus),

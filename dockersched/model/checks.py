@@ -39,10 +39,10 @@ def seconds(name: str, value: object) -> None:
         raise ValueError(f"{name} must be a number of seconds above 0, not {value!r}")
 
 
-def count(name: str, value: object) -> None:
-    """Refuses what is no whole number of at least 1."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+def count(name: str, value: object, *, least: int = 1) -> None:
+    """Refuses what is no whole number of at least `least`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
 
 
 def is_number(value: object) -> TypeGuard[float]:

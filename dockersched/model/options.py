@@ -29,6 +29,8 @@ class EpicExecutionOptions:
         max_memory: the same of their memory, bytes or a text such as `4g`; None is `overcommit_memory` times the
             engine's memory.
         overcommit_cpus, overcommit_memory: these factors.
+        prepare_ahead: sandboxes that may be started behind a gate before their tasks may run, beside `max_parallel`;
+            0 starts nothing of a task before its dependencies are done.
 
     Raises:
         ValueError: a value out of range.
@@ -43,10 +45,12 @@ class EpicExecutionOptions:
     max_memory: int | str | None = None
     overcommit_cpus: float = OVERCOMMIT_CPUS
     overcommit_memory: float = OVERCOMMIT_MEMORY
+    prepare_ahead: int = 0
 
     def __post_init__(self) -> None:
         """Checks the ranges and turns the size into bytes."""
         count("max_parallel", self.max_parallel)
+        count("prepare_ahead", self.prepare_ahead, least=0)
         seconds("timeout_s", self.timeout_s)
         text("epic_id", self.epic_id)
         if self.run_id is not None:

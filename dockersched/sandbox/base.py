@@ -6,6 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from dockersched.graph.admission import Standing
@@ -128,6 +129,10 @@ class StopJournal:
         """Why an earlier process was about to stop this attempt; None when none was."""
         return None
 
+    def begun_at(self, options: SandboxRunOptions) -> datetime | None:  # noqa: ARG002
+        """When an earlier process was about to begin this attempt, UTC; None when none was."""
+        return None
+
     async def stopping(self, options: SandboxRunOptions, reason: Reason) -> None:
         """The attempt is about to be stopped; it is not until this returns."""
 
@@ -167,8 +172,17 @@ class SandboxBackend(ABC):
         """Whether nothing more should be started for now; if so, `resumed` is called once when it may go on."""
         return False
 
+    def start_ahead(self, options: SandboxRunOptions) -> None:  # noqa: B027 - an optional hook
+        """The sandbox will probably be run: it may be started behind a gate, so that nothing of its task runs yet.
+
+        Returns at once, works in the background. What follows is `run` with equal options, or `discard`.
+        """
+
     def discard(self, options: SandboxRunOptions) -> None:  # noqa: B027 - an optional hook
-        """The result is on record: what is left of the sandbox may go. Returns at once, works in the background."""
+        """Nobody needs the sandbox: its result is on record, or it was started ahead and will not run.
+
+        Returns at once, works in the background.
+        """
 
     async def sweep(self, run_id: str) -> list[str]:  # noqa: ARG002
         """Removes whatever of a run is left; returns in words what could not be removed."""

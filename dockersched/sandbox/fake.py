@@ -48,7 +48,8 @@ class FakeRunner(SandboxBackend):
 
     Attributes:
         started, finished: task ids in the order in which their sandboxes started and ended.
-        discarded: task ids whose results were handed on.
+        discarded: task ids whose results were handed on, or that were started ahead and not run.
+        ahead: task ids that were started ahead, as long as they were neither run nor discarded.
         alive: ids of the sandboxes that run.
         peak: the most sandboxes that were alive at the same time.
     """
@@ -60,6 +61,7 @@ class FakeRunner(SandboxBackend):
     peak: int = 0
     alive: set[str] = field(default_factory=set)
     discarded: list[str] = field(default_factory=list)
+    ahead: list[str] = field(default_factory=list)
     _done: dict[tuple[str, str, int], SandboxResult] = field(default_factory=dict)
 
     async def run(self, options: SandboxRunOptions) -> SandboxResult:
@@ -83,11 +85,21 @@ class FakeRunner(SandboxBackend):
         if options.sandbox_id in self.alive:
             raise AssertionError(f"sandbox {options.sandbox_id} was discarded while it ran")
         self.discarded.append(options.task_id)
+        if options.task_id in self.ahead:
+            self.ahead.remove(options.task_id)
+
+    def start_ahead(self, options: SandboxRunOptions) -> None:
+        """Notes it; what is started ahead must not have run."""
+        if options.task_id in self.ahead or options.task_id in self.started:
+            raise AssertionError(f"sandbox {options.sandbox_id} was started ahead after it was started")
+        self.ahead.append(options.task_id)
 
     def _start(self, options: SandboxRunOptions) -> None:
         self.alive.add(options.sandbox_id)
         self.peak = max(self.peak, len(self.alive))
         self.started.append(options.task_id)
+        if options.task_id in self.ahead:
+            self.ahead.remove(options.task_id)
         if self.on_start:
             self.on_start(options)
 

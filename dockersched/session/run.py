@@ -192,7 +192,10 @@ class Session:
             journal = self._journal = await asyncio.to_thread(open_journal)
             runner.journal = journal
             await self._end_cancelled_attempts(runner, journal)
-            runner.share_namespaces(self._sandboxes, at_once=self._options.max_parallel)
+            if not self._is_new and self._options.prepare_ahead:
+                sandboxes = map(journal.on_engine, self._sandboxes)
+                await runner.remove_prepared(each for each in sandboxes if not journal.knows(each))
+            runner.share_namespaces(self._sandboxes, at_once=self._options.max_parallel + self._options.prepare_ahead)
             self._sandboxes = ()  # nobody needs them any more
             scheduler = ParallelTaskScheduler(JournaledRunner(runner, journal), observers=observers)
             async with taking_requests(self._requests, self._control):

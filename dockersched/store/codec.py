@@ -82,6 +82,12 @@ def load_reason(text: str) -> Reason:
         return Reason(text)
 
 
+def load_time(text: str) -> datetime:
+    """A time from its text."""
+    with _decoding():
+        return datetime.fromisoformat(text)
+
+
 def _task(fields: dict[str, Any]) -> ScheduledTask:
     when = fields.get("when", "success")
     if isinstance(when, dict):

@@ -38,6 +38,7 @@ class AttemptRow:
 
     task_id: str
     attempt: int
+    intended_at: datetime
     stop_intent: Reason | None
     result: SandboxResult | None
 
@@ -177,16 +178,17 @@ class StateStore:
         """All attempts of a run, by task and number."""
         with self._reading() as connection:
             rows = connection.execute(
-                "SELECT task_id, attempt, stop_intent, result FROM attempts WHERE run_id = ?", (run_id,)
+                "SELECT task_id, attempt, intended_at, stop_intent, result FROM attempts WHERE run_id = ?", (run_id,)
             )
             return {
                 (task_id, attempt): AttemptRow(
                     task_id,
                     attempt,
+                    codec.load_time(intended_at),
                     codec.load_reason(stop_intent) if stop_intent else None,
                     codec.load_result(result) if result else None,
                 )
-                for task_id, attempt, stop_intent, result in rows
+                for task_id, attempt, intended_at, stop_intent, result in rows
             }
 
     def durations(self, epic_id: str) -> dict[str, float]:

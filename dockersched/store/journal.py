@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from dockersched.errors import StateError
 from dockersched.graph.admission import Standing
@@ -85,9 +86,18 @@ class Journal(StopJournal):
         row = self._rows.get((options.task_id, options.attempt))
         return row.stop_intent if row else None
 
+    def begun_at(self, options: SandboxRunOptions) -> datetime | None:
+        """When an earlier process was about to begin this attempt."""
+        row = self._rows.get((options.task_id, options.attempt))
+        return row.intended_at if row else None
+
+    def knows(self, options: SandboxRunOptions) -> bool:
+        """Whether an earlier process was about to begin this attempt."""
+        return (options.task_id, options.attempt) in self._rows
+
     async def intend(self, options: SandboxRunOptions) -> None:
         """The attempt is about to be made."""
-        if (options.task_id, options.attempt) not in self._rows:
+        if not self.knows(options):
             await self._write(lambda: self._store.intend(self._run_id, options.task_id, options.attempt))
 
     async def stopping(self, options: SandboxRunOptions, reason: Reason) -> None:
@@ -173,6 +183,12 @@ class JournaledRunner(SandboxBackend):
     def holds(self, resumed: Callable[[], None]) -> bool:
         """Whether nothing more should be started for now."""
         return self._inner.holds(resumed)
+
+    def start_ahead(self, options: SandboxRunOptions) -> None:
+        """Lets the sandbox be started behind a gate, unless an earlier process may have run it."""
+        options = self._journal.on_engine(options)
+        if not self._journal.knows(options):
+            self._inner.start_ahead(options)
 
     def discard(self, options: SandboxRunOptions) -> None:
         """Removes what is left of a sandbox."""

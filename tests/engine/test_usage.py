@@ -38,7 +38,7 @@ async def test_a_short_task_costs_no_call_and_has_none(runner: DockerRunner, mon
         asked.append(name)
         return {}
 
-    monkeypatch.setattr(runner._usage, "_ask", ask)
+    monkeypatch.setattr(runner._attempts._usage, "_ask", ask)
     result = await run(runner, shell("head -c 1m /dev/zero > /tmp/x"))
     assert result.usage is None
     assert asked == []

@@ -15,6 +15,7 @@ import pytest
 from dockersched import SandboxResult, SandboxRunOptions
 from dockersched.errors import EngineUnavailableError
 from dockersched.sandbox.docker import holder
+from dockersched.sandbox.docker.attempt import is_known_to_have_ended
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.sandbox.docker.features import EngineFeatures
 from dockersched.sandbox.docker.gate.program import ARCHITECTURES, program
@@ -108,7 +109,7 @@ def test_a_chain_is_served_by_one_holder() -> None:
         slot = namespaces.take()
         modes.append(slot and slot.network_mode)
         if slot:
-            namespaces.give_back(slot, ENDED)
+            namespaces.give_back(slot, is_empty=True)
     assert modes == [None] + ["container:holder-1"] * 11
     assert engine.started == 1
 
@@ -118,7 +119,7 @@ def test_no_namespace_is_given_to_two_at_once() -> None:
     namespaces = pool(engine, sandboxes=100, at_once=4)
     held = [slot for slot in taken(namespaces, 12) if slot]
     assert len(held) == len({slot.container_id for slot in held}) == engine.started == 4
-    namespaces.give_back(held[0], ENDED)
+    namespaces.give_back(held[0], is_empty=True)
     assert (namespaces.take(), namespaces.take()) == (held[0], None)
 
 
@@ -136,8 +137,8 @@ def test_a_doubtful_end_ends_all_that_are_idle(result: SandboxResult | None) -> 
     engine = Engine()
     namespaces = pool(engine, sandboxes=100, at_once=2)
     one, two = [slot for slot in taken(namespaces, 4) if slot]
-    namespaces.give_back(one, ENDED)
-    namespaces.give_back(two, result)
+    namespaces.give_back(one, is_empty=True)
+    namespaces.give_back(two, is_empty=is_known_to_have_ended(result))
     assert engine.removed == 2
     assert namespaces.take() is None
     assert engine.started == 3
@@ -163,7 +164,7 @@ def test_an_engine_that_makes_no_holder_is_not_asked_again() -> None:
 
 
 def test_the_holder_equals_its_golden_file() -> None:
-    body = holder.create_body(holder.identity("e", "r", "1"), "sha256:1")
+    body = holder.create_body(holder.identity("e", "r", "namespace-1"), "sha256:1")
     security = body["HostConfig"].pop("SecurityOpt")
     assert security[0] == "no-new-privileges"
     assert body == json.loads((GOLDEN / "create_holder.json").read_text())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from dockersched.errors import EngineRefusedError, RunnerError, StateError
 from dockersched.model import QuotaConfig
-from dockersched.sandbox.docker import outcome, readback
+from dockersched.sandbox.docker import gating, outcome, readback
 from dockersched.sandbox.docker.calls import ArchiveTooLargeError, EngineCalls
 from dockersched.sandbox.docker.health import EngineHealth
 from dockersched.sandbox.docker.logfile import CollectedLog, collect
@@ -21,6 +21,10 @@ from dockersched.sandbox.redaction import SecretPatterns
 from dockersched.states import Reason
 
 _LOG_TRIES = 3
+
+
+class NeverReleasedError(Exception):
+    """The sandbox ended behind its gate: nothing of its task ever ran."""
 
 
 class LaunchRefusedError(RunnerError):
@@ -35,12 +39,16 @@ class LaunchRefusedError(RunnerError):
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A container that was started, now or by an earlier call; `started_at` is known of an earlier one."""
+    """A container that was started, now or by an earlier call; `started_at` is known of an earlier one.
+
+    With a gate, the task itself began later, when it was released.
+    """
 
     container_id: str
     effective: QuotaConfig
     has_ended: bool
     started_at: datetime | None
+    is_gated: bool
 
 
 class Attachment(Protocol):
@@ -72,23 +80,59 @@ def launch(
         LaunchRefusedError: the engine refuses it, or does not apply a limit, or its files cannot be put in.
         RunnerError: the machinery failed.
     """
-    try:
+    return start(calls, create(calls, name, body, attachments), attachments, clock)
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A container that is as it was to be; an earlier call may have started it already."""
+
+    inspected: Mapping[str, Any]
+    effective: QuotaConfig
+
+
+def create(calls: EngineCalls, name: str, body: Mapping[str, Any], attachments: Sequence[Attachment] = ()) -> Created:
+    """The first half of `launch`: creates a container and makes sure that all it is to be limited by is in effect."""
+    with _refusing():
         if attachments:
             _open(calls, name, body, attachments)
-        container_id = calls.create_or_find(name, body)
-        inspected = calls.inspect(container_id)
-        effective = readback.effective_quota(inspected)
-        if difference := readback.difference(body, inspected):
-            raise LaunchRefusedError(Reason.QUOTA_NOT_APPLIED, difference, effective)
-        if not outcome.was_started(inspected["State"]):
+        inspected = calls.inspect(calls.create_or_find(name, body))
+    effective = readback.effective_quota(inspected)
+    if difference := readback.difference(gating.as_made(body, inspected), inspected):
+        raise LaunchRefusedError(Reason.QUOTA_NOT_APPLIED, difference, effective)
+    return Created(inspected, effective)
+
+
+def start(
+    calls: EngineCalls,
+    created: Created,
+    attachments: Sequence[Attachment] = (),
+    clock: PhaseClock | None = None,
+) -> Launched:
+    """The second half of `launch`: starts a container with its files."""
+    container_id, state = str(created.inspected["Id"]), created.inspected["State"]
+    with _refusing():
+        if not outcome.was_started(state):
             _start(calls, container_id, attachments, clock)
         for attachment in attachments:
             attachment.started(calls)
+    return Launched(
+        container_id,
+        created.effective,
+        outcome.has_ended(state),
+        outcome.parse_time(state["StartedAt"]),
+        gating.is_gated(created.inspected),
+    )
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turns the engine's refusal into the task's outcome."""
+    try:
+        yield
     except EngineRefusedError as refused:
         reason = outcome.classify_refusal(refused.status, refused.explanation)
         raise LaunchRefusedError(reason, refused.explanation) from refused
-    state = inspected["State"]
-    return Launched(container_id, effective, outcome.has_ended(state), outcome.parse_time(state["StartedAt"]))
 
 
 def _open(calls: EngineCalls, name: str, body: Mapping[str, Any], attachments: Sequence[Attachment]) -> None:
@@ -177,6 +221,9 @@ def collect_ended(
         patterns: what to take out of the output.
         health: when the engine was out of reach.
         connected_at: since when we know.
+
+    Raises:
+        NeverReleasedError: it ended behind its gate.
     """
     inspected = calls.inspect_or_none(container_id)
     if inspected is None:
@@ -195,6 +242,8 @@ def collect_ended(
         )
 
     log = _whole_log(read)
+    if gating.was_never_released(inspected, log.head):
+        raise NeverReleasedError
     ending = outcome.classify_exit(inspected["State"], stopped_for=stopped_for, log_head=log.head)
     if stopped_for is None and _is_doubtful(calls, inspected["Id"], ending, health, connected_at):
         ending = outcome.doubted(ending)

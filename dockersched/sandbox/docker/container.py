@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from dockersched.sandbox.base import SandboxRunOptions, StopJournal
 from dockersched.sandbox.docker import attached, batches
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connect import Engine
+from dockersched.sandbox.docker.gatekeeper import Gatekeeper
 from dockersched.sandbox.docker.outcome import Ending
 from dockersched.sandbox.docker.phase_clock import PhaseClock
 from dockersched.sandbox.docker.room import RoomGate
@@ -61,9 +63,9 @@ class Container:
         journal: StopJournal,
         patterns: SecretPatterns,
         usage: UsageMeter,
-        clock: PhaseClock,
         attachments: Sequence[batches.Attachment] = (),
         files: SandboxFiles | None = None,
+        gate: Gatekeeper | None = None,
     ) -> None:
         self.name = name
         self._options = options
@@ -77,7 +79,7 @@ class Container:
         self._journal = journal
         self._patterns = patterns
         self._usage = usage
-        self._clock = clock
+        self._clock = PhaseClock(options.phases, engine.health.now)
         self._attachments = attachments
         self._files = files
         self._exited = watcher.watch(name)
@@ -85,19 +87,34 @@ class Container:
         self._known = known
         self._stopped_for: Reason | None = None
         self._shown_bytes = 0
+        self._gate = gate
+        self._intended_at: datetime | None = None
 
-    async def run(self) -> SandboxResult:
-        """Launches the container and waits for its end.
+    async def start_gated(self) -> None:
+        """Starts the container behind its gate; nothing of its task runs before `run`.
 
         Raises:
             LaunchRefusedError: it could not be started.
+            RunnerError: the machinery failed; nothing is tried again.
+        """
+        if self._gate is not None:
+            await self._gate.start()
+            self._watcher.started(self.name)
+
+    async def run(self, clock: PhaseClock) -> SandboxResult:
+        """Launches the container, or releases the one that waits behind a gate, and waits for its end.
+
+        Args:
+            clock: that measures it.
+
+        Raises:
+            LaunchRefusedError: it could not be started.
+            NeverReleasedError: it ended behind its gate.
             RunnerError: the machinery failed.
         """
-        launch = partial(
-            batches.launch, name=self.name, body=self._body, attachments=self._attachments, clock=self._clock
-        )
-        start = partial(self._while_away, lambda: self._engine.pool.start(launch))
-        launched = await self._room.passing(start)
+        self._clock = clock
+        self._clock = clock
+        launched = await self._launch() if self._gate is None else await self._release(self._gate)
         self._clock.launched()
         result = self._known = replace(self._known, quota_effective=launched.effective)
         self._watcher.started(self.name)
@@ -117,6 +134,23 @@ class Container:
             self._stop_following()
         return await self._result(result, collected)
 
+    async def _launch(self) -> batches.Launched:
+        launch = partial(
+            batches.launch, name=self.name, body=self._body, attachments=self._attachments, clock=self._clock
+        )
+        start = partial(self._while_away, lambda: self._engine.pool.start(launch))
+        launched = await self._room.passing(start)
+        if launched.is_gated:  # by an earlier process, which was to release it at that time
+            self._intended_at = self._journal.begun_at(self._options)
+            launched = replace(launched, started_at=self._began_at(launched.started_at))
+        return launched
+
+    async def _release(self, gate: Gatekeeper) -> batches.Launched:
+        if self._exited.done():
+            raise batches.NeverReleasedError
+        with self._clock.starting():
+            return await gate.release()
+
     async def end(self, reason: Reason) -> SandboxResult:
         """Stops the container if there is one, waits until it is gone, and tells what is known of it."""
         result = self._known
@@ -124,20 +158,29 @@ class Container:
             found = await self._call(partial(EngineCalls.find_ours, name=self.name, labels=self._body["Labels"]))
             if found is None:
                 return replace(result, exit_code=None, reason=reason)
-            await self._stop(reason)
-            result = await self._result(result, await self._collect(self._stopped_for))
+            if self._gate is None or self._gate.released_at is not None:
+                await self._stop(reason)
+                result = await self._result(result, await self._collect(self._stopped_for))
+            else:
+                result = replace(result, exit_code=None, reason=reason)
+        except batches.NeverReleasedError:
+            result = replace(result, exit_code=None, reason=reason)
         except RunnerError as error:
             result = replace(result, exit_code=None, reason=reason, detail=self._patterns.redact(str(error)))
         with suppress(RunnerError), self._clock.removing():  # the sweep at the end of the run tells what is left
-            await self._call(
-                partial(
-                    batches.remove,
-                    name=self.name,
-                    labels=self._body["Labels"],
-                    held=attached.endings(self._options),
-                )
-            )
+            await self.remove()
         return result
+
+    async def remove(self) -> None:
+        """Kills and removes the container and its volumes.
+
+        Raises:
+            RunnerError: the engine did not.
+        """
+        if self._gate is not None:
+            self._gate.close()
+        held = attached.endings(self._options)
+        await self._call(partial(batches.remove, name=self.name, labels=self._body["Labels"], held=held))
 
     async def _ended(self) -> batches.Collected:
         """Waits for the end. A hint is no proof: it looks, and waits on if the container still runs."""
@@ -179,14 +222,15 @@ class Container:
 
     async def _result(self, result: SandboxResult, collected: batches.Collected) -> SandboxResult:
         ending = collected.ending
+        began_at = self._began_at(ending.started_at)
         result = replace(
             result,
             exit_code=ending.exit_code,
             reason=ending.reason,
             detail=self._patterns.redact(self._explained(ending)),
             oom_event=ending.oom_event,
-            started_at=ending.started_at,
-            finished_at=ending.finished_at,
+            started_at=began_at,
+            finished_at=_later(ending.finished_at, began_at),
             log=collected.log.summary if collected.log else None,
             usage=self._usage.forget(self.name),
         )
@@ -201,13 +245,17 @@ class Container:
             return replace(result, reason=taken.reason, detail=detail)
         return replace(result, detail="; ".join(filter(None, (result.detail, detail))))
 
+    def _began_at(self, started_at: datetime | None) -> datetime | None:
+        """When the task itself began: behind a gate, at its release."""
+        return _later(started_at, self._gate.released_at if self._gate else self._intended_at)
+
     def _explained(self, ending: Ending) -> str:
         if ending.reason is Reason.NOT_FOUND and " " in self._options.command:
             return f"{ending.detail}: command is the program alone; its arguments go into args, a script into run"
         return ending.detail
 
     def _remaining_s(self, launched: batches.Launched) -> float:
-        """Seconds until the deadline, which counts from the start, whoever started it."""
+        """Seconds until the deadline, which counts from the start or the release, whoever did it."""
         timeout_s = self._options.timeout_s or 0
         if launched.started_at is None:
             return timeout_s
@@ -287,3 +335,8 @@ class Container:
                 if time.monotonic() - began > _OUTAGE_LIMIT_S:
                     raise
             await asyncio.sleep(_PATIENCE_S)
+
+
+def _later(moment: datetime | None, other: datetime | None) -> datetime | None:
+    """The later one, if the first is known."""
+    return moment and max(moment, other or moment)

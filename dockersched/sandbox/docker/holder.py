@@ -48,9 +48,9 @@ def image_tag(architecture: str) -> str:
     return hashlib.sha256(image_archive(architecture)).hexdigest()[:12]
 
 
-def identity(epic_id: str, run_id: str, number: str) -> SandboxRunOptions:
+def identity(epic_id: str, run_id: str, name: str) -> SandboxRunOptions:
     """A holder as a sandbox of its run: no task has its id and its attempt, so that no name or label is a task's."""
-    task_id = f"@namespace-{number}"
+    task_id = f"@{name}"
     options = SandboxRunOptions(
         ids.sandbox_id(epic_id, task_id),
         f"/{_PROGRAM_PATH}",

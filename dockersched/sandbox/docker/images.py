@@ -25,11 +25,13 @@ class ResolvedImage:
         image_id: its content id, which containers are made from, so that a tag may move meanwhile.
         digest: its registry digest where it has one, else the content id.
         volumes: paths that it declares as volumes.
+        search_path: where it says that programs are looked for; None leaves it to the engine.
     """
 
     image_id: str
     digest: str
     volumes: tuple[str, ...] = ()
+    search_path: str | None = None
 
 
 class ImageResolver:
@@ -90,7 +92,7 @@ def _look_up(calls: EngineCalls, *, reference: str, image_id: str, digest: str) 
         raise ImageUnavailableError(
             f"image {reference!r}, {image_id} when the run began, is not on the engine any more"
         )
-    return ResolvedImage(image_id, digest, _volumes(found))
+    return ResolvedImage(image_id, digest, _volumes(found), _search_path(found))
 
 
 def _obtain(calls: EngineCalls, *, reference: str, policy: PullPolicy, progress: Progress) -> ResolvedImage:
@@ -111,7 +113,7 @@ def _obtain(calls: EngineCalls, *, reference: str, policy: PullPolicy, progress:
             f"image {reference!r} is not on the engine and its pull policy is {policy!r}; "
             f"load it (docker pull {reference}) or allow the pull"
         )
-    return ResolvedImage(str(found["Id"]), _digest(reference, found), _volumes(found))
+    return ResolvedImage(str(found["Id"]), _digest(reference, found), _volumes(found), _search_path(found))
 
 
 def _pull(calls: EngineCalls, reference: str, progress: Progress) -> None:
@@ -133,3 +135,9 @@ def _digest(reference: str, inspected: dict[str, Any]) -> str:
 
 def _volumes(inspected: dict[str, Any]) -> tuple[str, ...]:
     return tuple(sorted((inspected.get("Config") or {}).get("Volumes") or ()))
+
+
+def _search_path(inspected: dict[str, Any]) -> str | None:
+    variables = (inspected.get("Config") or {}).get("Env") or ()
+    found = [variable.removeprefix("PATH=") for variable in variables if variable.startswith("PATH=")]
+    return found[-1] if found else None

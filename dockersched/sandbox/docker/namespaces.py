@@ -17,17 +17,15 @@ from typing import Any
 
 from dockersched.errors import EngineRefusedError, RunnerError
 from dockersched.log import Logger
-from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker import batches, holder, translate
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connect import Engine
 from dockersched.sandbox.docker.features import EngineFeatures
 from dockersched.sandbox.docker.gate.program import ARCHITECTURES
+from dockersched.sandbox.docker.holder_image import image_id
 from dockersched.sandbox.docker.refusals import may_be_root
-from dockersched.states import Reason
 
-IMAGE_REPOSITORY = "dockersched-namespace"
 _RUNTIME = "runc"
 _EARNS_AFTER = 4
 """So many sandboxes must be to come for each holder: it costs a start itself, and saves half of each one's."""
@@ -113,14 +111,14 @@ class Namespaces:
             self._in_background(self._make())
         return None
 
-    def give_back(self, slot: Slot, result: SandboxResult | None) -> None:
+    def give_back(self, slot: Slot, *, is_empty: bool) -> None:
         """Takes the namespace of a sandbox back, for the next one if nothing of this one can be left in it.
 
         Args:
             slot: from `take`.
-            result: of the sandbox; None when it is not known to have ended.
+            is_empty: whether the sandbox is known to have ended, if it ever began.
         """
-        if result is not None and result.finished_at is not None and result.reason is not Reason.INTERRUPTED:
+        if is_empty:
             self._idle.append(slot)
         else:  # whatever happened may have happened to all of them
             self._drop([slot, *self._idle])
@@ -132,7 +130,7 @@ class Namespaces:
             self._in_background(self._remove(slot.options))
 
     async def _make(self) -> None:
-        options = holder.identity(self._epic_id, self._run_id, secrets.token_hex(4))
+        options = holder.identity(self._epic_id, self._run_id, f"namespace-{secrets.token_hex(4)}")
         made_at = self._engine.health.now()
         launch = partial(_launch, options=options, architecture=self._engine.features.architecture)
         try:
@@ -156,20 +154,8 @@ class Namespaces:
 
 
 def _launch(calls: EngineCalls, options: SandboxRunOptions, architecture: str) -> str:
-    body = holder.create_body(options, _image_id(calls, architecture))
+    body = holder.create_body(options, image_id(calls, architecture))
     launched = batches.launch(calls, translate.container_name(options), body)
     if launched.has_ended:
         raise EngineRefusedError(0, f"{translate.container_name(options)} ended at once")
     return launched.container_id
-
-
-def _image_id(calls: EngineCalls, architecture: str) -> str:
-    tag = holder.image_tag(architecture)
-    reference = f"{IMAGE_REPOSITORY}:{tag}"
-    found = calls.inspect_image(reference)
-    if found is None:
-        calls.import_image(holder.image_archive(architecture), IMAGE_REPOSITORY, tag)
-        found = calls.inspect_image(reference)
-    if found is None:
-        raise EngineRefusedError(0, f"{reference} is not there after it was imported")
-    return str(found["Id"])

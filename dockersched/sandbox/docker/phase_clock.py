@@ -55,6 +55,10 @@ class PhaseClock:
         yield
         self._removed = time.monotonic()
 
+    def timed(self, ended: SandboxResult) -> SandboxResult:
+        """The result with the phases that are over."""
+        return replace(ended, phases=self.phases(ended))
+
     def phases(self, ended: SandboxResult) -> Phases:
         """What the phases took that are over; the attempt's result is just known, or its sandbox just removed."""
         now = self._removal_began or time.monotonic()

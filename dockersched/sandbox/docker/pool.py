@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
@@ -31,12 +32,37 @@ class EnginePool:
     def __init__(self, connect: Callable[[], EngineCalls], *, starts: int, closing: threading.Event) -> None:
         self._connect = connect
         self._closing = closing
+        self._most = starts
+        self._starting = 0
+        self._waiting: deque[asyncio.Event] = deque()
         self._starts = ThreadPoolExecutor(starts, "dockersched-start")
         self._calls = ThreadPoolExecutor(_CALL_THREADS, "dockersched-call")
 
     async def start(self, batch: Callable[[EngineCalls], T]) -> T:
         """Runs a batch that starts a container."""
-        return await self._submit(self._starts, batch)
+        self._starting += 1
+        try:
+            return await self._submit(self._starts, batch)
+        finally:
+            self._starting -= 1
+            if self._waiting and self._starting < self._most:
+                self._waiting.popleft().set()
+
+    async def start_when_idle(self, batch: Callable[[EngineCalls], T], turn: asyncio.Event) -> T:
+        """Runs a batch that starts a container for which nobody waits yet: no other one has to wait for it.
+
+        Args:
+            batch: the calls.
+            turn: set when it begins; whoever sets it lets it begin at once.
+        """
+        if self._starting >= self._most and not turn.is_set():
+            self._waiting.append(turn)
+            try:
+                await turn.wait()
+            finally:
+                if turn in self._waiting:
+                    self._waiting.remove(turn)
+        return await self.start(batch)
 
     async def call(self, batch: Callable[[EngineCalls], T]) -> T:
         """Runs any other batch."""

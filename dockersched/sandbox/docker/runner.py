@@ -6,12 +6,10 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from dockersched import ids
 from dockersched.data.run_files import RunFiles
 from dockersched.errors import (
     MountRefusedError,
@@ -22,24 +20,23 @@ from dockersched.graph.capacity import Capacity
 from dockersched.log import Logger
 from dockersched.model import PullPolicy, QuotaConfig
 from dockersched.results import SandboxResult
-from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunOptions, StopJournal
+from dockersched.sandbox.base import SandboxBackend, SandboxRunOptions, StopJournal
 from dockersched.sandbox.docker import attached, batches, leftovers, translate
+from dockersched.sandbox.docker.ahead import AttemptsAhead
+from dockersched.sandbox.docker.attempt import refusal
+from dockersched.sandbox.docker.attempt_factory import AttemptFactory, known_of
 from dockersched.sandbox.docker.connect import CALL_TIMEOUT_S, Engine, connect
-from dockersched.sandbox.docker.container import Container, OnOutput
+from dockersched.sandbox.docker.container import OnOutput
 from dockersched.sandbox.docker.defaults import SandboxDefaults
+from dockersched.sandbox.docker.gating import can_be_gated
 from dockersched.sandbox.docker.images import ImageResolver, Progress
 from dockersched.sandbox.docker.mounts import MountGate
 from dockersched.sandbox.docker.namespaces import Namespaces, may_share
-from dockersched.sandbox.docker.openings import openings
 from dockersched.sandbox.docker.phase_clock import PhaseClock
 from dockersched.sandbox.docker.provisions import Provisions
 from dockersched.sandbox.docker.refusals import find_refusals
 from dockersched.sandbox.docker.room import RoomGate
-from dockersched.sandbox.docker.usage import UsageMeter
-from dockersched.sandbox.docker.watcher import ExitWatcher
-from dockersched.sandbox.redaction import SecretPatterns
 from dockersched.sandbox.secret_values import SecretValues
-from dockersched.states import Reason
 from dockersched.units import to_ms
 
 log = Logger("runner")
@@ -87,21 +84,25 @@ class DockerRunner(SandboxBackend):
     ) -> None:
         self.engine = engine
         self._shares_engine = shares_engine
-        self._logs_dir = logs_dir
         self._defaults = defaults or SandboxDefaults()
-        self._on_output = on_output
         say = progress or (lambda _line: None)
         self.images = ImageResolver(engine.pool, say)
         self._room = RoomGate(say, engine.health)
-        self.journal = journal or StopJournal()
         self.secrets = secrets or SecretValues()
         socket = engine.endpoint.socket
         never = [engine.features.data_root, *([socket] if socket else [])]
         self._gate = MountGate(allow_mounts, never, [os.fspath(path) for path in private_dirs])
         self._provisions = Provisions(engine.features, self.images, self._gate, files)
-        self._watchers: dict[str, ExitWatcher] = {}
-        self._usage = UsageMeter.on(engine)
-        self._namespaces: dict[str, Namespaces] = {}
+        self._attempts = AttemptFactory(
+            engine,
+            self._provisions,
+            secrets=self.secrets,
+            room=self._room,
+            journal=journal or StopJournal(),
+            logs_dir=logs_dir,
+            on_output=on_output,
+        )
+        self._ahead = AttemptsAhead(self._attempts.make)
         self._background: set[asyncio.Task[None]] = set()
         self.removed_ms: dict[tuple[str, str, int], float] = {}
 
@@ -134,6 +135,15 @@ class DockerRunner(SandboxBackend):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    @property
+    def journal(self) -> StopJournal:
+        """Told why a sandbox is stopped, before it is."""
+        return self._attempts.journal
+
+    @journal.setter
+    def journal(self, journal: StopJournal) -> None:
+        self._attempts.journal = journal
 
     @property
     def capacity(self) -> Capacity:
@@ -177,7 +187,7 @@ class DockerRunner(SandboxBackend):
         ]
         if sharing:
             epic_id, run_id = sharing[0].epic_id, sharing[0].run_id
-            self._namespaces[run_id] = Namespaces(
+            self._attempts.namespaces[run_id] = Namespaces(
                 self.engine,
                 epic_id,
                 run_id,
@@ -190,54 +200,20 @@ class DockerRunner(SandboxBackend):
         """Runs one sandbox to its end, as the contract in `dockersched.SandboxRunner` says."""
         clock = PhaseClock(options.phases, self.engine.health.now)
         options = self._defaults.fill(options)
-        result = SandboxResult(options.sandbox_id, image=options.image, quota_requested=options.quota, exit_code=0)
         try:
-            given = await self._provisions.provide(options, self.secrets)
+            attempt = await self._ahead.take(options) or await self._attempts.make(options)
+            try:
+                return await attempt.run(clock)
+            except batches.NeverReleasedError:
+                return await (await self._attempts.make(options)).run(clock)
         except batches.LaunchRefusedError as refused:
-            return _timed(clock, _refused(result, refused, self.secrets.patterns()))
-        options, patterns = given.options, self.secrets.patterns()
-        result = replace(result, image_digest=given.image.digest, openings=openings(options))
-        watcher = self._watcher(options.run_id)
-        await watcher.ready()
-        namespaces = self._namespaces.get(options.run_id) if may_share(options, self.engine.features) else None
-        slot = namespaces.take() if namespaces else None
-        container = Container(
-            options,
-            known=result,
-            name=translate.container_name(options),
-            body=translate.create_body(
-                options,
-                image_id=given.image.image_id,
-                image_volumes=given.image.volumes,
-                mounts=given.mounts,
-                network_mode=slot.network_mode if slot else None,
-            ),
-            engine=self.engine,
-            watcher=watcher,
-            room=self._room,
-            log_path=self._log_path(options),
-            on_output=self._on_output,
-            journal=self.journal,
-            patterns=patterns,
-            usage=self._usage,
-            clock=clock,
-            attachments=given.attachments,
-            files=given.files,
-        )
-        ended: SandboxResult | None = None
-        try:
-            ended = _timed(clock, await container.run())
-        except batches.LaunchRefusedError as refused:
-            return _timed(clock, _refused(result, refused, patterns))
-        except asyncio.CancelledError:
-            raise SandboxCancelled(_timed(clock, await container.end(Reason.CANCELLED))) from None
-        else:
-            return ended
-        finally:
-            watcher.unwatch(container.name)
-            self._usage.forget(container.name)
-            if namespaces and slot:
-                namespaces.give_back(slot, ended)
+            return clock.timed(refusal(known_of(options), refused, self.secrets.patterns()))
+
+    def start_ahead(self, options: SandboxRunOptions) -> None:
+        """Starts the sandbox behind a gate, in the background, if there is one for it."""
+        options = self._defaults.fill(options)
+        if can_be_gated(options, self.engine.features):
+            self._ahead.begin(options)
 
     def holds(self, resumed: Callable[[], None]) -> bool:
         """Whether the engine's disk is full, so that nothing more should be started for now."""
@@ -255,41 +231,39 @@ class DockerRunner(SandboxBackend):
         if await self.engine.pool.call(batch):
             self.removed_ms[options.run_id, options.task_id, options.attempt] = to_ms(time.monotonic() - began)
 
+    async def remove_prepared(self, sandboxes: Iterable[SandboxRunOptions]) -> None:
+        """Removes what an earlier process started behind gates: nothing of these sandboxes ever ran.
+
+        Args:
+            sandboxes: of one run, which that process was not about to run yet.
+        """
+        names = {translate.container_name(options): options.run_id for options in sandboxes}
+        for run_id in set(names.values()):
+            found = await leftovers.find(self.engine.pool, f"{translate.LABEL_RUN}={run_id}")
+            prepared = found.get(run_id, leftovers.Leftovers()).of_containers(names.keys())
+            await leftovers.remove(self.engine.pool, prepared)
+
     async def sweep(self, run_id: str) -> list[str]:
         """Removes every container and volume of a run; returns in words what could not be removed."""
-        self._namespaces.pop(run_id, None)
+        self._attempts.namespaces.pop(run_id, None)
         await self._settle_background()
+        await self._attempts.gates.forget(run_id)
         found = await leftovers.find(self.engine.pool, f"{translate.LABEL_RUN}={run_id}")
         return await leftovers.remove(self.engine.pool, found.get(run_id, leftovers.Leftovers()))
 
     async def aclose(self) -> None:
         """Waits for removals in the background, then lets go of threads and connections."""
+        await self._ahead.aclose()
         await self._settle_background()
         await self.images.aclose()
-        await asyncio.gather(self._usage.aclose(), *(watcher.aclose() for watcher in self._watchers.values()))
+        await self._attempts.aclose()
         if not self._shares_engine:
             self.engine.close()
 
-    def _watcher(self, run_id: str) -> ExitWatcher:
-        if run_id not in self._watchers:
-            self._watchers[run_id] = ExitWatcher(
-                self.engine.endpoint,
-                lambda label: self.engine.pool.call(lambda calls: calls.list_run(label)),
-                f"{translate.LABEL_RUN}={run_id}",
-                self.engine.api_version,
-                self.engine.health,
-            )
-        return self._watchers[run_id]
-
-    def _log_path(self, options: SandboxRunOptions) -> Path | None:
-        if self._logs_dir is None:
-            return None
-        self._logs_dir.mkdir(parents=True, exist_ok=True)
-        return self._logs_dir / ids.log_name(options.task_id, options.attempt)
-
     async def _remove(self, options: SandboxRunOptions) -> None:
         try:
-            await self.remove(options)
+            if not await self._ahead.give_up(options):
+                await self.remove(options)
         except RunnerError as error:
             log.warning("runner.container_not_removed", name=translate.container_name(options), error=str(error))
 
@@ -301,14 +275,3 @@ class DockerRunner(SandboxBackend):
     async def _settle_background(self) -> None:
         while self._background:
             await asyncio.wait(self._background)
-
-
-def _timed(clock: PhaseClock, result: SandboxResult) -> SandboxResult:
-    return replace(result, phases=clock.phases(result))
-
-
-def _refused(result: SandboxResult, refused: batches.LaunchRefusedError, patterns: SecretPatterns) -> SandboxResult:
-    detail = patterns.redact(refused.detail)
-    return replace(
-        result, exit_code=None, reason=refused.reason, detail=detail, quota_effective=refused.effective, openings=()
-    )

@@ -30,22 +30,66 @@ async def open_stream(endpoint: EngineEndpoint, path: str) -> AsyncIterator[asyn
     Raises:
         EngineUnavailableError: no connection, or an answer other than 200.
     """
+    reader, writer = await _request(endpoint, f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n", b"200")
+    try:
+        yield reader
+    finally:
+        writer.transport.abort()
+
+
+class Stdin:
+    """The standard input of one container; when it is closed, by whatever ends this process too, that ends as well."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+
+    async def send(self, data: bytes) -> None:
+        """Sends the last that the container is to read.
+
+        Raises:
+            OSError: the connection is gone; whether anything arrived is not known.
+        """
+        self._writer.write(data)
+        await self._writer.drain()
+        self._writer.close()
+
+    def close(self) -> None:
+        """Ends the input."""
+        self._writer.transport.abort()
+
+
+async def open_stdin(endpoint: EngineEndpoint, api_version: str, container: str) -> Stdin:
+    """Takes hold of the standard input of a container that was made with one.
+
+    Raises:
+        EngineUnavailableError: no connection, or the engine refuses it.
+    """
+    path = f"/v{api_version}/containers/{container}/attach?stream=1&stdin=1"
+    upgrade = "Connection: Upgrade\r\nUpgrade: tcp\r\n"
+    _, writer = await _request(endpoint, f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n", b"101")
+    return Stdin(writer)
+
+
+async def _request(
+    endpoint: EngineEndpoint, request: str, expected: bytes
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Sends a request and reads the head of its answer, which must have the expected status."""
     try:
         reader, writer = await asyncio.wait_for(_connect(endpoint), _DIAL_TIMEOUT_S)
     except (OSError, TimeoutError) as error:
         raise EngineUnavailableError(f"no stream from the engine: {error}") from error
     try:
-        writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            raise EngineUnavailableError(f"no stream from the engine: {error}") from error
-        status = head.split(b" ", 2)[1:2]
-        if status != [b"200"]:
-            raise EngineUnavailableError(f"no stream from the engine: {head[:200]!r}")
-        yield reader
-    finally:
+        writer.write(request.encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+    except BaseException as error:
         writer.transport.abort()
+        if isinstance(error, (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)):
+            raise EngineUnavailableError(f"no stream from the engine: {error}") from error
+        raise
+    if head.split(b" ", 2)[1:2] != [expected]:
+        writer.transport.abort()
+        raise EngineUnavailableError(f"no stream from the engine: {head[:200]!r}")
+    return reader, writer
 
 
 async def _connect(endpoint: EngineEndpoint) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -21,7 +21,7 @@ class VolumeCalls(Transport):
         theirs = created.get("Labels") or {}
         if any(theirs.get(key) != value for key, value in labels.items()):
             raise PermanentRunnerError(f"a volume that is not ours has the name {name} (docker volume rm {name})")
-        if created.get("Options") != dict(options):
+        if (created.get("Options") or {}) != dict(options):
             raise PermanentRunnerError(
                 f"the engine did not apply the limits of volume {name}: {created.get('Options')}"
             )

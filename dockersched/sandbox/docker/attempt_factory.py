@@ -1,0 +1,147 @@
+"""Makes what runs attempts, of everything that they share."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+from dockersched import ids
+from dockersched.results import SandboxResult
+from dockersched.sandbox.base import SandboxRunOptions, StopJournal
+from dockersched.sandbox.docker import translate
+from dockersched.sandbox.docker.attempt import Attempt
+from dockersched.sandbox.docker.connect import Engine
+from dockersched.sandbox.docker.container import Container, OnOutput
+from dockersched.sandbox.docker.gate_volumes import GateVolumes
+from dockersched.sandbox.docker.gatekeeper import Gatekeeper
+from dockersched.sandbox.docker.gating import gated
+from dockersched.sandbox.docker.namespaces import Namespaces, may_share
+from dockersched.sandbox.docker.openings import openings
+from dockersched.sandbox.docker.provisions import Provisions
+from dockersched.sandbox.docker.room import RoomGate
+from dockersched.sandbox.docker.usage import UsageMeter
+from dockersched.sandbox.docker.watcher import ExitWatcher
+from dockersched.sandbox.secret_values import SecretValues
+
+
+class AttemptFactory:
+    """Makes the attempts of one runner.
+
+    Args:
+        engine: that they run on.
+        provisions: gets them what they need.
+        secrets: what is known there is taken out of all output.
+        room: what they pass to start.
+        journal: told why a sandbox is stopped, before it is.
+        logs_dir: folder for their logs; None keeps none.
+        on_output: called with their output while they run.
+
+    Attributes:
+        namespaces: those that the sandboxes of a run share, by run.
+        gates: of the runs.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        provisions: Provisions,
+        *,
+        secrets: SecretValues,
+        room: RoomGate,
+        journal: StopJournal,
+        logs_dir: Path | None,
+        on_output: OnOutput | None,
+    ) -> None:
+        self._engine = engine
+        self._provisions = provisions
+        self._secrets = secrets
+        self._room = room
+        self.journal = journal
+        self._logs_dir = logs_dir
+        self._on_output = on_output
+        self._usage = UsageMeter.on(engine)
+        self._watchers: dict[str, ExitWatcher] = {}
+        self.namespaces: dict[str, Namespaces] = {}
+        self.gates = GateVolumes(engine)
+
+    async def make(self, options: SandboxRunOptions, wanted: asyncio.Event | None = None) -> Attempt:
+        """What runs an attempt.
+
+        Args:
+            options: of the sandbox, with the defaults filled in.
+            wanted: makes one with a gate, which is started before somebody waits for it; set when somebody does.
+
+        Raises:
+            LaunchRefusedError: the sandbox must not or cannot be run.
+            RunnerError: the machinery failed.
+        """
+        volume = None if wanted is None else await self.gates.of_run(options.epic_id, options.run_id)
+        given = await self._provisions.provide(options, self._secrets)
+        options, image, patterns = given.options, given.image, self._secrets.patterns()
+        known = replace(known_of(options), image_digest=image.digest, openings=openings(options))
+        watcher = self._watcher(options.run_id)
+        await watcher.ready()
+        namespaces = self.namespaces.get(options.run_id) if may_share(options, self._engine.features) else None
+        slot = namespaces.take() if namespaces else None
+        name = translate.container_name(options)
+        body = translate.create_body(
+            options,
+            image_id=image.image_id,
+            image_volumes=image.volumes,
+            mounts=given.mounts,
+            network_mode=slot.network_mode if slot else None,
+        )
+        gate = None
+        if wanted is not None and volume is not None:
+            body = gated(body, volume=volume, search_path=image.search_path)
+            gate = Gatekeeper(self._engine, name, body, given.attachments, wanted)
+        container = Container(
+            options,
+            known=known,
+            name=name,
+            body=body,
+            engine=self._engine,
+            watcher=watcher,
+            room=self._room,
+            log_path=self._log_path(options),
+            on_output=self._on_output,
+            journal=self.journal,
+            patterns=patterns,
+            usage=self._usage,
+            attachments=given.attachments,
+            files=given.files,
+            gate=gate,
+        )
+
+        def forget() -> None:
+            watcher.unwatch(name)
+            self._usage.forget(name)
+
+        return Attempt(container, known=known, patterns=patterns, namespaces=namespaces, slot=slot, forget=forget)
+
+    async def aclose(self) -> None:
+        """Stops watching."""
+        await asyncio.gather(self._usage.aclose(), *(watcher.aclose() for watcher in self._watchers.values()))
+
+    def _watcher(self, run_id: str) -> ExitWatcher:
+        if run_id not in self._watchers:
+            self._watchers[run_id] = ExitWatcher(
+                self._engine.endpoint,
+                lambda label: self._engine.pool.call(lambda calls: calls.list_run(label)),
+                f"{translate.LABEL_RUN}={run_id}",
+                self._engine.api_version,
+                self._engine.health,
+            )
+        return self._watchers[run_id]
+
+    def _log_path(self, options: SandboxRunOptions) -> Path | None:
+        if self._logs_dir is None:
+            return None
+        self._logs_dir.mkdir(parents=True, exist_ok=True)
+        return self._logs_dir / ids.log_name(options.task_id, options.attempt)
+
+
+def known_of(options: SandboxRunOptions) -> SandboxResult:
+    """What is known of an attempt's result before anything is done."""
+    return SandboxResult(options.sandbox_id, image=options.image, quota_requested=options.quota, exit_code=0)

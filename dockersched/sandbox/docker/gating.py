@@ -1,0 +1,112 @@
+"""A sandbox behind a gate: its container runs, but its first process waits until it is released. Pure.
+
+Only then it executes the task's command, in its own place. The gate is a program of our own (`gate`), in a volume that
+sandboxes mount read-only. It waits for one byte on its standard input. Who is to release it holds the other end from
+before the start: should that process die, the input ends, and so does the gate, without a trace of the task. A
+container is started once, so a release can never run it twice.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dockersched.sandbox.base import SandboxRunOptions
+from dockersched.sandbox.docker.features import EngineFeatures
+from dockersched.sandbox.docker.gate.program import ARCHITECTURES, program
+
+GATE_DIR = "/.dockersched"
+"""Where a gated sandbox has the volume with the program."""
+
+RELEASE = b"\n"
+"""What releases a gate: any byte."""
+
+NEVER_RELEASED_EXIT = 125
+NEVER_RELEASED_WORDS = b"dockersched gate: never released\n"
+"""What a gate writes before it exits because its input ended."""
+
+_PROGRAM = "gate"
+_RUNTIME = "runc"
+_ENGINES_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def can_be_gated(options: SandboxRunOptions, features: EngineFeatures) -> bool:
+    """Whether there is a gate for a sandbox.
+
+    Args:
+        options: the sandbox, with the defaults filled in.
+        features: of the engine.
+    """
+    return features.architecture in ARCHITECTURES and (options.runtime or features.default_runtime) == _RUNTIME
+
+
+def gated(body: Mapping[str, Any], *, volume: str, search_path: str | None) -> dict[str, Any]:
+    """The body of "create container" with a gate before the command.
+
+    The paths at which the command may be come before it, as execvp(3) would try them, so that the gate need not search.
+
+    Args:
+        body: of the sandbox without a gate.
+        volume: the one with the program.
+        search_path: the image's PATH; None is the engine's own.
+    """
+    (command,) = body["Entrypoint"]
+    given = [variable.partition("=")[2] for variable in body["Env"] if variable.startswith("PATH=")]
+    paths = _candidates(command, given[-1] if given else (search_path or _ENGINES_PATH))
+    host = {**body["HostConfig"], "Mounts": [*body["HostConfig"]["Mounts"], mount(volume, read_only=True)]}
+    return {
+        **body,
+        "Entrypoint": [f"{GATE_DIR}/{_PROGRAM}", *paths, "", command],
+        "OpenStdin": True,
+        "StdinOnce": True,
+        "HostConfig": host,
+    }
+
+
+def mount(volume: str, *, read_only: bool) -> dict[str, Any]:
+    """The volume as an entry of a create body's `Mounts`."""
+    where = {"Type": "volume", "Source": volume, "Target": GATE_DIR, "ReadOnly": read_only}
+    return {**where, "VolumeOptions": {"NoCopy": True}}
+
+
+def is_gated(inspected: Mapping[str, Any]) -> bool:
+    """Whether a container, as the engine tells of it, was made with a gate."""
+    return bool((inspected["Config"].get("Entrypoint") or [""])[0] == f"{GATE_DIR}/{_PROGRAM}")
+
+
+def as_made(body: Mapping[str, Any], inspected: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The create body as it was with the gate, where an earlier process made the container with one."""
+    wanted = body["HostConfig"]["Mounts"]
+    if not is_gated(inspected) or any(each["Target"] == GATE_DIR for each in wanted):
+        return body
+    found = inspected["HostConfig"].get("Mounts") or ()
+    gates = [mount(each["Source"], read_only=True) for each in found if each["Target"] == GATE_DIR]
+    return {**body, "HostConfig": {**body["HostConfig"], "Mounts": [*wanted, *gates]}}
+
+
+def was_never_released(inspected: Mapping[str, Any], log_head: bytes) -> bool:
+    """Whether a container that has ended never executed its command, as its gate says.
+
+    A task that says the same, word for word, is taken at its word, and started once more, without a gate.
+    """
+    exit_code = int(inspected["State"]["ExitCode"])
+    return is_gated(inspected) and exit_code == NEVER_RELEASED_EXIT and log_head == NEVER_RELEASED_WORDS
+
+
+def archive(architecture: str) -> bytes:
+    """The content of the volume as a tar archive, always the same."""
+    content = program(architecture)
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        entry = tarfile.TarInfo(_PROGRAM)
+        entry.size, entry.mode = len(content), 0o555
+        tar.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def _candidates(command: str, search_path: str) -> Iterable[str]:
+    if "/" in command:
+        return [command]
+    return [f"{folder}/{command}" if folder else command for folder in search_path.split(":")]

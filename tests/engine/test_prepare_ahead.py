@@ -1,0 +1,285 @@
+"""Sandboxes that are started behind a gate before their tasks may run."""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker.api import APIClient
+
+from dockersched import DockerRunner, QuotaConfig, Reason, SandboxResult, SandboxRunOptions, ids
+from dockersched.data.run_files import RunFiles
+from dockersched.graph.lookahead import GATED_BYTES
+from dockersched.model import Workspace
+from dockersched.sandbox.base import SandboxCancelled
+from dockersched.sandbox.docker.gating import GATE_DIR, NEVER_RELEASED_EXIT, NEVER_RELEASED_WORDS
+from dockersched.sandbox.docker.translate import container_name, labels
+from tests.support.sandboxes import log_of, sandbox, shell
+
+WHAT_A_TASK_SEES = """
+readlink /proc/self/fd/0; readlink /proc/$$/cwd; cat /proc/self/fdinfo/0 | grep flags; ls /proc/self/fd
+grep -E '^(Sig|Shd|Cap|NoNew|Seccomp|Uid|Gid|Groups|PPid|Threads)' /proc/$$/status
+tr '\\0' ' ' < /proc/$$/cmdline; echo; env | sort; echo $0 "$@"; cat /proc/1/comm; ulimit -a; cat /proc/$$/oom_score_adj
+"""
+
+
+@pytest.fixture
+async def runner(engine: APIClient, tmp_path: Path) -> AsyncIterator[DockerRunner]:
+    async with await DockerRunner.connect(logs_dir=tmp_path / "logs", files=RunFiles.of_run(tmp_path)) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def run_id(runner: DockerRunner) -> AsyncIterator[str]:
+    run_id = ids.new_run_id()
+    yield run_id
+    await runner.sweep(run_id)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not true():
+            await asyncio.sleep(0.02)
+
+
+async def prepared(runner: DockerRunner, engine: APIClient, options: SandboxRunOptions) -> dict[str, Any]:
+    """Starts a sandbox behind its gate; what the engine says of its container."""
+    runner.start_ahead(options)
+
+    def is_running() -> bool:
+        found = engine.containers(filters={"name": f"^/{container_name(options)}$", "status": "running"})
+        return bool(found)
+
+    await until(is_running)
+    inspected: dict[str, Any] = engine.inspect_container(container_name(options))
+    return inspected
+
+
+def without_gate(inspected: dict[str, Any]) -> dict[str, Any]:
+    """What is asked for by a container, but what a gate needs."""
+    host, config = inspected["HostConfig"], inspected["Config"]
+    mounts = [mount for mount in host.get("Mounts") or () if mount["Target"] != GATE_DIR]
+    own = {"Hostname", "Entrypoint", "OpenStdin", "StdinOnce"}
+    return {
+        **{key: value for key, value in config.items() if key not in own},
+        **{key: value for key, value in host.items() if key != "NetworkMode"},
+        "Mounts": mounts,
+    }
+
+
+async def test_a_task_finds_the_same_with_a_gate_as_without(
+    runner: DockerRunner, engine: APIClient, run_id: str
+) -> None:
+    def options(task_id: str) -> SandboxRunOptions:
+        return sandbox(
+            "sh", "-c", WHAT_A_TASK_SEES, "zero", "one", "", "two words",
+            task_id=task_id, run_id=run_id, environment={"A": "b"}, working_dir="/tmp",
+        )  # fmt: skip
+
+    plain = await runner.run(options("plain"))
+    gated = await prepared(runner, engine, options("gated"))
+    result = await runner.run(options("gated"))
+    assert result.succeeded
+    hostname = [line for line in log_of(plain).splitlines() if b"HOSTNAME" in line]
+    lines = [line for line in log_of(result).splitlines() if b"HOSTNAME" not in line]
+    assert lines == [line for line in log_of(plain).splitlines() if line not in hostname]
+    other = engine.inspect_container(container_name(options("plain")))
+    without = without_gate(other)
+    assert without_gate(gated) == {**without, "Labels": {**without["Labels"], **labels(options("gated"))}}
+
+
+async def test_nothing_of_the_task_runs_before_its_release_which_is_when_it_started(
+    runner: DockerRunner, engine: APIClient, run_id: str
+) -> None:
+    options = shell("date +%s; sleep 1", run_id=run_id, timeout_s=2.0)
+    await prepared(runner, engine, options)
+    top = engine.top(container_name(options))["Processes"]
+    assert any(GATE_DIR in " ".join(process) for process in top)
+    await asyncio.sleep(1.5)
+    released_at = datetime.now(UTC)
+    result = await runner.run(options)
+    assert result.succeeded, result  # the deadline counts from the release
+    assert result.started_at is not None
+    assert result.finished_at is not None
+    assert abs(result.started_at - released_at) < timedelta(seconds=0.5)
+    assert timedelta(seconds=0.9) < result.finished_at - result.started_at < timedelta(seconds=1.9)
+    assert int(log_of(result)) >= int(released_at.timestamp())
+
+
+async def test_the_deadline_stops_a_released_task(runner: DockerRunner, engine: APIClient, run_id: str) -> None:
+    options = sandbox("sleep", "30", run_id=run_id, timeout_s=1.0)
+    await prepared(runner, engine, options)
+    result = await runner.run(options)
+    assert result.reason is Reason.TIMED_OUT
+    assert result.started_at is not None
+    assert result.finished_at is not None
+    assert timedelta(seconds=0.9) < result.finished_at - result.started_at < timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("command", "ending"),
+    [
+        (["true"], (0, None)),
+        (["sh", "-c", "exit 42"], (42, Reason.EXIT_CODE)),
+        (["sh", "-c", "kill -TERM $$"], (143, Reason.EXIT_CODE)),
+        (["sh", "-c", "kill -KILL $$"], (137, Reason.KILLED)),
+        (["nonesuch"], (127, Reason.NOT_FOUND)),
+        (["/nonesuch"], (127, Reason.NOT_FOUND)),
+        (["/etc"], (126, Reason.NOT_EXECUTABLE)),
+        (["/etc/passwd"], (126, Reason.NOT_EXECUTABLE)),
+        (["sh", "-c", "x=$(head -c 50000000 /dev/zero | tr '\\0' x); echo ${#x}"], (137, Reason.OOM_KILLED)),
+    ],
+    ids=lambda value: " ".join(value)[:20] if isinstance(value, list) else "",
+)
+async def test_it_ends_as_it_would_without_a_gate(
+    runner: DockerRunner, engine: APIClient, run_id: str, command: list[str], ending: tuple[int, Reason | None]
+) -> None:
+    exit_code, reason = ending
+    plain = await runner.run(sandbox(*command, task_id="plain", run_id=run_id))
+    options = sandbox(*command, task_id="gated", run_id=run_id)
+    await prepared(runner, engine, options)
+    result = await runner.run(options)
+    assert (result.exit_code, result.reason) == (plain.exit_code, plain.reason) == (exit_code, reason)
+    assert result.detail == plain.detail
+    if reason in {Reason.NOT_FOUND, Reason.NOT_EXECUTABLE}:
+        assert re.sub(rb"tini \(\d+\)", b"tini", log_of(result)) == re.sub(rb"tini \(\d+\)", b"tini", log_of(plain))
+
+
+async def test_a_gated_sandbox_takes_less_memory_than_it_counts(
+    runner: DockerRunner, engine: APIClient, run_id: str
+) -> None:
+    options = sandbox("true", run_id=run_id)
+    await prepared(runner, engine, options)
+    memory = engine.stats(container_name(options), stream=False)["memory_stats"]
+    assert 0 < memory["usage"] < GATED_BYTES
+
+
+async def test_one_that_is_given_up_leaves_nothing(runner: DockerRunner, engine: APIClient, run_id: str) -> None:
+    options = shell("touch /workspace/ran", run_id=run_id, workspace=Workspace())
+    await prepared(runner, engine, options)
+    runner.discard(options)
+    await until(lambda: not engine.containers(all=True, filters={"name": container_name(options)}))
+    await until(lambda: not engine.volumes(filters={"name": container_name(options)})["Volumes"])
+
+
+async def test_one_that_is_cancelled_before_its_release_never_started(
+    runner: DockerRunner, engine: APIClient, run_id: str
+) -> None:
+    options = sandbox("sleep", "30", run_id=run_id)
+    runner.start_ahead(options)
+    running = asyncio.ensure_future(runner.run(options))
+    await until(lambda: bool(engine.containers(all=True, filters={"name": container_name(options)})))
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError) as raised:
+        await running
+    if isinstance(raised.value, SandboxCancelled):
+        assert raised.value.result.reason is Reason.CANCELLED
+        assert raised.value.result.started_at is None
+    assert not engine.containers(all=True, filters={"name": container_name(options)})
+
+
+async def test_a_released_task_that_is_cancelled_is_stopped(
+    runner: DockerRunner, engine: APIClient, run_id: str
+) -> None:
+    options = shell("trap 'echo stopped; exit 3' TERM; echo begun; while :; do sleep 0.05; done", run_id=run_id)
+    await prepared(runner, engine, options)
+    running = asyncio.ensure_future(runner.run(options))
+    await until(lambda: b"begun" in engine.logs(container_name(options)))
+    running.cancel()
+    with pytest.raises(SandboxCancelled) as raised:
+        await running
+    result = raised.value.result
+    assert (result.reason, result.exit_code) == (Reason.CANCELLED, 3)
+    assert result.started_at is not None
+
+
+async def test_what_dies_behind_its_gate_is_started_anew(runner: DockerRunner, engine: APIClient, run_id: str) -> None:
+    options = shell("echo ran", run_id=run_id)
+    first = await prepared(runner, engine, options)
+    engine.kill(first["Id"])
+    await asyncio.sleep(1)  # the news of it arrives
+    result = await runner.run(options)
+    assert result.succeeded
+    assert log_of(result) == b"ran\n"
+    assert engine.inspect_container(container_name(options))["Id"] != first["Id"]
+
+
+async def test_one_that_cannot_be_started_says_why_as_without_a_gate(
+    runner: DockerRunner, engine: APIClient, run_id: str
+) -> None:
+    options = sandbox("true", run_id=run_id, user="nobody-such")
+    plain = await runner.run(sandbox("true", task_id="plain", run_id=run_id, user="nobody-such"))
+    runner.start_ahead(options)
+    await asyncio.sleep(0.5)
+    result = await runner.run(options)
+    assert (result.reason, result.detail) == (plain.reason, plain.detail)
+    assert result.reason is Reason.BAD_USER
+
+
+async def test_the_gate_ends_with_who_was_to_open_it(
+    engine: APIClient, tmp_path: Path, runner: DockerRunner, run_id: str
+) -> None:
+    options = shell("echo ran", run_id=run_id)
+    async with await DockerRunner.connect(logs_dir=tmp_path / "others") as other:
+        await prepared(other, engine, options)
+        attempt = await other._ahead.take(options)
+        assert attempt is not None
+        attempt._container._gate.close()  # type: ignore[union-attr]
+        ended = await asyncio.to_thread(engine.wait, container_name(options))
+        assert ended["StatusCode"] == NEVER_RELEASED_EXIT
+        assert engine.logs(container_name(options)) == NEVER_RELEASED_WORDS
+    result = await runner.run(options)  # as one that goes on with the run
+    assert result.succeeded
+    assert log_of(result) == b"ran\n"
+
+
+async def test_a_task_cannot_change_the_gate(runner: DockerRunner, engine: APIClient, run_id: str) -> None:
+    script = (
+        f"echo x > {GATE_DIR}/gate; rm {GATE_DIR}/gate; touch {GATE_DIR}/new; ls -ln {GATE_DIR}; echo x > /proc/1/fd/0"
+    )
+    options = shell(script, run_id=run_id)
+    await prepared(runner, engine, options)
+    lines = log_of(await runner.run(options)).decode().splitlines()
+    assert sum("Read-only file system" in line for line in lines) == 3, lines
+    assert [line.split()[0] for line in lines if line.endswith(" gate")] == ["-r-xr-xr-x"]
+
+
+async def test_a_run_starts_its_next_tasks_ahead(engine: APIClient, tmp_path: Path) -> None:
+    from dockersched.epicfile import load  # noqa: PLC0415
+    from dockersched.session import Session, SessionSettings  # noqa: PLC0415
+    from dockersched.store.database import StateStore  # noqa: PLC0415
+    from dockersched.store.folder import open_state_dir  # noqa: PLC0415
+
+    epic = tmp_path / "epic.yaml"
+    epic.write_text(
+        json.dumps(
+            {
+                "epic": "ahead",
+                "prepare_ahead": 1,
+                "tasks": {"a": {"command": "sleep", "args": ["2"]}, "b": {"command": "true", "depends_on": ["a"]}},
+            }
+        )
+    )
+    state = open_state_dir(tmp_path / "state")
+    session = Session(load(str(epic)), SessionSettings(state_dir=state), StateStore(state))
+    running = asyncio.ensure_future(session.run())
+    name = ids.container_name("ahead", session.run_id, "b", 1)
+    await until(lambda: bool(engine.containers(filters={"name": f"^/{name}$", "status": "running"})))
+    begun = time.monotonic()
+    ended = await running
+    assert time.monotonic() - begun > 0.5
+    assert ended.exit_code == 0
+    first, second = (ended.result.tasks[task_id].sandbox for task_id in ("a", "b"))
+    assert isinstance(first, SandboxResult)
+    assert isinstance(second, SandboxResult)
+    assert first.finished_at is not None
+    assert second.started_at is not None
+    assert second.started_at >= first.finished_at
+    assert second.quota_effective == first.quota_effective != QuotaConfig()
+    assert not engine.containers(all=True, filters={"label": f"io.dockersched.run={session.run_id}"})
+    assert not engine.volumes(filters={"label": f"io.dockersched.run={session.run_id}"})["Volumes"]
