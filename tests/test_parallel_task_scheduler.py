@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ from dockersched import (
     TaskState,
     TransientRunnerError,
 )
-from dockersched.epic_run import EpicRun
+from dockersched.epic_run import EpicRun, sandbox_options
 from dockersched.events import EpicFinished, EpicStarted, Event, TaskFinished, TaskRetrying, TaskStarted
 from dockersched.graph.capacity import Capacity
 from dockersched.model import TaskIs, ValueIs, When
@@ -157,6 +158,32 @@ async def test_sandbox_options_carry_the_task() -> None:
     assert (options.epic_id, options.run_id, options.task_id, options.attempt) == ("e", "r", "a.b", 1)
     assert (options.command, options.args, options.image, options.timeout_s) == ("cc", ("-c",), "gcc", 5)
     assert options.environment == {"A": "1"}
+
+
+def test_sandbox_options_are_the_tasks_whatever_is_called_the_same() -> None:
+    wanted = ScheduledTask(
+        "t",
+        ["a"],
+        "cc",
+        ["-c"],
+        image="gcc",
+        environment={"A": "1"},
+        working_dir="/w",
+        user="7",
+        network="bridge",
+        timeout_s=5,
+        stop_grace_s=6,
+        pull_policy="never",
+        runtime="runsc",
+        profile="trusted",
+        read_only=True,
+        tmpfs={"/x": "1m"},
+        values=["key"],
+    )
+    options = sandbox_options(wanted, "e", "r", 2, 1.5)
+    same = [field.name for field in fields(options) if hasattr(wanted, field.name)]
+    assert [getattr(options, name) for name in same] == [getattr(wanted, name) for name in same]
+    assert (options.run_id, options.attempt, options.queued_s, options.upstream) == ("r", 2, 1.5, {})
 
 
 async def test_result_of_a_success_is_in_declaration_order() -> None:

@@ -35,6 +35,7 @@ class Plan:
         self._main_left = len(dag) - len(self._final)
         self._is_closing = False
         self._unmet = list(dag.dependency_counts)
+        self._troubled: set[int] = set()  # those that depend on one that ended, but did not succeed
         for index in self._final:  # what the main tasks are together is one more thing that it waits for
             needed = {dag.index(task_id) for task_id in dag.tasks[index].depends_on}
             self._unmet[index] = len(needed & self._final) + 1
@@ -230,6 +231,9 @@ class Plan:
             _, dependent = heappop(concerned)
             if self.state(dependent) is not TaskState.PENDING:
                 continue
+            if self._is_plain(dependent):
+                self._release(dependent)
+                continue
             found = self._verdict(dependent)
             if found is None:
                 continue
@@ -245,6 +249,10 @@ class Plan:
             self._tell(dependent, concerned)
         return sorted(moved)
 
+    def _is_plain(self, index: int) -> bool:
+        """Whether all that a task depends on succeeded and it wants no more: most do, and this takes no walk."""
+        return self._unmet[index] == 0 and index not in self._troubled and self._dag.tasks[index].when == "success"
+
     def _begins_closing(self, concerned: list[tuple[int, int]]) -> bool:
         """Once the last main task has ended, adds the tasks with `finally` that waited for that alone, if any."""
         if self._main_left or self._is_closing:
@@ -256,6 +264,8 @@ class Plan:
 
     def _count_down(self, index: int, concerned: list[tuple[int, int]], *, good: bool = True) -> None:
         self._unmet[index] -= 1
+        if not good:
+            self._troubled.add(index)
         if self._unmet[index] == 0 or not good:
             heappush(concerned, (self._rank[index], index))
 

@@ -13,6 +13,8 @@ from dockersched.model.references import VALUE_KEY_PATTERN, Reference, shown
 Rule = Literal["success", "failure", "always"]
 Ending = Literal["succeeded", "failed", "skipped"]
 
+_RULES = get_args(Rule)
+
 
 @dataclass(frozen=True, slots=True)
 class TaskIs:
@@ -100,6 +102,6 @@ def check_when(when: Any, depends_on: Sequence[str]) -> None:
         return
     if isinstance(when, ValueIs):
         return
-    choice("when", when, get_args(Rule))
+    choice("when", when, _RULES)
     if when is None or (when != "success" and not depends_on):
         raise ValueError(f"when: {when} needs tasks to depend on: add depends_on, or remove it")

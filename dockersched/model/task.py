@@ -25,6 +25,8 @@ MAX_PRIORITY = 1_000
 """In either direction; far more ranks than anybody tells apart."""
 
 _DEFAULT_RETRY = RetryPolicy()
+_NETWORKS, _NETWORK_NAMESPACES = get_args(Network), get_args(NetworkNamespace)
+_PULL_POLICIES, _PROFILES = get_args(PullPolicy), get_args(Profile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +138,9 @@ class ScheduledTask:
                 raise ValueError(f"working_dir must be an absolute path, not {self.working_dir!r}")
         self._check_openings()
         self._check_files()
-        choice("network", self.network, get_args(Network))
-        choice("network_namespace", self.network_namespace, get_args(NetworkNamespace))
-        choice("pull_policy", self.pull_policy, get_args(PullPolicy))
+        choice("network", self.network, _NETWORKS)
+        choice("network_namespace", self.network_namespace, _NETWORK_NAMESPACES)
+        choice("pull_policy", self.pull_policy, _PULL_POLICIES)
         seconds("timeout_s", self.timeout_s)
         seconds("stop_grace_s", self.stop_grace_s)
         seconds("expected_duration_s", self.expected_duration_s)
@@ -148,7 +150,7 @@ class ScheduledTask:
         check_when(self.when, self.depends_on)
 
     def _check_openings(self) -> None:
-        choice("profile", self.profile, get_args(Profile))
+        choice("profile", self.profile, _PROFILES)
         if self.read_only is not None:
             flag("read_only", self.read_only)
         if self.cap_add:
@@ -182,7 +184,9 @@ class ScheduledTask:
     @property
     def has_references(self) -> bool:
         """Whether the arguments or variables refer to values of other tasks, or hold an escape of one."""
-        return OPENING in "\0".join(self.args) or OPENING in "\0".join(self.environment.values())
+        return bool(self.args and OPENING in "\0".join(self.args)) or bool(
+            self.environment and OPENING in "\0".join(self.environment.values())
+        )
 
     @property
     def uses_others(self) -> bool:

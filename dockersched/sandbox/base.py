@@ -48,6 +48,7 @@ class SandboxRunOptions:
     run_id: str = "run"
     task_id: str = "task"
     attempt: int = 1
+    queued_s: float | None = field(default=None, compare=False)
     quota: QuotaConfig | None = None
     image: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -71,7 +72,6 @@ class SandboxRunOptions:
     inputs: Sequence[Input] = ()
     values: Sequence[str] | None = None
     upstream: Mapping[str, SandboxResult] = field(default_factory=dict, hash=False)
-    queued_s: float | None = field(default=None, compare=False)
 
     @property
     def phases(self) -> Phases:
