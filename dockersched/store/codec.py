@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import MISSING
+from dataclasses import fields as fields_of
 from datetime import datetime
 from typing import Any
 
@@ -28,17 +29,16 @@ from dockersched.model import (
 from dockersched.results import LogSummary, OutputSummary, Phases, SandboxResult, Usage
 from dockersched.states import Reason
 
+_UNSAID = {
+    field.name: field.default if field.default_factory is MISSING else field.default_factory()
+    for field in fields_of(SandboxResult)
+}
+
 
 def dump_epic(epic: Epic) -> str:
     """An epic as JSON."""
-    return json.dumps(
-        {
-            "tasks": [_without_silence(asdict(task)) for task in epic.dag],
-            "options": asdict(epic.options),
-            "source": epic.source,
-        },
-        separators=(",", ":"),
-    )
+    tasks = [_without_silence(_fields(task)) for task in epic.dag]
+    return _encode({"tasks": tasks, "options": epic.options, "source": epic.source})
 
 
 def load_epic(text: str) -> Epic:
@@ -55,8 +55,8 @@ def load_task(fields: dict[str, Any]) -> ScheduledTask:
 
 
 def dump_result(result: SandboxResult) -> str:
-    """A sandbox's result as JSON."""
-    return json.dumps(asdict(result), default=datetime.isoformat, separators=(",", ":"))
+    """A sandbox's result as JSON, without the fields that say no more than their defaults."""
+    return _encode({name: value for name, value in _fields(result).items() if value != _UNSAID[name]})
 
 
 def load_result(text: str) -> SandboxResult:
@@ -64,13 +64,13 @@ def load_result(text: str) -> SandboxResult:
     with _decoding():
         fields = json.loads(text)
         for name in ("started_at", "finished_at"):
-            fields[name] = datetime.fromisoformat(fields[name]) if fields[name] else None
+            fields[name] = datetime.fromisoformat(fields[name]) if fields.get(name) else None
         for name in ("quota_requested", "quota_effective"):
-            fields[name] = _quota(fields[name])
-        fields["reason"] = Reason(fields["reason"]) if fields["reason"] else None
+            fields[name] = _quota(fields.get(name))
+        fields["reason"] = Reason(fields["reason"]) if fields.get("reason") else None
         fields["openings"] = tuple(fields.get("openings", ()))
         fields["outputs"] = {name: OutputSummary(**output) for name, output in fields.get("outputs", {}).items()}
-        fields["log"] = LogSummary(**fields["log"]) if fields["log"] else None
+        fields["log"] = LogSummary(**fields["log"]) if fields.get("log") else None
         fields["usage"] = _usage(fields.get("usage"))
         fields["phases"] = Phases(**fields["phases"]) if fields.get("phases") else None
         return SandboxResult(**fields)
@@ -119,6 +119,19 @@ def _without_silence(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value not in (None, (), {})} | {
         "depends_on": fields["depends_on"]
     }
+
+
+def _plain(value: Any) -> object:
+    """What JSON has no word for."""
+    return value.isoformat() if isinstance(value, datetime) else _fields(value)
+
+
+_encode = json.JSONEncoder(default=_plain, separators=(",", ":")).encode
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """The fields of a value of the model; unlike `dataclasses.asdict`, it copies nothing, and takes a fifth."""
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
 @contextmanager

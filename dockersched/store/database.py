@@ -14,11 +14,26 @@ from dockersched.errors import StateError, UnfinishedRunError
 from dockersched.results import SandboxResult
 from dockersched.states import Reason
 from dockersched.store import codec, history, schema
-from dockersched.store.writer import BatchWriter
+from dockersched.store.writer import BatchWriter, Row
 
 FILE_NAME = "state.db"
 _RUNS = "SELECT run_id, epic_id, created_at, state, exit_code FROM runs"
 _NEWEST_FIRST = "ORDER BY created_at DESC, rowid DESC"
+_INTEND = """
+INSERT OR IGNORE INTO attempts (run_id, task_id, attempt, intended_at)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+    json_extract(value, '$[3]') FROM json_each(?)
+"""
+_INTEND_STOP = """
+UPDATE attempts SET stop_intent = json_extract(given.value, '$[3]') FROM json_each(?) AS given
+WHERE run_id = json_extract(given.value, '$[0]') AND task_id = json_extract(given.value, '$[1]')
+    AND attempt = json_extract(given.value, '$[2]') AND stop_intent IS NULL
+"""
+_RECORD = """
+UPDATE attempts SET result = json_extract(given.value, '$[3]') FROM json_each(?) AS given
+WHERE run_id = json_extract(given.value, '$[0]') AND task_id = json_extract(given.value, '$[1]')
+    AND attempt = json_extract(given.value, '$[2]') AND result IS NULL
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,18 +213,11 @@ class StateStore:
 
     async def intend(self, run_id: str, task_id: str, attempt: int) -> None:
         """An attempt is about to be made; safe on disk when this returns."""
-        await self._write(
-            "INSERT OR IGNORE INTO attempts (run_id, task_id, attempt, intended_at) VALUES (?, ?, ?, ?)",
-            (run_id, task_id, attempt, _now()),
-        )
+        await self._write(_INTEND, (run_id, task_id, attempt, _now()))
 
     async def intend_stop(self, run_id: str, task_id: str, attempt: int, reason: Reason) -> None:
         """An attempt is about to be stopped; safe on disk when this returns."""
-        await self._write(
-            "UPDATE attempts SET stop_intent = ? "
-            "WHERE run_id = ? AND task_id = ? AND attempt = ? AND stop_intent IS NULL",
-            (str(reason), run_id, task_id, attempt),
-        )
+        await self._write(_INTEND_STOP, (run_id, task_id, attempt, str(reason)))
 
     async def record(self, run_id: str, task_id: str, attempt: int, result: SandboxResult) -> None:
         """An attempt's terminal record; safe on disk when this returns. The first one stands.
@@ -217,10 +225,7 @@ class StateStore:
         Raises:
             StateError: the attempt has one already, or was never intended.
         """
-        changed = await self._write(
-            "UPDATE attempts SET result = ? WHERE run_id = ? AND task_id = ? AND attempt = ? AND result IS NULL",
-            (codec.dump_result(result), run_id, task_id, attempt),
-        )
+        changed = await self._write(_RECORD, (run_id, task_id, attempt, codec.dump_result(result)))
         if changed != 1:
             raise StateError(f"attempt {attempt} of task {task_id!r} in run {run_id} cannot get a second record")
 
@@ -230,10 +235,10 @@ class StateStore:
             self._writer.close()
             self._writer = None
 
-    async def _write(self, sql: str, values: tuple[object, ...]) -> int:
+    async def _write(self, sql: str, row: Row) -> int:
         if self._writer is None:
             self._writer = BatchWriter(self._path)
-        return await self._writer.write(sql, values)
+        return await self._writer.write(sql, row)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

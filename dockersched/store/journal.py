@@ -57,7 +57,8 @@ class Journal(StopJournal):
         counted = self._counted.get(options.task_id, [])
         if options.attempt <= len(counted):  # how long it waited is not known to this process
             return replace(options, attempt=counted[options.attempt - 1], queued_s=None)
-        return replace(options, attempt=self._highest.get(options.task_id, 0) + options.attempt - len(counted))
+        attempt = self._highest.get(options.task_id, 0) + options.attempt - len(counted)
+        return options if attempt == options.attempt else replace(options, attempt=attempt)
 
     def result(self, options: SandboxRunOptions) -> SandboxResult | None:
         """The terminal record of an attempt; None when it has none."""

@@ -108,6 +108,24 @@ async def test_a_record_is_written_exactly_once(store: StateStore) -> None:
     assert [row.result for row in store.attempts(RUN).values()] == [GOOD]
 
 
+async def test_one_that_cannot_be_written_leaves_alone_what_is_written_with_it(
+    store: StateStore, tmp_path: Path
+) -> None:
+    results = [GOOD, GOOD, CANCELLED, GOOD]
+    for task_id in "abc":
+        await store.intend(RUN, task_id, 1)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # the writer waits for its turn, and whatever comes is one transaction or two
+        writes = [store.record(RUN, task_id, 1, result) for task_id, result in zip("abbc", results, strict=True)]
+        waiting = asyncio.gather(*writes, store.intend(RUN, "d", 1), return_exceptions=True)
+        await asyncio.sleep(0)
+        other.execute("ROLLBACK")
+    nothing = type(None)
+    assert [type(found) for found in await waiting] == [nothing, nothing, StateError, nothing, nothing]
+    found = {task_id: row.result for (task_id, _), row in store.attempts(RUN).items()}
+    assert found == {"a": GOOD, "b": GOOD, "c": GOOD, "d": None}
+
+
 async def test_the_first_reason_to_stop_stands(store: StateStore) -> None:
     await store.intend(RUN, "a", 1)
     await store.intend_stop(RUN, "a", 1, Reason.TIMED_OUT)
@@ -539,12 +557,14 @@ def test_a_result_survives_its_json(result: SandboxResult) -> None:
     assert codec.load_result(codec.dump_result(result)) == result
 
 
-@pytest.mark.parametrize("missing", ["usage", "phases"])
-def test_a_result_from_before_something_was_noted_has_none(missing: str) -> None:
-    result = SandboxResult("e.t", exit_code=0)
-    fields = json.loads(codec.dump_result(result))
-    del fields[missing]
-    assert codec.load_result(json.dumps(fields)) == result
+def test_a_result_is_recorded_without_what_it_does_not_have() -> None:
+    assert json.loads(codec.dump_result(SandboxResult("e.t", exit_code=0))) == {"sandbox_id": "e.t", "exit_code": 0}
+
+
+def test_a_result_may_be_recorded_with_all_that_it_does_not_have() -> None:
+    names = ("reason", "started_at", "finished_at", "quota_requested", "quota_effective", "log", "usage", "phases")
+    fields: dict[str, object] = {"sandbox_id": "e.t", "exit_code": 0} | dict.fromkeys(names)
+    assert codec.load_result(json.dumps(fields)) == SandboxResult("e.t", exit_code=0)
 
 
 # Ownership
