@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import lru_cache
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 SIZE_PATTERN = rf"({_NUMBER})\s*(?:([kKmMgGtT])[iI]?)?[bB]?"
@@ -31,8 +32,7 @@ def parse_bytes(value: str | int) -> int:
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    found = _SIZE.fullmatch(str(value).strip())
-    size = float(found[1]) * _SIZE_FACTORS[(found[2] or "").lower()] if found else math.inf
+    size = _size(str(value))
     if not math.isfinite(size):
         raise ValueError(f"{value!r} is not a size: write it like 512m, 2g or 1048576")
     return int(size)
@@ -46,12 +46,23 @@ def parse_duration(value: str | float) -> float:
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    found = _DURATION.fullmatch(str(value).strip())
-    parts = zip(found.groups(), _DURATION_FACTORS, strict=True) if found else [("inf", 1.0)]
-    seconds = sum(float(number) * factor for number, factor in parts if number)
+    seconds = _duration(str(value))
     if not math.isfinite(seconds):
         raise ValueError(f"{value!r} is not a duration: write it like 90s, 10m or 1h30m")
     return seconds
+
+
+@lru_cache(maxsize=1_024)  # a large epic asks for few different ones, a hundred thousand times
+def _size(text: str) -> float:
+    found = _SIZE.fullmatch(text.strip())
+    return float(found[1]) * _SIZE_FACTORS[(found[2] or "").lower()] if found else math.inf
+
+
+@lru_cache(maxsize=1_024)
+def _duration(text: str) -> float:
+    found = _DURATION.fullmatch(text.strip())
+    parts = zip(found.groups(), _DURATION_FACTORS, strict=True) if found else [("inf", 1.0)]
+    return sum(float(number) * factor for number, factor in parts if number)
 
 
 def format_bytes(size: int) -> str:

@@ -96,6 +96,8 @@ def _check_pauses(data: Any) -> Iterator[Finding]:
     shared = _pauses(_defaults(data))
     for task_id, task in _tasks(data).items():
         own = _pauses(task)
+        if not (own or shared):
+            continue
         pauses = _DEFAULT_PAUSES | shared | own
         if _longer(pauses["initial"], pauses["max"]):
             initial, longest = values.shown(pauses["initial"]), values.shown(pauses["max"])

@@ -47,5 +47,5 @@ def quota_of(spec: QuotaSpec | None, shared: QuotaSpec | None) -> QuotaConfig | 
     """The quota of a task: its own limits, and those of the defaults where it has none."""
     if spec is None and shared is None:
         return None
-    own, common = (QuotaConfig(**part.model_dump()) if part else QuotaConfig() for part in (spec, shared))
-    return own.or_default(common)
+    quotas = [QuotaConfig(**part.model_dump()) for part in (spec, shared) if part is not None]
+    return quotas[0] if len(quotas) == 1 else quotas[0].or_default(quotas[1])
