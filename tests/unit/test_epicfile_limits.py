@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from time import process_time
-
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dockersched.epicfile import load_text, reader
 from dockersched.errors import EpicError
+from tests.support.stopwatch import stopwatch
 
 
 def refusal(text: str) -> list[str]:
@@ -27,23 +22,6 @@ def test_stops_reading_a_file_that_is_nothing_but_faults() -> None:
 
     assert len(lines) == reader.MAX_PROBLEMS + 1
     assert lines[-1].endswith("too many problems: reading stops here")
-
-
-class Watch:
-    seconds = math.inf
-
-
-@contextmanager
-def stopwatch() -> Iterator[Watch]:
-    """The processor's time, without what coverage costs."""
-    watch, tracer = Watch(), sys.gettrace()
-    sys.settrace(None)
-    started = process_time()
-    try:
-        yield watch
-    finally:
-        watch.seconds = process_time() - started
-        sys.settrace(tracer)
 
 
 def test_refuses_a_yaml_bomb_at_once() -> None:
