@@ -112,7 +112,7 @@ class ParallelTaskScheduler:
                 # An order to stop that is already there comes before new starts.
                 while run.plan.may_start and mailbox.empty() and not self._backend.holds(wake):
                     index, sandbox = run.start_next()
-                    handle = running[index] = asyncio.create_task(self._run_sandbox(sandbox))
+                    handle = running[index] = loop.create_task(self._run_sandbox(sandbox), name=sandbox.sandbox_id)
                     handle.add_done_callback(partial(_deliver, mailbox, partial(settled, index)))
                 self._look_ahead(run, wake)
                 message = await mailbox.get()

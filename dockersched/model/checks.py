@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TypeGuard
 
+_USUAL = (list, tuple)
+
 
 def text(name: str, value: object) -> None:
     """Refuses what is no text, an empty one, and one with a NUL."""
@@ -18,7 +20,7 @@ def text(name: str, value: object) -> None:
 def texts(name: str, values: object) -> tuple[str, ...]:
     """The values as a tuple; refuses what is no list of texts."""
     # What lists mostly are is asked first: it takes a tenth of the time of asking for any sequence.
-    if not isinstance(values, list | tuple) and (isinstance(values, str) or not isinstance(values, Sequence)):
+    if not isinstance(values, _USUAL) and (isinstance(values, str) or not isinstance(values, Sequence)):
         raise TypeError(f"{name} must be a list of texts, not {values!r}")
     for value in values:
         if not isinstance(value, str):
