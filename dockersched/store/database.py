@@ -24,6 +24,7 @@ INSERT OR IGNORE INTO attempts (run_id, task_id, attempt, intended_at)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
     json_extract(value, '$[3]') FROM json_each(?)
 """
+# UPDATE … FROM needs SQLite 3.33, of 2020.
 _INTEND_STOP = """
 UPDATE attempts SET stop_intent = json_extract(given.value, '$[3]') FROM json_each(?) AS given
 WHERE run_id = json_extract(given.value, '$[0]') AND task_id = json_extract(given.value, '$[1]')
