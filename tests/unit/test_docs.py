@@ -43,7 +43,7 @@ from dockersched.report.digest import DEFAULT_BYTES, DigestSettings, make_digest
 from dockersched.report.document import result_schema
 from dockersched.report.event_document import event_document, event_schema
 from dockersched.report.phase_fields import PHASES
-from dockersched.sandbox.docker import batches, container, image_calls, room, transport, watcher
+from dockersched.sandbox.docker import batches, container, image_calls, patience, room, transport, watcher
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.session import asked
 from dockersched.session.signals import SIGNALS
@@ -305,12 +305,12 @@ def test_figures_of_reliability_are_those_of_the_code() -> None:
     text = " ".join(RELIABILITY.read_text("utf-8").split())
     assert transport.TRIES == 4
     assert "repeated up to three times within seconds" in text
-    assert f"once a second for up to {container._OUTAGE_LIMIT_S:g} s" in text
-    assert container._PATIENCE_S == 1
-    assert watcher._OUTAGE_LIMIT_S == container._OUTAGE_LIMIT_S
+    assert f"once a second for up to {patience._OUTAGE_LIMIT_S:g} s" in text
+    assert patience._PAUSE_S == 1
+    assert watcher._OUTAGE_LIMIT_S == patience._OUTAGE_LIMIT_S
     assert f"tries again each second, up to {room._LIMIT_S:g} s" in text
     assert room._PAUSE_S == 1
-    assert container._FULL_LIMIT_S == room._LIMIT_S
+    assert patience._FULL_LIMIT_S == room._LIMIT_S
     assert image_calls.PULL_TRIES == 5
     assert "is tried up to five times" in text
     assert f"SIGKILL does not end within {container._KILL_LIMIT_S:g} s" in text

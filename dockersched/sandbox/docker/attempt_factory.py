@@ -12,10 +12,11 @@ from dockersched.sandbox.base import SandboxRunOptions, StopJournal
 from dockersched.sandbox.docker import translate
 from dockersched.sandbox.docker.attempt import Attempt
 from dockersched.sandbox.docker.connect import Engine
-from dockersched.sandbox.docker.container import Container, OnOutput
+from dockersched.sandbox.docker.container import Container
 from dockersched.sandbox.docker.gate_volumes import GateVolumes
 from dockersched.sandbox.docker.gatekeeper import Gatekeeper
 from dockersched.sandbox.docker.gating import gated
+from dockersched.sandbox.docker.live_output import OnOutput
 from dockersched.sandbox.docker.namespaces import Namespaces, may_share
 from dockersched.sandbox.docker.openings import openings
 from dockersched.sandbox.docker.provisions import Provisions

@@ -3,46 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from dockersched.errors import EngineFullError, EngineUnavailableError, RunnerError
-from dockersched.log import Logger
+from dockersched.errors import EngineUnavailableError, RunnerError
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxRunOptions, StopJournal
 from dockersched.sandbox.docker import attached, batches
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connect import Engine
 from dockersched.sandbox.docker.gatekeeper import Gatekeeper
+from dockersched.sandbox.docker.live_output import LiveOutput, OnOutput
 from dockersched.sandbox.docker.outcome import Ending
+from dockersched.sandbox.docker.patience import Patience
 from dockersched.sandbox.docker.phase_clock import PhaseClock
 from dockersched.sandbox.docker.room import RoomGate
 from dockersched.sandbox.docker.sandbox_files import SandboxFiles
-from dockersched.sandbox.docker.streams import open_stream, payloads
 from dockersched.sandbox.docker.usage import UsageMeter
 from dockersched.sandbox.docker.watcher import ExitWatcher
 from dockersched.sandbox.redaction import SecretPatterns
 from dockersched.states import Reason
 
-T = TypeVar("T")
-OnOutput = Callable[[str, bytes], None]
-
-_FOLLOW_AFTER_S = 0.2
-_FOLLOW_BYTES = 2**20
 _KILL_LIMIT_S = 10.0
-_OUTAGE_LIMIT_S = 60.0
-_FULL_LIMIT_S = 300.0
-_PATIENCE_S = 1.0
 # An out-of-memory flag can come a moment after the exit.
 _OOM_FLAG_DELAY_S = 0.1
-
-log = Logger("container")
 
 
 class Container:
@@ -75,7 +64,8 @@ class Container:
         self._room = room
         self._log_path = log_path
         self._log_bytes = (options.quota and options.quota.log_bytes) or 0
-        self._on_output = on_output
+        self._output = LiveOutput(engine, name, options.task_id, on_output, patterns)
+        self._patience = Patience(engine.pool, name)
         self._journal = journal
         self._patterns = patterns
         self._usage = usage
@@ -83,10 +73,8 @@ class Container:
         self._attachments = attachments
         self._files = files
         self._exited = watcher.watch(name)
-        self._following: asyncio.Task[None] | None = None
         self._known = known
         self._stopped_for: Reason | None = None
-        self._shown_bytes = 0
         self._gate = gate
         self._intended_at: datetime | None = None
 
@@ -122,8 +110,7 @@ class Container:
         if launched.has_ended:
             return await self._result(result, await self._collect(self._stopped_for))
         self._usage.watch(self.name)
-        if self._on_output:
-            self._following = asyncio.create_task(self._follow())
+        self._output.follow()
         try:
             async with asyncio.timeout(0 if self._stopped_for else self._remaining_s(launched)):
                 collected = await self._ended()
@@ -131,15 +118,14 @@ class Container:
             await self._stop(Reason.TIMED_OUT)
             collected = await self._collect(self._stopped_for)
         finally:
-            self._stop_following()
+            self._output.stop()
         return await self._result(result, collected)
 
     async def _launch(self) -> batches.Launched:
         launch = partial(
             batches.launch, name=self.name, body=self._body, attachments=self._attachments, clock=self._clock
         )
-        start = partial(self._while_away, lambda: self._engine.pool.start(launch))
-        launched = await self._room.passing(start)
+        launched = await self._room.passing(partial(self._patience.start, launch))
         if launched.is_gated:  # by an earlier process, which was to release it at that time
             self._intended_at = self._journal.begun_at(self._options)
             launched = replace(launched, started_at=self._began_at(launched.started_at))
@@ -155,7 +141,9 @@ class Container:
         """Stops the container if there is one, waits until it is gone, and tells what is known of it."""
         result = self._known
         try:
-            found = await self._call(partial(EngineCalls.find_ours, name=self.name, labels=self._body["Labels"]))
+            found = await self._patience.call(
+                partial(EngineCalls.find_ours, name=self.name, labels=self._body["Labels"])
+            )
             if found is None:
                 return replace(result, exit_code=None, reason=reason)
             if self._gate is None or self._gate.released_at is not None:
@@ -180,7 +168,7 @@ class Container:
         if self._gate is not None:
             self._gate.close()
         held = attached.endings(self._options)
-        await self._call(partial(batches.remove, name=self.name, labels=self._body["Labels"], held=held))
+        await self._patience.call(partial(batches.remove, name=self.name, labels=self._body["Labels"], held=held))
 
     async def _ended(self) -> batches.Collected:
         """Waits for the end. A hint is no proof: it looks, and waits on if the container still runs."""
@@ -200,24 +188,24 @@ class Container:
 
     async def _collect_if_ended(self, stopped_for: Reason | None) -> batches.Collected | None:
         self._clock.exit_noticed()
-        self._stop_following()  # what it has not shown by now comes from the log
+        self._output.stop()  # what it has not shown by now comes from the log
         batch = partial(
             batches.collect_ended,
             container_id=self.name,
             stopped_for=stopped_for,
             log_path=self._log_path,
             log_bytes=self._log_bytes,
-            shown_bytes=self._shown_bytes,
+            shown_bytes=self._output.shown_bytes,
             patterns=self._patterns,
             health=self._engine.health,
             connected_at=self._engine.connected_at,
         )
-        collected = await self._call(batch)
+        collected = await self._patience.call(batch)
         if collected is not None and collected.ending.reason is Reason.KILLED:
             await asyncio.sleep(_OOM_FLAG_DELAY_S)
-            collected = await self._call(batch)
-        if collected is not None and self._on_output and collected.log and collected.log.unseen:
-            self._on_output(self._options.task_id, collected.log.unseen)
+            collected = await self._patience.call(batch)
+        if collected is not None and collected.log:
+            self._output.show(collected.log.unseen)
         return collected
 
     async def _result(self, result: SandboxResult, collected: batches.Collected) -> SandboxResult:
@@ -236,7 +224,7 @@ class Container:
         )
         if self._files is None or ending.started_at is None or result.reason is Reason.CANCELLED:
             return result
-        taken = await self._call(partial(self._files.take, succeeded=result.succeeded))
+        taken = await self._patience.call(partial(self._files.take, succeeded=result.succeeded))
         result = replace(result, outputs=taken.outputs, values=taken.values)
         if taken.reason is None:
             return result
@@ -269,7 +257,7 @@ class Container:
         is_first = self._stopped_for is None
         self._stopped_for = self._stopped_for or reason
         await self._journal.stopping(self._options, reason)
-        if not await self._call(partial(EngineCalls.kill, container=self.name, signal="SIGTERM")):
+        if not await self._patience.call(partial(EngineCalls.kill, container=self.name, signal="SIGTERM")):
             if is_first:
                 self._stopped_for = None
             return
@@ -277,7 +265,7 @@ class Container:
             async with asyncio.timeout(self._options.stop_grace_s):
                 await self._wait_exit()
         except TimeoutError:
-            await self._call(partial(EngineCalls.kill, container=self.name, signal="SIGKILL"))
+            await self._patience.call(partial(EngineCalls.kill, container=self.name, signal="SIGKILL"))
             with suppress(TimeoutError):
                 async with asyncio.timeout(_KILL_LIMIT_S):
                     await self._wait_exit()
@@ -288,53 +276,6 @@ class Container:
             self._exited = self._watcher.watch(self.name)
             self._watcher.started(self.name)
         await self._exited
-
-    async def _follow(self) -> None:
-        """Shows the output while it grows. Display only: the log file is read after the exit."""
-        await asyncio.sleep(_FOLLOW_AFTER_S)
-        path = f"/v{self._engine.api_version}/containers/{self.name}/logs?follow=1&stdout=1&stderr=1"
-        redactor = self._patterns.redactor()
-        try:
-            async with open_stream(self._engine.endpoint, path) as reader:
-                async for data in payloads(reader):
-                    clear = redactor.feed(data)
-                    if self._on_output and clear:
-                        self._on_output(self._options.task_id, clear)
-                    self._shown_bytes += len(clear)
-                    if self._shown_bytes >= _FOLLOW_BYTES:
-                        return
-        except EngineUnavailableError as error:
-            log.info("container.follow_failed", name=self.name, error=str(error))
-
-    def _stop_following(self) -> None:
-        if self._following:
-            self._following.cancel()
-
-    async def _call(self, batch: Callable[[EngineCalls], T]) -> T:
-        return await self._patiently(lambda: self._engine.pool.call(batch))
-
-    async def _patiently(self, submit: Callable[[], Awaitable[T]]) -> T:
-        """Repeats a batch until the engine is back, or has room again, within bounds; every batch may be repeated."""
-        began = time.monotonic()
-        while True:
-            try:
-                return await self._while_away(submit)
-            except EngineFullError as error:
-                log.warning("engine.full", name=self.name, error=str(error))
-                if time.monotonic() - began > _FULL_LIMIT_S:
-                    raise
-            await asyncio.sleep(_PATIENCE_S)
-
-    async def _while_away(self, submit: Callable[[], Awaitable[T]]) -> T:
-        """Repeats a batch until the engine is back, within bounds."""
-        began = time.monotonic()
-        while True:
-            try:
-                return await submit()
-            except EngineUnavailableError:
-                if time.monotonic() - began > _OUTAGE_LIMIT_S:
-                    raise
-            await asyncio.sleep(_PATIENCE_S)
 
 
 def _later(moment: datetime | None, other: datetime | None) -> datetime | None:

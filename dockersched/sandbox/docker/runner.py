@@ -26,10 +26,10 @@ from dockersched.sandbox.docker.ahead import AttemptsAhead
 from dockersched.sandbox.docker.attempt import refusal
 from dockersched.sandbox.docker.attempt_factory import AttemptFactory, known_of
 from dockersched.sandbox.docker.connect import CALL_TIMEOUT_S, Engine, connect
-from dockersched.sandbox.docker.container import OnOutput
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.sandbox.docker.gating import can_be_gated
 from dockersched.sandbox.docker.images import ImageResolver, Progress
+from dockersched.sandbox.docker.live_output import OnOutput
 from dockersched.sandbox.docker.mounts import MountGate
 from dockersched.sandbox.docker.namespaces import Namespaces, may_share
 from dockersched.sandbox.docker.phase_clock import PhaseClock
