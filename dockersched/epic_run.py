@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from operator import attrgetter
 from time import monotonic
-from typing import Any
 
 from dockersched import ids
 from dockersched.errors import EpicCancelledError, EpicTimeoutError, TaskExecutionError
@@ -23,13 +21,11 @@ from dockersched.graph.retry import next_memory_bytes, pause_s, wants_retry
 from dockersched.graph.transitions import FINAL_STATES
 from dockersched.model import EpicExecutionOptions, QuotaConfig, ScheduledTask, ValueIs, When
 from dockersched.results import EpicResult, SandboxResult, TaskResult
+from dockersched.sandbox.asked import sandbox_options
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.came_back import interpret
 from dockersched.states import EpicState, Reason, TaskState
 
-_TASK_FIELDS = {field.name for field in fields(ScheduledTask)} - {"command", "args"}
-_SHARED_FIELDS = tuple(field.name for field in fields(SandboxRunOptions) if field.name in _TASK_FIELDS)
-_shared_values = attrgetter(*_SHARED_FIELDS)
 _STOP_DETAILS = {
     Reason.EPIC_TIMED_OUT: "the epic reached its timeout",
     Reason.CANCELLED: "the epic was cancelled",
@@ -316,13 +312,3 @@ class EpicRun:
             event = kind(datetime.now(UTC), *fields)
             for observer in self._observers:
                 observer(event)
-
-
-def sandbox_options(
-    task: ScheduledTask, epic_id: str, run_id: str, attempt: int = 1, queued_s: float | None = None
-) -> SandboxRunOptions:
-    """What a runner is asked to run for one attempt of a task: whatever is called the same goes over as it is."""
-    sandbox_id = ids.sandbox_id(epic_id, task.id)
-    # By position: by keyword it takes half as long again, and what is shared stands in one piece there.
-    shared: tuple[Any, ...] = _shared_values(task)
-    return SandboxRunOptions(sandbox_id, task.command, task.args, epic_id, run_id, task.id, attempt, queued_s, *shared)

@@ -31,11 +31,12 @@ from dockersched import (
     TaskState,
     TransientRunnerError,
 )
-from dockersched.epic_run import EpicRun, sandbox_options
+from dockersched.epic_run import EpicRun
 from dockersched.events import EpicFinished, EpicStarted, Event, TaskFinished, TaskRetrying, TaskStarted
 from dockersched.graph.capacity import Capacity
 from dockersched.model import TaskIs, ValueIs, When
 from dockersched.results import EpicResult
+from dockersched.sandbox.asked import sandbox_options
 from dockersched.sandbox.fake import FakeRunner, Script
 
 

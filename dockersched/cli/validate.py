@@ -46,8 +46,8 @@ def _check(source: str) -> bool:
 
 def _refused(epic: Epic) -> list[Problem]:
     """What the epic asks for that it does not allow its tasks, or that the engine does not have, if one answers."""
-    from dockersched.epic_run import sandbox_options  # noqa: PLC0415
     from dockersched.graph.capacity import check_capacity, share_out  # noqa: PLC0415
+    from dockersched.sandbox.asked import sandbox_options  # noqa: PLC0415
     from dockersched.sandbox.docker.defaults import SandboxDefaults  # noqa: PLC0415
     from dockersched.sandbox.docker.refusals import find_refusals  # noqa: PLC0415
 

@@ -16,7 +16,7 @@ from dockersched import ids
 from dockersched.control import EpicControl
 from dockersched.data.run_files import RunFiles
 from dockersched.epic import Epic
-from dockersched.epic_run import EpicRun, sandbox_options
+from dockersched.epic_run import EpicRun
 from dockersched.errors import EpicError, Problem, RunnerError, StateError, TaskExecutionError
 from dockersched.events import Event, Observer, RunDone, RunLaunched
 from dockersched.graph.capacity import check_capacity, share_out
@@ -26,6 +26,7 @@ from dockersched.report.digest import make_digest
 from dockersched.report.document import result_document, write_json_atomically
 from dockersched.report.event_log import EventLog
 from dockersched.results import EpicResult, SandboxResult
+from dockersched.sandbox.asked import sandbox_options
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker.runner import DockerRunner
 from dockersched.sandbox.secret_values import SecretValues

@@ -24,7 +24,6 @@ from hypothesis import strategies as st
 
 from dockersched.cli import main
 from dockersched.epic import Epic
-from dockersched.epic_run import sandbox_options
 from dockersched.errors import EngineUnavailableError, RunOwnedError, StateError
 from dockersched.events import EpicStarted
 from dockersched.graph.admission import Standing
@@ -42,6 +41,7 @@ from dockersched.model import (
 )
 from dockersched.report.event_log import EventLog
 from dockersched.results import LogSummary, OutputSummary, Phases, SandboxResult, Usage
+from dockersched.sandbox.asked import sandbox_options
 from dockersched.sandbox.base import SandboxCancelled, SandboxRunOptions
 from dockersched.sandbox.fake import FakeRunner, Script
 from dockersched.scheduler import ParallelTaskScheduler
