@@ -56,7 +56,7 @@ class AttemptFactory:
     ) -> None:
         self._engine = engine
         self._provisions = provisions
-        self._secrets = secrets
+        self.secrets = secrets
         self._room = room
         self.journal = journal
         self._logs_dir = logs_dir
@@ -78,8 +78,8 @@ class AttemptFactory:
             RunnerError: the machinery failed.
         """
         volume = None if wanted is None else await self.gates.of_run(options.epic_id, options.run_id)
-        given = await self._provisions.provide(options, self._secrets)
-        options, image, patterns = given.options, given.image, self._secrets.patterns()
+        given = await self._provisions.provide(options, self.secrets)
+        options, image, patterns = given.options, given.image, self.secrets.patterns()
         known = replace(known_of(options), image_digest=image.digest, openings=openings(options))
         watcher = self._watcher(options.run_id)
         await watcher.ready()

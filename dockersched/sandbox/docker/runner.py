@@ -88,7 +88,6 @@ class DockerRunner(SandboxBackend):
         say = progress or (lambda _line: None)
         self.images = ImageResolver(engine.pool, say)
         self._room = RoomGate(say, engine.health)
-        self.secrets = secrets or SecretValues()
         socket = engine.endpoint.socket
         never = [engine.features.data_root, *([socket] if socket else [])]
         self._gate = MountGate(allow_mounts, never, [os.fspath(path) for path in private_dirs])
@@ -96,7 +95,7 @@ class DockerRunner(SandboxBackend):
         self._attempts = AttemptFactory(
             engine,
             self._provisions,
-            secrets=self.secrets,
+            secrets=secrets or SecretValues(),
             room=self._room,
             journal=journal or StopJournal(),
             logs_dir=logs_dir,
@@ -144,6 +143,15 @@ class DockerRunner(SandboxBackend):
     @journal.setter
     def journal(self, journal: StopJournal) -> None:
         self._attempts.journal = journal
+
+    @property
+    def secrets(self) -> SecretValues:
+        """Where the values of secrets are."""
+        return self._attempts.secrets
+
+    @secrets.setter
+    def secrets(self, secrets: SecretValues) -> None:
+        self._attempts.secrets = secrets
 
     @property
     def capacity(self) -> Capacity:
