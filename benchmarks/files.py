@@ -23,7 +23,8 @@ from dockersched import ids
 from dockersched.data.run_files import RunFiles
 from dockersched.model import WORKSPACE_DIR, Workspace
 from dockersched.sandbox.docker.calls import EngineCalls
-from dockersched.sandbox.docker.connection import make_client, resolve_endpoint
+from dockersched.sandbox.docker.connection import resolve_endpoint
+from dockersched.sandbox.docker.engine_http import EngineHttp
 from dockersched.sandbox.docker.health import EngineHealth
 from dockersched.sandbox.docker.volumes import HeldVolumes, TmpfsVolume
 
@@ -92,8 +93,8 @@ def _pack_and_put(source: Path, store: Path, taken: _Rounds) -> None:
 @contextmanager
 def _volume() -> Iterator[tuple[EngineCalls, HeldVolumes]]:
     """A volume as a sandbox has it, in a container that runs; gone after the block."""
-    client = make_client(resolve_endpoint(), version=_API_VERSION, timeout=_TIMEOUT_S)
-    calls = EngineCalls(client, threading.Event(), EngineHealth(lambda: datetime.now(UTC)))
+    http = EngineHttp(resolve_endpoint(), _API_VERSION, _TIMEOUT_S)
+    calls = EngineCalls(http, threading.Event(), EngineHealth(lambda: datetime.now(UTC)))
     name = f"bench-files-{ids.new_run_id()}-workspace"
     volume = TmpfsVolume(name, WORKSPACE_DIR, 2**30, 2**18, owner=(_USER, _USER))
     volumes = HeldVolumes([volume], {"bench": name}, IMAGE)

@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Build the images and print one line for each; returns the exit code."""
     from dockersched.errors import EngineUnavailableError, ImageBuildError  # noqa: PLC0415 (fast --help)
-    from dockersched.sandbox.docker import image_build  # noqa: PLC0415
+    from dockersched.sandbox.docker import image_build, image_sources  # noqa: PLC0415
     from dockersched.sandbox.docker.connection import make_client, resolve_endpoint  # noqa: PLC0415
     from dockersched.sandbox.docker.dial import fetch_version  # noqa: PLC0415
 
@@ -31,7 +31,7 @@ def execute(args: argparse.Namespace) -> int:
         version = fetch_version(endpoint, CALL_TIMEOUT_S)
         client = make_client(endpoint, version=version.api, timeout=CALL_TIMEOUT_S)
         try:
-            for name in args.names or image_build.known_images():
+            for name in args.names or image_sources.known_images():
                 print(f"dockersched/{name}  {image_build.ensure(client, name, _progress)}", flush=True)
         finally:
             client.close()

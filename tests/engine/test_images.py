@@ -9,7 +9,7 @@ import pytest
 
 from dockersched.cli import images as verb
 from dockersched.errors import ImageBuildError
-from dockersched.sandbox.docker import image_base, image_build
+from dockersched.sandbox.docker import image_base, image_build, image_sources
 from dockersched.sandbox.docker.connection import make_client, resolve_endpoint
 from dockersched.sandbox.docker.dial import fetch_version
 
@@ -36,7 +36,7 @@ def scratch_image(client: APIClient, tmp_path: Path, monkeypatch: pytest.MonkeyP
     """An image folder of its own, a copy of `base`, whose image is removed again."""
     folder = tmp_path / "scratch"
     shutil.copytree(SOURCES / "base", folder)
-    monkeypatch.setattr(image_build, "_FOLDERS", (tmp_path,))
+    monkeypatch.setattr(image_sources, "_FOLDERS", (tmp_path,))
     yield "scratch", folder
     for image in client.images("dockersched/scratch") + client.images("dockersched-rootfs/scratch"):
         client.remove_image(image["Id"], force=True)
@@ -95,13 +95,13 @@ def test_the_chosen_base_is_used_and_part_of_the_content(
     name, _ = scratch_image
     image_build.ensure(client, "scratch", lambda _: None)
     rootfs = client.images("dockersched-rootfs/scratch")[0]["RepoTags"][0]
-    before = image_build.content_digest(name)
+    before = image_sources.content_digest(name)
     said: list[str] = []
 
     monkeypatch.setenv("DOCKERSCHED_BASE_IMAGE_SCRATCH", rootfs)
     image_build.ensure(client, name, said.append)
 
-    assert image_build.content_digest(name) != before
+    assert image_sources.content_digest(name) != before
     assert said == [f"building dockersched/scratch:latest on {rootfs}"]
 
 
@@ -154,7 +154,7 @@ def test_names_an_image_that_does_not_exist(image: str, message: str, client: AP
     ],
 )
 def test_knows_its_own_images(image: str, ours: bool) -> None:
-    assert image_build.is_ours(image) is ours
+    assert image_sources.is_ours(image) is ours
 
 
 def test_the_verb_prints_a_line_for_each_image(capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,7 +163,7 @@ def test_the_verb_prints_a_line_for_each_image(capsys: pytest.CaptureFixture[str
 
     assert verb.execute(parser.parse_args([])) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == [f"dockersched/{name}" for name in image_build.known_images()]
+    assert [line.split()[0] for line in lines] == [f"dockersched/{name}" for name in image_sources.known_images()]
     assert verb.execute(parser.parse_args(["none"])) == 1
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPResponse
 from typing import Literal
 
-import requests
-from docker.errors import APIError
-
 from dockersched.errors import EngineRefusedError, PermanentRunnerError
+from dockersched.sandbox.docker.engine_http import path_of
 from dockersched.sandbox.docker.transport import NO_SPACE, NOT_FOUND, Transport
 
 _ARCHIVE_CHUNK_BYTES = 2**18
@@ -37,11 +36,10 @@ class ArchiveCalls(Transport):
 
         def put() -> None:
             try:
-                # A list would be taken for form fields.
-                self._client.put_archive(container, path, iter(open_archive()))
-            except APIError as error:
-                if NO_SPACE in str(error.explanation):
-                    raise ArchiveTooLargeError(f"{path} of the sandbox has no room for what belongs there") from error
+                self._http.call("PUT", _path(container), {"path": path}, iter(open_archive()))
+            except EngineRefusedError as refused:
+                if NO_SPACE in refused.explanation:
+                    raise ArchiveTooLargeError(f"{path} of the sandbox has no room for what belongs there") from refused
                 raise
 
         self._repeat(put)
@@ -53,24 +51,14 @@ class ArchiveCalls(Transport):
         While a reply is not read to its end, the engine keeps the container locked, and every other call for it waits.
         So the connection is closed when the block is left, however that is.
         """
+        with ExitStack() as opened:
+            ask = self._http.answer
+            yield self._pieces(self._repeat(lambda: opened.enter_context(ask("GET", _path(container), {"path": path}))))
 
-        def ask() -> requests.Response:
-            response = self._client.get(
-                self._url(container), params={"path": path}, stream=True, timeout=self._client.timeout
-            )
-            if not response.ok:
-                raise EngineRefusedError(response.status_code, response.text.strip())
-            return response
-
-        with closing(self._repeat(ask)) as response:
-            yield self._pieces(response)
-
-    def _pieces(self, response: requests.Response) -> Iterator[bytes]:
+    def _pieces(self, answer: HTTPResponse) -> Iterator[bytes]:
         with self._translated():
-            yield from response.iter_content(_ARCHIVE_CHUNK_BYTES)
-
-    def _url(self, container: str) -> str:
-        return f"{self._client.base_url}/v{self._client.api_version}/containers/{container}/archive"
+            while piece := answer.read(_ARCHIVE_CHUNK_BYTES):
+                yield piece
 
     def kind(self, container: str, path: str) -> PathKind | None:
         """What a path of a container is, without following it; None when there is nothing.
@@ -79,14 +67,20 @@ class ArchiveCalls(Transport):
         """
 
         def look() -> PathKind | None:
-            response = self._client.head(self._url(container), params={"path": path}, timeout=self._client.timeout)
-            if response.status_code == NOT_FOUND:
-                return None
-            if not response.ok:
-                raise EngineRefusedError(response.status_code, f"{path} cannot be looked at")
-            status = json.loads(b64decode(response.headers[_PATH_STAT]))
+            try:
+                with self._http.answer("HEAD", _path(container), {"path": path}) as answer:
+                    status = json.loads(b64decode(answer.headers[_PATH_STAT]))
+                    answer.read()
+            except EngineRefusedError as refused:
+                if refused.status == NOT_FOUND:
+                    return None
+                raise EngineRefusedError(refused.status, f"{path} cannot be looked at") from refused
             if status["linkTarget"]:
                 return "link"
             return "directory" if status["mode"] & _GO_DIRECTORY else "file"
 
         return self._repeat(look)
+
+
+def _path(container: str) -> str:
+    return path_of("containers", container, "archive")

@@ -1,15 +1,15 @@
-"""The calls to the engine; with the modules that it is put together of, all that talk to the SDK."""
+"""The calls to the engine, put together of those of a few modules."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
-
-from docker.errors import APIError
 
 from dockersched.errors import EngineRefusedError, PermanentRunnerError, TransientRunnerError
 from dockersched.sandbox.docker.archive_calls import ArchiveCalls, ArchiveTooLargeError
+from dockersched.sandbox.docker.engine_http import Query, path_of
 from dockersched.sandbox.docker.image_calls import ImageCalls
 from dockersched.sandbox.docker.outcome import was_started
 from dockersched.sandbox.docker.transport import CONFLICT, NOT_FOUND, unless
@@ -17,15 +17,17 @@ from dockersched.sandbox.docker.volume_calls import VolumeCalls
 
 __all__ = ["ArchiveTooLargeError", "EngineCalls"]
 
+_LOG_PIECE_BYTES = 65_536
+
 
 class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
-    """A batch of calls over one SDK client, for one thread.
+    """A batch of calls over one connection, for one thread.
 
     Every call raises `EngineRefusedError` for an answer of the engine, `TransientRunnerError` for a connection that
     failed. Calls that may be repeated are, with jittered back-off.
 
     Args:
-        client: the SDK's low-level client; closed by `close`.
+        http: the plain calls; closed by `close`.
         closing: set when retries should give up.
         health: told of each call.
     """
@@ -42,7 +44,7 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
         def create() -> str:
             try:
                 with self._translated():
-                    return str(self._client.create_container_from_config(dict(body), name)["Id"])
+                    return str(self._http.post("/containers/create", body, {"name": name})["Id"])
             except EngineRefusedError as refused:
                 if refused.status != CONFLICT:
                     raise
@@ -74,13 +76,14 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
                     raise EngineRefusedError(0, "the engine went down while it started the container")
             first = False
             with self._translated():
-                self._client.start(container)
+                self._http.call("POST", path_of("containers", container, "start"))
 
         self._retrying(start)
 
     def inspect(self, container: str) -> dict[str, Any]:
         """What the engine knows of a container."""
-        return self._repeat(lambda: self._client.inspect_container(container))
+        found: dict[str, Any] = self._repeat(lambda: self._http.get(path_of("containers", container, "json")))
+        return found
 
     def inspect_or_none(self, container: str) -> dict[str, Any] | None:
         """What the engine knows of a container; None when there is none."""
@@ -105,8 +108,11 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
 
     def list_run(self, label: str) -> list[dict[str, Any]]:
         """All containers with a label, in any state, by one request."""
-        # The high-level SDK would inspect each one, and fail when one goes meanwhile.
-        return self._repeat(lambda: self._client.containers(all=True, filters={"label": label}))
+        filters = json.dumps({"label": [label]})
+        found: list[dict[str, Any]] = self._repeat(
+            lambda: self._http.get("/containers/json", {"all": 1, "filters": filters})
+        )
+        return found
 
     def kill(self, container: str, signal: str) -> bool:
         """Sends a signal; False when the process had ended before."""
@@ -116,9 +122,9 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
             nonlocal tries
             tries += 1
             try:
-                self._client.kill(container, signal)
-            except APIError as error:
-                if error.status_code not in {CONFLICT, NOT_FOUND}:
+                self._http.call("POST", path_of("containers", container, "kill"), {"signal": signal})
+            except EngineRefusedError as refused:
+                if refused.status not in {CONFLICT, NOT_FOUND}:
                     raise
                 return tries > 1  # after a lost reply, it may well be our own signal that ended it
             return True
@@ -130,10 +136,10 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
 
         def remove() -> None:
             try:
-                self._client.remove_container(container, v=True, force=True)
-            except APIError as error:
-                if error.status_code == CONFLICT:  # a removal is in progress: look again until it is gone
-                    raise TransientRunnerError(str(error.explanation)) from error
+                self._http.call("DELETE", path_of("containers", container), {"v": 1, "force": 1})
+            except EngineRefusedError as refused:
+                if refused.status == CONFLICT:  # a removal is in progress: look again until it is gone
+                    raise TransientRunnerError(refused.explanation) from refused
                 raise
 
         unless(NOT_FOUND, lambda: self._repeat(remove))
@@ -146,34 +152,27 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
             event: `create` or `start`.
             since: when it was, by the engine's clock.
         """
-        events = self._repeat(
-            lambda: list(
-                self._client.events(
-                    since=since - timedelta(seconds=2),
-                    until=self._health.now() + timedelta(seconds=1),
-                    filters={"container": container, "event": event},
-                    decode=True,
-                )
-            )
-        )
-        return bool(events)
+        query: Query = {
+            "since": int(since.timestamp()) - 2,
+            "until": int(self._health.now().timestamp()) + 1,
+            "filters": json.dumps({"container": [container], "event": [event]}),
+        }
+        events: bytes = self._repeat(lambda: self._http.call("GET", "/events", query))
+        return bool(events.strip())
 
     def read_log(self, container: str) -> Iterator[bytes]:
         """All output that the engine kept, stdout and stderr as they came, in raw multiplexed chunks."""
-        with self._translated():
-            url = f"{self._client.base_url}/v{self._client.api_version}/containers/{container}/logs"
-            response = self._client.get(
-                url, params={"stdout": 1, "stderr": 1}, stream=True, timeout=self._client.timeout
-            )
-            with response:
-                if not response.ok:
-                    raise EngineRefusedError(response.status_code, response.text.strip())
-                yield from response.iter_content(65_536)
+        path = path_of("containers", container, "logs")
+        with self._translated(), self._http.answer("GET", path, {"stdout": 1, "stderr": 1}) as answer:
+            while piece := answer.read(_LOG_PIECE_BYTES):
+                yield piece
 
     def info(self) -> dict[str, Any]:
         """What the engine says of itself and its host."""
-        return self._repeat(self._client.info)
+        found: dict[str, Any] = self._repeat(lambda: self._http.get("/info"))
+        return found
 
     def version(self) -> dict[str, Any]:
         """The versions of the engine and of the programs that it uses."""
-        return self._repeat(self._client.version)
+        found: dict[str, Any] = self._repeat(lambda: self._http.get("/version"))
+        return found

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from http.client import HTTPException
+
 from dockersched.errors import RunnerError
-from dockersched.sandbox.docker.connection import make_client, resolve_endpoint
+from dockersched.sandbox.docker.connection import resolve_endpoint
 from dockersched.sandbox.docker.dial import fetch_version
+from dockersched.sandbox.docker.engine_http import EngineHttp
 from dockersched.sandbox.docker.features import EngineFeatures
 
 ANSWER_TIMEOUT_S = 0.5
@@ -21,13 +25,8 @@ def engine_features() -> EngineFeatures | None:
         version = fetch_version(endpoint, ANSWER_TIMEOUT_S)
     except RunnerError:
         return None
-    from docker.errors import DockerException  # noqa: PLC0415 - 0.2 s to import, in vain without an engine
-    from requests import RequestException  # noqa: PLC0415
-
-    client = make_client(endpoint, version=version.api, timeout=ANSWER_TIMEOUT_S)
     try:
-        return EngineFeatures.of(client.info(), is_local=endpoint.socket is not None)
-    except (DockerException, RequestException, OSError, KeyError, TypeError, ValueError):
+        with closing(EngineHttp(endpoint, version.api, ANSWER_TIMEOUT_S)) as http:
+            return EngineFeatures.of(http.get("/info"), is_local=endpoint.socket is not None)
+    except (RunnerError, HTTPException, OSError, KeyError, TypeError, ValueError):
         return None
-    finally:
-        client.close()

@@ -6,17 +6,16 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from docker.api import APIClient
-
 from dockersched.errors import EngineUnavailableError
 from dockersched.sandbox.docker.calls import EngineCalls
-from dockersched.sandbox.docker.connection import EngineEndpoint, make_client, resolve_endpoint
+from dockersched.sandbox.docker.connection import EngineEndpoint, resolve_endpoint
 from dockersched.sandbox.docker.dial import EngineVersion, fetch_version
+from dockersched.sandbox.docker.engine_http import EngineHttp
 from dockersched.sandbox.docker.features import EngineFeatures
 from dockersched.sandbox.docker.health import EngineHealth
 from dockersched.sandbox.docker.pool import EnginePool
@@ -68,15 +67,15 @@ async def connect(environ: Mapping[str, str] = os.environ, *, call_timeout_s: fl
     endpoint, version, api_version = await asyncio.to_thread(reach, environ)
     closing = threading.Event()
 
-    def client() -> APIClient:
-        return make_client(endpoint, version=api_version, timeout=call_timeout_s)
+    def http() -> EngineHttp:
+        return EngineHttp(endpoint, api_version, call_timeout_s)
 
-    info = await asyncio.to_thread(_info, client)
+    info = await asyncio.to_thread(_info, http())
     clock = _Clock(datetime.fromisoformat(str(info["SystemTime"])), time.monotonic())
     health = EngineHealth(clock.now)
     features = EngineFeatures.of(info, is_local=endpoint.socket is not None)
     pool = EnginePool(
-        lambda: EngineCalls(client(), closing, health),
+        lambda: EngineCalls(http(), closing, health),
         # Measured on two cores: two to four starts at a time are fastest, more only make each one longer.
         starts=min(2 * features.cpus, _MOST_STARTS),
         closing=closing,
@@ -111,9 +110,8 @@ class _Clock:
         return self.start + timedelta(seconds=time.monotonic() - self.monotonic_start)
 
 
-def _info(client: Callable[[], APIClient]) -> dict[str, Any]:
-    connected = client()
-    calls = EngineCalls(connected, threading.Event(), EngineHealth(lambda: datetime.now(UTC)))
+def _info(http: EngineHttp) -> dict[str, Any]:
+    calls = EngineCalls(http, threading.Event(), EngineHealth(lambda: datetime.now(UTC)))
     try:
         return calls.info()
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import subprocess
 import tempfile
@@ -15,6 +14,7 @@ import docker.errors
 import requests
 
 from dockersched.errors import ImageBuildError
+from dockersched.sandbox.docker.image_sources import base_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,11 +34,6 @@ class Base:
 
     image: str
     needs_network: bool
-
-
-def base_choice(name: str) -> str:
-    """The base that `DOCKERSCHED_BASE_IMAGE_<NAME>` asks for; empty to let dockersched choose."""
-    return os.environ.get(f"DOCKERSCHED_BASE_IMAGE_{name.upper().replace('-', '_')}", "")
 
 
 def provide_base(client: APIClient, name: str, folder: Path, progress: Callable[[str], None]) -> Base:

@@ -1,63 +1,34 @@
-"""dockersched's own sandbox images (`dockersched/<name>`): built from `sandbox-images/`, cached by content.
+"""Builds dockersched's own sandbox images, unless the engine has them as they would be built now.
 
 Blocking functions: call them from a thread. Each takes an SDK client that no other thread uses meanwhile.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import docker.errors
 import requests
 
 from dockersched.errors import ImageBuildError
-from dockersched.sandbox.docker.image_base import Base, base_choice, provide_base
+from dockersched.sandbox.docker.image_base import Base, provide_base
+from dockersched.sandbox.docker.image_sources import (
+    CONTENT_LABEL,
+    REPOSITORY,
+    bare_name,
+    content_digest,
+    folder_of,
+    is_current,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from docker.api import APIClient
 
-CONTENT_LABEL = "io.dockersched.content"
-REPOSITORY = "dockersched"
 BUILD_TIMEOUT_S = 600
-
-# Raise it when the way of building changes, so that all images are built anew.
-_BUILDER_VERSION = 1
-_OURS = re.compile(rf"{REPOSITORY}/([a-z0-9._-]+)(?::([\w.-]+))?")
-_FOLDERS = (
-    Path(__file__).parents[2] / "_sandbox_images",  # an installed package
-    Path(__file__).parents[3] / "sandbox-images",  # a checkout
-)
-
-
-def known_images() -> tuple[str, ...]:
-    """Names of the images that can be built, as `base` of `dockersched/base`."""
-    return tuple(sorted(path.parent.name for path in _images_folder().glob("*/Dockerfile")))
-
-
-def is_ours(image: str) -> bool:
-    """Whether an image reference is `dockersched/<name>[:tag]`: such an image is built, never pulled."""
-    return _OURS.fullmatch(image) is not None
-
-
-def content_digest(name: str) -> str:
-    """SHA-256 of everything that decides what the image holds: its folder, the chosen base, the builder."""
-    folder = _folder(name)
-    digest = hashlib.sha256(f"{_BUILDER_VERSION}\0{base_choice(name)}\0".encode())
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()
-
-
-def is_current(inspected: Mapping[str, Any], name: str) -> bool:
-    """Whether an image of the engine is what would be built now."""
-    return bool((inspected["Config"].get("Labels") or {}).get(CONTENT_LABEL) == content_digest(name))
 
 
 def ensure(client: APIClient, name: str, progress: Callable[[str], None]) -> str:
@@ -71,7 +42,7 @@ def ensure(client: APIClient, name: str, progress: Callable[[str], None]) -> str
     Raises:
         ImageBuildError: there is no such image, or it cannot be built; the message says what to do.
     """
-    name = _bare_name(name)
+    name = bare_name(name)
     with _engine_errors(name):
         try:
             found = client.inspect_image(f"{REPOSITORY}/{name}")
@@ -92,8 +63,8 @@ def build(client: APIClient, name: str, *, progress: Callable[[str], None]) -> s
     Raises:
         ImageBuildError: it cannot be built; the message says what to do.
     """
-    name = _bare_name(name)
-    folder, tag = _folder(name), f"{REPOSITORY}/{name}:latest"
+    name = bare_name(name)
+    folder, tag = folder_of(name), f"{REPOSITORY}/{name}:latest"
     with _engine_errors(name), _patience(client):
         base = provide_base(client, name, folder, progress)
         progress(f"building {tag} on {base.image}")
@@ -118,29 +89,6 @@ def _build(client: APIClient, folder: Path, tag: str, base: Base, labels: dict[s
         if "error" in message:
             tail = "\n".join(line for line in output[-10:] if line.strip())
             raise ImageBuildError(f"{tag} could not be built: {message['error']}\n{tail}")
-
-
-def _images_folder() -> Path:
-    for folder in _FOLDERS:
-        if folder.is_dir():
-            return folder
-    raise ImageBuildError(f"The sources of the sandbox images are missing ({_FOLDERS[0]}). Install dockersched anew.")
-
-
-def _folder(name: str) -> Path:
-    if name not in known_images():
-        raise ImageBuildError(f"There is no sandbox image {REPOSITORY}/{name}. There are: {', '.join(known_images())}.")
-    return _images_folder() / name
-
-
-def _bare_name(image: str) -> str:
-    match = _OURS.fullmatch(image)
-    if match is None:
-        return image
-    name, tag = match.groups()
-    if tag not in (None, "latest"):
-        raise ImageBuildError(f"{image} cannot be built: {REPOSITORY}/{name} has no tag but latest.")
-    return str(name)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 from tenacity import retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from dockersched.errors import EngineRefusedError
+from dockersched.sandbox.docker.engine_http import path_of
 from dockersched.sandbox.docker.transport import NOT_FOUND, Transport, is_worth_another_try, unless
 
 PULL_TRIES = 5
@@ -23,23 +24,26 @@ _REGISTRY_TROUBLE = re.compile(
 
 
 class ImageCalls(Transport):
-    """What dockersched asks an engine about images; builds use the SDK's client themselves."""
+    """What dockersched asks an engine about images."""
 
     def inspect_image(self, image: str) -> dict[str, Any] | None:
         """What the engine knows of an image; None when it has none of that name."""
-        return unless(NOT_FOUND, lambda: self._repeat(lambda: self._client.inspect_image(image)))
+        path = path_of("images", image, "json")
+        found: dict[str, Any] | None = unless(NOT_FOUND, lambda: self._repeat(lambda: self._http.get(path)))
+        return found
 
     def import_image(self, archive: bytes, repository: str, tag: str) -> None:
         """Makes an image of a tar archive of its files; the same again changes nothing."""
-        self._repeat(lambda: self._client.import_image_from_data(archive, repository=repository, tag=tag))
+        query = {"fromSrc": "-", "repo": repository, "tag": tag}
+        self._repeat(lambda: self._http.call("POST", "/images/create", query, archive))
 
     def pull(self, image: str, progress: Callable[[str], None]) -> None:
         """Pulls an image, telling its progress; tries again, up to four times, what a registry may grant later."""
-        name, tag = _name_and_tag(image)
+        from dockersched.sandbox.docker.image_pull import pull_messages  # noqa: PLC0415 (0.1 s to import, seldom needed)
 
         def pull() -> None:
             with self._translated():
-                for message in self._client.pull(name, tag=tag, stream=True, decode=True):
+                for message in pull_messages(self._http, image):
                     if "error" in message:
                         raise EngineRefusedError(NOT_FOUND, str(message["error"]))
                     if message.get("status") and not message.get("progressDetail"):  # not each step of a download
@@ -49,14 +53,6 @@ class ImageCalls(Transport):
             retry=retry_if_exception(_is_worth_another_pull), wait=_PULL_WAIT, stop=stop_after_attempt(PULL_TRIES)
         )
         pulling(pull)
-
-
-def _name_and_tag(image: str) -> tuple[str, str | None]:
-    """The SDK pulls every tag of a name that has none."""
-    if "@" in image:
-        return image, None
-    name, colon, tag = image.rpartition(":")
-    return (name, tag) if colon and "/" not in tag else (image, "latest")
 
 
 def _is_worth_another_pull(error: BaseException) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 
 from dockersched.errors import EngineRefusedError, ImageBuildError, ImageUnavailableError
 from dockersched.model import PullPolicy
-from dockersched.sandbox.docker import image_build
 from dockersched.sandbox.docker.calls import EngineCalls
+from dockersched.sandbox.docker.image_sources import bare_name, is_current, is_ours
 from dockersched.sandbox.docker.pool import EnginePool
 
 Progress = Callable[[str], None]
@@ -96,13 +96,8 @@ def _look_up(calls: EngineCalls, *, reference: str, image_id: str, digest: str) 
 
 
 def _obtain(calls: EngineCalls, *, reference: str, policy: PullPolicy, progress: Progress) -> ResolvedImage:
-    if image_build.is_ours(reference):
-        name = reference.removeprefix("dockersched/").partition(":")[0]
-        try:
-            image_build.ensure(calls.client, name, progress)
-        except ImageBuildError as error:
-            raise ImageUnavailableError(str(error)) from error
-        found = calls.inspect_image(reference)
+    if is_ours(reference):
+        found = _ensure(calls, reference, progress)
     else:
         found = None if policy == "always" else calls.inspect_image(reference)
         if found is None and policy != "never":
@@ -114,6 +109,21 @@ def _obtain(calls: EngineCalls, *, reference: str, policy: PullPolicy, progress:
             f"load it (docker pull {reference}) or allow the pull"
         )
     return ResolvedImage(str(found["Id"]), _digest(reference, found), _volumes(found), _search_path(found))
+
+
+def _ensure(calls: EngineCalls, reference: str, progress: Progress) -> dict[str, Any] | None:
+    try:
+        name = bare_name(reference)
+        found = calls.inspect_image(reference)
+        if found is not None and is_current(found, name):
+            return found
+        from dockersched.sandbox.docker import image_build  # noqa: PLC0415 (0.1 s to import, seldom needed)
+
+        with calls.sdk() as client:
+            image_build.ensure(client, name, progress)
+    except ImageBuildError as error:
+        raise ImageUnavailableError(str(error)) from error
+    return calls.inspect_image(reference)
 
 
 def _pull(calls: EngineCalls, reference: str, progress: Progress) -> None:

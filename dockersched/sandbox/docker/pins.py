@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from dockersched.errors import Problem
 from dockersched.model import ScheduledTask
-from dockersched.sandbox.docker.image_build import is_ours
+from dockersched.sandbox.docker.image_sources import is_ours
 
 _DIGEST = re.compile(r"(?:[^@\s]+@)?sha256:[0-9a-f]{64}")
 

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dockersched.errors import EngineRefusedError
-from dockersched.sandbox.docker import image_build
+from dockersched.sandbox.docker import image_sources
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.checkup import EngineFacts
 from dockersched.sandbox.docker.connect import reach
-from dockersched.sandbox.docker.connection import EngineEndpoint, make_client
+from dockersched.sandbox.docker.connection import EngineEndpoint
+from dockersched.sandbox.docker.engine_http import EngineHttp
 from dockersched.sandbox.docker.health import EngineHealth
 from dockersched.sandbox.docker.translate import LABEL_PREFIX
 
@@ -31,11 +32,11 @@ def survey(environ: Mapping[str, str] = os.environ) -> EngineFacts:
         RunnerError: it does not answer as an engine does.
     """
     endpoint, _, api_version = reach(environ)
-    client = make_client(endpoint, version=api_version, timeout=_CALL_TIMEOUT_S)
-    calls = EngineCalls(client, threading.Event(), EngineHealth(lambda: datetime.now(UTC)))
+    http = EngineHttp(endpoint, api_version, _CALL_TIMEOUT_S)
+    calls = EngineCalls(http, threading.Event(), EngineHealth(lambda: datetime.now(UTC)))
     try:
         info = calls.info()
-        images = {f"{image_build.REPOSITORY}/{name}": name for name in image_build.known_images()}
+        images = {f"{image_sources.REPOSITORY}/{name}": name for name in image_sources.known_images()}
         found = {image: calls.inspect_image(image) for image in images}
         return EngineFacts(
             address=str(endpoint),
@@ -43,7 +44,7 @@ def survey(environ: Mapping[str, str] = os.environ) -> EngineFacts:
             version=calls.version(),
             info=info,
             images={
-                image: None if inspected is None else image_build.is_current(inspected, images[image])
+                image: None if inspected is None else image_sources.is_current(inspected, images[image])
                 for image, inspected in found.items()
             },
             disk_quota_refusal=_try_disk_quota(calls, filter(None, found.values())),

@@ -1,21 +1,23 @@
-"""How calls reach the engine: the SDK's exceptions become ours, and what may be repeated is."""
+"""How calls reach the engine: what goes wrong becomes our errors, and what may be repeated is."""
 
 from __future__ import annotations
 
+import http.client
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TypeVar
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
-import requests
-import urllib3
-from docker.api import APIClient
-from docker.errors import APIError, DockerException
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 from tenacity.nap import sleep_using_event
 
 from dockersched.errors import EngineFullError, EngineRefusedError, EngineUnavailableError, TransientRunnerError
+from dockersched.sandbox.docker.connection import make_client
+from dockersched.sandbox.docker.engine_http import EngineHttp
 from dockersched.sandbox.docker.health import EngineHealth
+
+if TYPE_CHECKING:
+    from docker.api import APIClient
 
 T = TypeVar("T")
 CONFLICT, NOT_FOUND, SERVER_ERROR = 409, 404, 500
@@ -24,16 +26,16 @@ NO_SPACE = "no space left on device"
 
 
 class Transport:
-    """One SDK client, for one thread: what every call raises, and how it is tried again.
+    """One connection, for one thread: what every call raises, and how it is tried again.
 
     Args:
-        client: the SDK's low-level client; closed by `close`.
+        http: the plain calls; closed by `close`.
         closing: set when retries should give up.
         health: told of each call.
     """
 
-    def __init__(self, client: APIClient, closing: threading.Event, health: EngineHealth) -> None:
-        self._client = client
+    def __init__(self, http: EngineHttp, closing: threading.Event, health: EngineHealth) -> None:
+        self._http = http
         self._health = health
         self._retrying = Retrying(
             retry=retry_if_exception(is_worth_another_try),
@@ -46,31 +48,32 @@ class Transport:
         self._repeating = self._retrying.copy(retry=retry_if_exception(_is_engine_trouble))
 
     def close(self) -> None:
-        """Closes the connections."""
-        self._client.close()
+        """Closes the connection."""
+        self._http.close()
 
-    @property
-    def client(self) -> APIClient:
-        """The SDK's client, for image builds and pulls, which have a progress of their own."""
-        return self._client
+    @contextmanager
+    def sdk(self) -> Iterator[APIClient]:
+        """An SDK client for what the SDK knows more of than plain calls; what it raises is its own."""
+        http = self._http
+        with closing(make_client(http.endpoint, version=http.api_version, timeout=http.timeout_s)) as client:
+            yield client
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Turns what the SDK and its libraries raise into our errors; some of it is no `DockerException`."""
+        """Turns what a plain call raises into our errors."""
         begun_at = self._health.now()
         try:
             yield
-        except APIError as error:
+        except EngineRefusedError as refused:
             self._health.answered(begun_at)
-            explanation = str(error.explanation or error)
-            if NO_SPACE in explanation:
+            if NO_SPACE in refused.explanation:
                 self._health.full()
-                raise EngineFullError(explanation) from error
-            raise EngineRefusedError(error.status_code or 0, explanation) from error
-        except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError, OSError) as error:
+                raise EngineFullError(refused.explanation) from refused
+            raise
+        except (OSError, http.client.HTTPException) as error:
             self._health.lost()
             raise EngineUnavailableError(f"the connection to the engine failed: {error}") from error
-        except (requests.RequestException, DockerException) as error:
+        except ValueError as error:
             raise TransientRunnerError(f"the engine's answer could not be used: {error}") from error
         self._health.answered(begun_at)
 
