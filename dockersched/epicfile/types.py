@@ -136,4 +136,4 @@ def key(description: str, *examples: Any, default: Any = None) -> Any:
 class Keys(BaseModel):
     """A map of known keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
