@@ -34,13 +34,13 @@ def show_or_detach(args: argparse.Namespace, show: Callable[..., int]) -> int:
         args: of the command; `--output` says how a detached run is announced here.
         show: runs and shows it; its arguments are observers that must see the events.
     """
+    if not args.detach:
+        return show()
+
     from dockersched.cli.looking import open_reader, print_json  # noqa: PLC0415
     from dockersched.cli.running import open_state_dir  # noqa: PLC0415
     from dockersched.inspection.documents import run_document  # noqa: PLC0415
     from dockersched.inspection.runs import find_run  # noqa: PLC0415
-
-    if not args.detach:
-        return show()
 
     def announce(run_id: str) -> None:
         if as_json:

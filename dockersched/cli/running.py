@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dockersched.cli.agents import is_called_by_agent
 from dockersched.cli.arguments import whole_number
+from dockersched.collector import spare_what_is_loaded
 from dockersched.store import folder
 from dockersched.store.folder import DEFAULT_STATE_DIR, named_state_dir
 
@@ -142,7 +143,9 @@ def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Ses
         digest=digest_settings(args, args.allow_mount),
     )
     try:
-        ended = asyncio.run(make(settings).run())
+        session = make(settings)
+        spare_what_is_loaded()
+        ended = asyncio.run(session.run())
     finally:
         report.close()
         if events is not None:
