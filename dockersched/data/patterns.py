@@ -12,9 +12,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pathspec.patterns.gitignore import GitIgnorePatternError
-from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
-
 _EVERYTHING = "."
 """The library's translation of patterns that match any name."""
 
@@ -120,6 +117,10 @@ def _parse(line: str) -> Rule | None:
 
 def _compiled(body: str) -> re.Pattern[str] | None:
     """The library's translation; None for what matches nothing, as a range that ends before it begins."""
+    # Slow to import, and only workspaces need it.
+    from pathspec.patterns.gitignore import GitIgnorePatternError  # noqa: PLC0415
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern  # noqa: PLC0415
+
     with warnings.catch_warnings():
         # What might become a nested set in some later Python is a plain character in a pattern.
         warnings.simplefilter("ignore", FutureWarning)

@@ -160,7 +160,7 @@ def _graph_findings(problems: list[Problem] | tuple[Problem, ...]) -> list[Findi
 
 
 def _epic(file: EpicFile, name: str) -> tuple[Epic | None, list[Finding]]:
-    shared = file.defaults or Defaults()
+    shared = file.defaults or Defaults.model_construct()  # nothing to check, so no validator to build
     shared_retry = _retry(shared.retry, RetryPolicy())
     folder = PurePath(name).parent if name != name_of(STDIN) else PurePath()
     tasks: list[ScheduledTask] = []
@@ -179,7 +179,7 @@ def _epic(file: EpicFile, name: str) -> tuple[Epic | None, list[Finding]]:
 
 
 def _options(file: EpicFile) -> EpicExecutionOptions:
-    overcommit = file.overcommit or OvercommitSpec()
+    overcommit = file.overcommit or OvercommitSpec.model_construct()
     given = {
         "max_parallel": file.max_parallel,
         "prepare_ahead": file.prepare_ahead,
@@ -197,7 +197,7 @@ def _retry(spec: RetrySpec | None, default: RetryPolicy) -> RetryPolicy:
     """The policy, with every key that is left out taken from `default`; the list `on` is one key."""
     if spec is None:
         return default
-    backoff = spec.backoff or BackoffSpec()
+    backoff = spec.backoff or BackoffSpec.model_construct()
     given: dict[str, Any] = {
         "limit": spec.limit,
         "initial_s": backoff.initial,
