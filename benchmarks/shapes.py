@@ -65,11 +65,11 @@ def _quota(choose: random.Random) -> QuotaConfig:
     return QuotaConfig(cpus=cpus, memory=int(gib * _GIB))
 
 
-def fork_join(shape: Shape) -> None:
+def fork_join(shape: Shape, stages: int = 6, width: tuple[int, int] = (5, 25)) -> None:
     """Stages that fan out and in."""
     before: list[int] = []
-    for _ in range(6):
-        stage = [shape.add(shape.choose.expovariate(1 / 30), *before) for _ in range(shape.choose.randint(5, 25))]
+    for _ in range(stages):
+        stage = [shape.add(shape.choose.expovariate(1 / 30), *before) for _ in range(shape.choose.randint(*width))]
         before = [shape.add(2, *stage)]
 
 
@@ -81,23 +81,23 @@ def pipelines(shape: Shape) -> None:
             last = [shape.add(shape.choose.expovariate(1 / 20), *last)]
 
 
-def montage(shape: Shape) -> None:
+def montage(shape: Shape, images: int = 42, overlaps: int = 166) -> None:
     """Mosaics of the sky: project images, compare those that overlap, fit all, correct each, add up."""
-    projected = [shape.add(13.58, kind="project") for _ in range(42)]
-    compared = [shape.add(10.59, *shape.choose.sample(projected, 2), kind="compare") for _ in range(166)]
+    projected = [shape.add(13.58, kind="project") for _ in range(images)]
+    compared = [shape.add(10.59, *shape.choose.sample(projected, 2), kind="compare") for _ in range(overlaps)]
     model = shape.add(89.12, shape.add(52.96, *compared))
     corrected = [shape.add(10.74, model, image, kind="correct") for image in projected]
     mosaic = shape.add(99.53, shape.add(65.91, *corrected), *corrected)
     shape.add(2.52, shape.add(22.25, mosaic))
 
 
-def epigenomics(shape: Shape) -> None:
+def epigenomics(shape: Shape, lanes: int = 7, chunks: tuple[int, int] = (4, 14)) -> None:
     """Sequencing lanes: split each, take its chunks through four steps, merge, then one way to the end."""
     merged = []
-    for _ in range(7):
+    for _ in range(lanes):
         split = shape.add(60.36, kind="split")
         mapped = []
-        for _ in range(shape.choose.randint(4, 14)):
+        for _ in range(shape.choose.randint(*chunks)):
             filtered = shape.add(1.40, split, kind="filter")
             converted = shape.add(0.68, shape.add(0.37, filtered, kind="to sanger"), kind="to binary")
             mapped.append(shape.add(6_068.53, converted, kind="map"))
