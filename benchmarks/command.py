@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from benchmarks import leftovers, program
 from benchmarks.contender import Measured
+from benchmarks.engine_client import EngineConnection
 from benchmarks.graphs import Graph
-
-
-class CommandFailedError(Exception):
-    """The program did not end as it should."""
+from benchmarks.program import CommandFailedError
+from dockersched.sandbox.docker.translate import LABEL_RUN
 
 
 class Command:
@@ -34,10 +33,8 @@ class Command:
     def __init__(self, epic_file: Path, state_dir: Path, *, quiet: bool) -> None:
         self._out = tempfile.TemporaryFile()  # noqa: SIM115 - closed on exit; a pipe could fill up
         self._err = tempfile.TemporaryFile()  # noqa: SIM115
-        program = Path(sysconfig.get_path("scripts")) / "dockersched"
-        options = ["--output", "json", "--state-dir", str(state_dir), *(["--quiet"] if quiet else [])]
         self._process = subprocess.Popen(
-            [sys.executable, str(program), "run", str(epic_file), *options],
+            _command_line(epic_file, state_dir, quiet=quiet),
             stdin=subprocess.DEVNULL,
             stdout=self._out,
             stderr=self._err,
@@ -86,13 +83,15 @@ class Dockersched:
     """A contender: `dockersched run`, from the start of the interpreter to its end.
 
     Args:
-        folder: for epic files and state.
+        folder: for epic files and state; with another contender's, both learn from the same runs.
+        name: for the tables.
+        keys: of the epics, beside those of the graph.
     """
 
-    name = "dockersched"
-
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "dockersched", keys: Mapping[str, Any] | None = None) -> None:
+        self.name = name
         self._folder = folder
+        self._keys = keys or {}
 
     def run(self, graph: Graph) -> Measured:
         """Runs the graph.
@@ -100,15 +99,22 @@ class Dockersched:
         Raises:
             CommandFailedError: it did not succeed.
         """
-        epic_file = graph.write_epic(self._folder)
-        cpu, clock, started = _childrens_cpu_s(), time.time(), time.monotonic()
-        with Command(epic_file, self._folder / "state", quiet=True) as command:
-            command.wait()
-            makespan = time.monotonic() - started
-            cpu = _childrens_cpu_s() - cpu
-            result = command.result()
-        began, ended = (datetime.fromisoformat(result[key]).timestamp() for key in ("started_at", "finished_at"))
-        return Measured(makespan, cpu, began - clock, ended - began, clock + makespan - ended)
+        state_dir = self._folder / "state"
+        command = _command_line(graph.write_epic(self._folder, **self._keys), state_dir, quiet=True)
+        ended = program.run(command, folder=self._folder, environment=environment(state_dir))
+        result = json.loads(ended.output)
+        began, finished = (datetime.fromisoformat(result[key]).timestamp() for key in ("started_at", "finished_at"))
+        with EngineConnection() as engine:
+            left = leftovers.clear(engine, f"{LABEL_RUN}={result['run']}")
+        return Measured(
+            ended.makespan_s,
+            ended.cpu_s,
+            left,
+            ended.peak_bytes,
+            before_s=began - ended.started_at,
+            epic_s=finished - began,
+            after_s=ended.started_at + ended.makespan_s - finished,
+        )
 
 
 def environment(state_dir: Path) -> dict[str, str]:
@@ -117,6 +123,7 @@ def environment(state_dir: Path) -> dict[str, str]:
     return {**environment, "PYTHONPYCACHEPREFIX": str(state_dir / "bytecode")}
 
 
-def _childrens_cpu_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+def _command_line(epic_file: Path, state_dir: Path, *, quiet: bool) -> list[str]:
+    script = Path(sysconfig.get_path("scripts")) / "dockersched"
+    options = ["--output", "json", "--state-dir", str(state_dir), *(["--quiet"] if quiet else [])]
+    return [sys.executable, str(script), "run", str(epic_file), *options]

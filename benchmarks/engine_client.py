@@ -20,12 +20,15 @@ class EngineAnswerError(Exception):
 class EngineConnection:
     """One connection, kept open; for one thread.
 
+    Args:
+        host: the engine's URL; None for the one that the environment names.
+
     Raises:
         OSError: no engine answers on a Unix socket.
     """
 
-    def __init__(self) -> None:
-        url = urlsplit(resolve_endpoint().host)
+    def __init__(self, host: str | None = None) -> None:
+        url = urlsplit(host or resolve_endpoint().host)
         if url.scheme != "unix":
             raise OSError(f"the bench talks to an engine on a Unix socket, not to {url.geturl()}")
         self._socket = socket.socket(socket.AF_UNIX)

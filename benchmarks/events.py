@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import report
-from benchmarks.command import CommandFailedError, environment
+from benchmarks.command import environment
 from benchmarks.graphs import wide
+from benchmarks.program import CommandFailedError
 
 _TARGET_MS = 20.0
 _NOISE_LIMIT_MS = 5.0

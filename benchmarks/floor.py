@@ -5,83 +5,81 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
+from typing import Any
 
-from benchmarks import report
+from benchmarks import report, turns
 from benchmarks.command import Dockersched
-from benchmarks.contender import Contender, Measured
+from benchmarks.contender import Contender
 from benchmarks.graphs import Graph, chain, layers, wide
 from benchmarks.raw_client import RawClient
+from benchmarks.turns import Turns
+from benchmarks.workflows import WORKFLOWS, workflow
 
-GRAPHS = (wide(40), chain(12), layers(5, 8))
+PLAIN, AHEAD, OWN = "dockersched", "dockersched, prepare_ahead", "dockersched, own namespaces"
 
-_RATIO_TARGET = 1.10
-_NOISE_LIMIT = 0.25
-_HEAD = ("graph", "client", "makespan s", "spread", "ratio", "by round", "before s", "epic s", "after s", "CPU ms/task")
+_WIDE, _CHAIN, _LAYERS, _SLEEPS = wide(40), chain(12), layers(5, 8), chain(12, 0.5)
+GRAPHS = (_WIDE, _CHAIN, _LAYERS, _SLEEPS)
+_PREPARED = 4
+
+# Makespan to the plain floor's; of the chain that sleeps, overhead a step to the plain floor's.
+_TARGETS: dict[str, dict[str, float]] = {
+    PLAIN: {_WIDE.name: 0.78, _CHAIN.name: 0.85, _LAYERS.name: 0.78, _SLEEPS.name: 0.70},
+    AHEAD: {_WIDE.name: 0.78, _CHAIN.name: 0.60, _LAYERS.name: 0.75, _SLEEPS.name: 0.30},
+    OWN: {_WIDE.name: 1.05, _CHAIN.name: 1.10, _LAYERS.name: 1.05, _SLEEPS.name: 1.10},
+}
+_WORKFLOW_TARGETS = {PLAIN: 0.95, AHEAD: 0.90, OWN: 1.05}
+_CPU_TARGET_MS = 10.0
+_MEMORY_TARGET_MB = 60.0
 
 
-def run(rounds: int) -> None:
-    """Measures all graphs and prints tables and targets."""
+def run(rounds: int) -> bool:
+    """Measures what bounds an engine's speed, and prints; returns whether the machine was quiet enough."""
     print(f"\n## floor: medians of {rounds} rounds, the clients by turns\n")
+    return _run(GRAPHS, rounds)
+
+
+def run_workflows(rounds: int) -> bool:
+    """Measures graphs as people have them, and prints; returns whether the machine was quiet enough."""
+    print(f"\n## shapes: workflows as published, medians of {rounds} rounds, the clients by turns\n")
+    return _run([workflow(name) for name in WORKFLOWS], rounds)
+
+
+def contenders(folder: Path) -> list[Contender]:
+    """The floors, and dockersched in three ways, ready to be measured; the plain floor is the first."""
+    ways: dict[str, dict[str, Any]] = {
+        PLAIN: {},
+        AHEAD: {"prepare_ahead": _PREPARED},
+        OWN: {"defaults": {"network_namespace": "own"}},
+    }
+    found: list[Contender] = []
+    for number, (name, keys) in enumerate(ways.items()):
+        own_folder = folder / f"dockersched-{number}"
+        own_folder.mkdir()
+        found.append(Dockersched(own_folder, name, keys))
+    for contender in found:
+        contender.run(wide(16))  # builds the images where they are missing, and fills the bytecode cache
+    return [RawClient(), RawClient(shared=True), *found]
+
+
+def _run(graphs: Sequence[Graph], rounds: int) -> bool:
     with tempfile.TemporaryDirectory(prefix="dockersched-bench-") as folder:
-        dockersched = Dockersched(Path(folder))
-        dockersched.run(chain(1))  # builds the image where it is missing, and fills the bytecode cache
-        contenders = (RawClient(), dockersched)
-        rows: list[tuple[str, ...]] = []
-        targets: list[str] = []
-        for graph in GRAPHS:
-            runs = _take_turns(contenders, graph, rounds)
-            rows += _rows(graph, contenders, runs)
-            targets += _targets(graph, contenders, runs)
-    print(report.table(_HEAD, rows), *targets, sep="\n")
+        everybody = contenders(Path(folder))
+        return turns.tell([turns.take(everybody, graph, rounds) for graph in graphs], _targets)
 
 
-def _take_turns(contenders: Sequence[Contender], graph: Graph, rounds: int) -> list[list[Measured]]:
-    """The runs of each contender; the order turns around with each round, so that a drift favours none."""
-    runs: list[list[Measured]] = [[] for _ in contenders]
-    for number in range(rounds):
-        order = range(len(contenders)) if number % 2 == 0 else reversed(range(len(contenders)))
-        for index in order:
-            runs[index].append(contenders[index].run(graph))
-    return runs
-
-
-def _rows(graph: Graph, contenders: Sequence[Contender], runs: list[list[Measured]]) -> list[tuple[str, ...]]:
-    floor = [measured.makespan_s for measured in runs[0]]
-    rows = []
-    for contender, own in zip(contenders, runs, strict=True):
-        makespans = [measured.makespan_s for measured in own]
-        by_round = [mine / least for mine, least in zip(makespans, floor, strict=True)]
-        parts = [median(part) for part in zip(*((run.before_s, run.epic_s, run.after_s) for run in own), strict=True)]
-        rows.append(
-            (
-                graph.name,
-                contender.name,
-                f"{median(makespans):.2f}",
-                f"{_spread(makespans):.0%}",
-                f"{median(makespans) / median(floor):.2f}",
-                f"{min(by_round):.2f}-{max(by_round):.2f}",
-                *(f"{part:.2f}" if any(parts) else "" for part in parts),
-                f"{median(run.cpu_s for run in own) / len(graph) * 1_000:.1f}",
-            )
-        )
-    return rows
-
-
-def _targets(graph: Graph, contenders: Sequence[Contender], runs: list[list[Measured]]) -> list[str]:
-    floor = [measured.makespan_s for measured in runs[0]]
-    spread = _spread(floor)
-    noisy = f"too noisy (the floor's spread is {spread:.0%})" if spread > _NOISE_LIMIT else ""
-    return [
-        report.target(
-            f"{contender.name}, {graph.name}, makespan to the floor's",
-            median(measured.makespan_s for measured in own) / median(floor),
-            _RATIO_TARGET,
-            noisy=noisy,
-        )
-        for contender, own in list(zip(contenders, runs, strict=True))[1:]
-    ]
-
-
-def _spread(values: Sequence[float]) -> float:
-    return (max(values) - min(values)) / median(values)
+def _targets(measured: Turns) -> list[str]:
+    graph, lines = measured.graph.name, []
+    for name, limits in _TARGETS.items():
+        if graph == _SLEEPS.name:
+            what, ratio = "overhead a step", measured.overhead_ratio(name)
+        else:
+            what, ratio = "makespan", measured.ratio(name)
+        limit = limits.get(graph, _WORKFLOW_TARGETS[name])
+        lines.append(report.target(f"{name}, {graph}, {what} to the plain floor's", ratio, limit))
+    if graph == _WIDE.name:
+        for name in _TARGETS:
+            what = f"{name}, {graph}, "
+            cpu, memory = measured.cpu_ms(name), measured.peak_mb(name)
+            lines.append(report.target(f"{what}client's CPU a task", cpu, _CPU_TARGET_MS, digits=1, unit=" ms"))
+            lines.append(report.target(f"{what}client's memory", memory, _MEMORY_TARGET_MB, digits=0, unit=" MB"))
+    return lines
