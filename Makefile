@@ -9,13 +9,14 @@ DEVELOPMENT := $(VENV)/.development-installed
 PINS := pyproject.toml constraints.txt
 RESULTS := test-results
 ENGINE_NEXT := .engine-next
+BENCH_PEERS := .bench-peers
 PACKAGES := examples/package-tests
 DOWNLOADS := $(PACKAGES)/downloads/complete
 COVERED := ParallelTaskScheduler.get_ready_tasks ParallelTaskScheduler.execute_epic
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test test-engines test-examples test-gvisor chaos check lint images engine engine-next bench clean venv epic-given
+.PHONY: help run test test-engines test-examples test-gvisor chaos check lint images engine engine-next bench bench-peers clean venv epic-given
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -79,12 +80,15 @@ engine: $(RUNTIME) ## Find a container engine; on Debian or Ubuntu as root, inst
 engine-next: ## Unpack the next Debian release's engine for tests into .engine-next/
 	@tools/engine_next.sh $(ENGINE_NEXT)
 
-bench: $(DEVELOPMENT) ## Measure: engine floor, scale, many sandboxes at once, delay of events, files, order of starts
+bench: $(DEVELOPMENT) ## Measure: floor, shapes, peers, scale, many at once, events, files, order [ARGS='floor --rounds 3']
 	@$(BIN)/python -m dockersched.enginesetup --quiet
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+bench-peers: $(DEVELOPMENT) ## Install what the bench compares with into .bench-peers/, and say what cannot be had
+	@tools/bench_peers.sh "$(PYTHON)" $(BENCH_PEERS)
+
 clean: ## Remove the virtual environment, caches and test results
-	rm -rf $(VENV) $(RESULTS) $(ENGINE_NEXT) $(PACKAGES)/downloads build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(RESULTS) $(ENGINE_NEXT) $(BENCH_PEERS) $(PACKAGES)/downloads build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv: $(DEVELOPMENT)

@@ -1,0 +1,1 @@
+"""Other ways to run a graph of containers, of which those that are installed are measured."""
