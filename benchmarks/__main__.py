@@ -22,18 +22,24 @@ _BENCHES: dict[str, Callable[[argparse.Namespace], bool | None]] = {
     "files": lambda args: files.run(args.rounds),
 }
 
+_FEWEST_ROUNDS = 2
+
 
 def main() -> int:
     """Runs the benches; returns 0 when all were measured and told, whatever the figures, else 1."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures dockersched.")
     parser.add_argument("benches", nargs="*", metavar="BENCH", help=f"{', '.join(_BENCHES)} (default: all)")
-    parser.add_argument("--rounds", type=int, default=5, help="of the floor, shapes, peers and files benches (5)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="of the floor, shapes, peers and files benches (5, at least 2)"
+    )
     parser.add_argument("--sandboxes", type=int, default=100, help="of the many bench (100)")
     parser.add_argument("--sleep", type=int, default=60, metavar="SECONDS", help="of each of them (60)")
     parser.add_argument("--tasks", type=int, default=200, help="of the events bench (200)")
     args = parser.parse_args()
     if unknown := set(args.benches) - set(_BENCHES):
         parser.error(f"there is no bench {', '.join(sorted(unknown))}")
+    if args.rounds < _FEWEST_ROUNDS:
+        parser.error(f"--rounds must be at least {_FEWEST_ROUNDS}: one round tells nothing of the noise")
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     try:
         print(report.conditions())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -93,22 +93,14 @@ def take(contenders: Sequence[Contender], graph: Graph, rounds: int) -> Turns:
     return Turns(graph, runs)
 
 
-def tell(all_turns: Sequence[Turns], targets: Callable[[Turns], Sequence[str]] = lambda _: ()) -> bool:
-    """Prints a table and the lines of targets; returns whether there is something to tell of every graph.
-
-    Args:
-        all_turns: of each graph.
-        targets: gives the lines of one.
-    """
-    steady = [turns for turns in all_turns if turns.spread <= NOISE_LIMIT]
-    if steady:
-        print(report.table(_HEAD, [row for turns in steady for row in turns.rows()]))
-    for turns in all_turns:
-        if turns not in steady:
-            why = f"the machine is too noisy: the plain floor's spread is {turns.spread:.0%}"
-            print(f"not reported: {turns.graph.name}: {why}")
-    print(*(line for turns in steady for line in targets(turns)), sep="\n")
-    return len(steady) == len(all_turns)
+def tell(measured: Turns, targets: Sequence[str] = ()) -> bool:
+    """Prints a table and the lines of targets, or why there is nothing to tell; returns whether there is."""
+    if measured.spread > NOISE_LIMIT:
+        why = f"the machine is too noisy: the plain floor's spread is {measured.spread:.0%}"
+        print(f"not reported: {measured.graph.name}: {why}\n")
+        return False
+    print(report.table(_HEAD, measured.rows()), *targets, "", sep="\n")
+    return True
 
 
 def _spread(values: Sequence[float]) -> float:
