@@ -196,7 +196,9 @@ class Session:
             if not self._is_new and self._options.prepare_ahead:
                 sandboxes = map(journal.on_engine, self._sandboxes)
                 await runner.remove_prepared(each for each in sandboxes if not journal.knows(each))
-            runner.share_namespaces(self._sandboxes, at_once=self._options.max_parallel + self._options.prepare_ahead)
+            # Of those that are started ahead one at a time is counted: for more, namespaces would hardly earn their cost.
+            at_once = self._options.max_parallel + min(1, self._options.prepare_ahead)
+            runner.share_namespaces(self._sandboxes, at_once=at_once)
             self._sandboxes = ()  # nobody needs them any more
             scheduler = ParallelTaskScheduler(JournaledRunner(runner, journal), observers=observers)
             async with taking_requests(self._requests, self._control):

@@ -78,6 +78,7 @@ async def connect(environ: Mapping[str, str] = os.environ, *, call_timeout_s: fl
         lambda: EngineCalls(http(), closing, health),
         # Measured on two cores: two to four starts at a time are fastest, more only make each one longer.
         starts=min(2 * features.cpus, _MOST_STARTS),
+        starts_ahead=min(features.cpus, _MOST_STARTS),
         closing=closing,
     )
     return Engine(endpoint, version.engine, api_version, features, clock.start, health, pool)

@@ -26,13 +26,16 @@ class EnginePool:
     Args:
         connect: makes the calls of one batch; each batch gets a client of its own, which no other thread shares.
         starts: starts in flight.
+        starts_ahead: with fewer starts in flight than that, one for which nobody waits yet may begin.
         closing: set when retries should give up.
     """
 
-    def __init__(self, connect: Callable[[], EngineCalls], *, starts: int, closing: threading.Event) -> None:
+    def __init__(
+        self, connect: Callable[[], EngineCalls], *, starts: int, starts_ahead: int, closing: threading.Event
+    ) -> None:
         self._connect = connect
         self._closing = closing
-        self._most = starts
+        self._starts_ahead = starts_ahead
         self._starting = 0
         self._waiting: deque[asyncio.Event] = deque()
         self._starts = ThreadPoolExecutor(starts, "dockersched-start")
@@ -45,17 +48,17 @@ class EnginePool:
             return await self._submit(self._starts, batch)
         finally:
             self._starting -= 1
-            if self._waiting and self._starting < self._most:
+            if self._waiting and self._starting < self._starts_ahead:
                 self._waiting.popleft().set()
 
     async def start_when_idle(self, batch: Callable[[EngineCalls], T], turn: asyncio.Event) -> T:
-        """Runs a batch that starts a container for which nobody waits yet: no other one has to wait for it.
+        """Runs a batch that starts a container for which nobody waits yet, once the engine has a core to spare for it.
 
         Args:
             batch: the calls.
             turn: set when it begins; whoever sets it lets it begin at once.
         """
-        if self._starting >= self._most and not turn.is_set():
+        if self._starting >= self._starts_ahead and not turn.is_set():
             self._waiting.append(turn)
             try:
                 await turn.wait()
