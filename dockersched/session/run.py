@@ -32,6 +32,7 @@ from dockersched.sandbox.docker.runner import DockerRunner
 from dockersched.sandbox.secret_values import SecretValues
 from dockersched.scheduler import ParallelTaskScheduler
 from dockersched.session.asked import taking_requests
+from dockersched.session.earlier import end_cancelled_attempts, record_the_rest, remove_prepared
 from dockersched.session.removals import with_removals
 from dockersched.session.signals import stopping_on_signals
 from dockersched.session.takeover import take_over
@@ -155,7 +156,7 @@ class Session:
             try:
                 result = await self._execute(runner, observers)
                 leaked = await self._sweep(runner)
-                await self._record_the_rest()
+                await record_the_rest(self._store, self._options)
             except asyncio.CancelledError:
                 await self._sweep(runner)
                 raise
@@ -192,11 +193,10 @@ class Session:
             open_journal = partial(Journal, self._store, self._run_id, on_failure=self._control.cancel)
             journal = self._journal = await asyncio.to_thread(open_journal)
             runner.journal = journal
-            await self._end_cancelled_attempts(runner, journal)
-            if not self._is_new and self._options.prepare_ahead:
-                sandboxes = map(journal.on_engine, self._sandboxes)
-                await runner.remove_prepared(each for each in sandboxes if not journal.knows(each))
-            # Of those that are started ahead one at a time is counted: for more, namespaces would hardly earn their cost.
+            if not self._is_new:
+                await end_cancelled_attempts(runner, journal, self._sandboxes)
+                await remove_prepared(runner, journal, self._sandboxes, self._options)
+            # One of those that are started ahead is counted: namespaces for more would hardly earn their cost.
             at_once = self._options.max_parallel + min(1, self._options.prepare_ahead)
             runner.share_namespaces(self._sandboxes, at_once=at_once)
             self._sandboxes = ()  # nobody needs them any more
@@ -253,21 +253,6 @@ class Session:
             return {}
         finally:
             self._preparing = None
-
-    async def _end_cancelled_attempts(self, runner: DockerRunner, journal: Journal) -> None:
-        """Ends what an earlier process was about to cancel; its tasks get another attempt."""
-        for task_id, attempt in journal.unfinished():
-            if journal.was_cancelled(task_id, attempt):
-                options = sandbox_options(self._epic.dag[task_id], self._options.epic_id, self._run_id, attempt)
-                await runner.remove(options)
-                await journal.record(task_id, attempt, SandboxResult(options.sandbox_id, reason=Reason.CANCELLED))
-
-    async def _record_the_rest(self) -> None:
-        """Ends, on record too, the attempts of an earlier process for which the run did not go on long enough."""
-        journal = await asyncio.to_thread(Journal, self._store, self._run_id)
-        for task_id, attempt in journal.unfinished():
-            sandbox_id = ids.sandbox_id(self._options.epic_id, task_id)
-            await journal.record(task_id, attempt, SandboxResult(sandbox_id, reason=Reason.CANCELLED))
 
     async def _connect(self, secrets: SecretValues) -> DockerRunner:
         return await DockerRunner.connect(

@@ -1,0 +1,54 @@
+"""What an earlier process of a run left unfinished."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dockersched import ids
+from dockersched.model import EpicExecutionOptions
+from dockersched.results import SandboxResult
+from dockersched.sandbox.base import SandboxRunOptions
+from dockersched.sandbox.docker.runner import DockerRunner
+from dockersched.states import Reason
+from dockersched.store.database import StateStore
+from dockersched.store.journal import Journal
+
+
+async def end_cancelled_attempts(
+    runner: DockerRunner, journal: Journal, sandboxes: Sequence[SandboxRunOptions]
+) -> None:
+    """Ends what an earlier process was about to cancel; its tasks get another attempt.
+
+    Args:
+        runner: that removes it.
+        journal: of the run.
+        sandboxes: of all its tasks.
+    """
+    by_task = {options.task_id: options for options in sandboxes}
+    for task_id, attempt in journal.unfinished():
+        if journal.was_cancelled(task_id, attempt):
+            options = replace(by_task[task_id], attempt=attempt)
+            await runner.remove(options)
+            await journal.record(task_id, attempt, SandboxResult(options.sandbox_id, reason=Reason.CANCELLED))
+
+
+async def remove_prepared(
+    runner: DockerRunner,
+    journal: Journal,
+    sandboxes: Sequence[SandboxRunOptions],
+    options: EpicExecutionOptions,
+) -> None:
+    """Removes what an earlier process had started ahead, and was not about to run yet."""
+    if options.prepare_ahead:
+        next_attempts = map(journal.on_engine, sandboxes)
+        await runner.remove_prepared(each for each in next_attempts if not journal.knows(each))
+
+
+async def record_the_rest(store: StateStore, options: EpicExecutionOptions) -> None:
+    """Ends, on record too, the attempts of an earlier process for which the run did not go on long enough."""
+    journal = await asyncio.to_thread(Journal, store, str(options.run_id))
+    for task_id, attempt in journal.unfinished():
+        sandbox_id = ids.sandbox_id(options.epic_id, task_id)
+        await journal.record(task_id, attempt, SandboxResult(sandbox_id, reason=Reason.CANCELLED))

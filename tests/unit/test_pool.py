@@ -1,0 +1,78 @@
+"""Starts that nobody waits for yet let the others pass."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
+
+import pytest
+
+from dockersched.sandbox.docker.calls import EngineCalls
+from dockersched.sandbox.docker.pool import EnginePool
+
+
+class Calls:
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[EnginePool]:
+    made = EnginePool(lambda: cast("EngineCalls", Calls()), starts=4, starts_ahead=1, closing=threading.Event())
+    yield made
+    made.close()
+
+
+class Held:
+    """A start that goes on until it is told to end."""
+
+    def __init__(self, pool: EnginePool) -> None:
+        self._end = threading.Event()
+        self._running = asyncio.ensure_future(pool.start(self._batch))
+
+    def _batch(self, _: EngineCalls) -> None:
+        self._end.wait(10)
+
+    async def end(self) -> None:
+        self._end.set()
+        await self._running
+
+
+def noting(done: list[str], name: str) -> Callable[[Any], None]:
+    return lambda _: done.append(name)
+
+
+async def test_one_that_nobody_waits_for_begins_when_no_other_is_in_flight(pool: EnginePool) -> None:
+    done: list[str] = []
+    first, second = Held(pool), Held(pool)
+    ahead = asyncio.ensure_future(pool.start_when_idle(noting(done, "ahead"), asyncio.Event()))
+    await asyncio.sleep(0.05)
+    await first.end()
+    await asyncio.sleep(0.05)
+    assert done == []
+    await second.end()
+    await asyncio.wait_for(ahead, 5)
+    assert done == ["ahead"]
+    await asyncio.wait_for(pool.start_when_idle(noting(done, "at once"), asyncio.Event()), 5)
+
+
+async def test_one_that_somebody_comes_to_wait_for_begins_at_once(pool: EnginePool) -> None:
+    done: list[str] = []
+    held, turn = Held(pool), asyncio.Event()
+    ahead = asyncio.ensure_future(pool.start_when_idle(noting(done, "ahead"), turn))
+    await asyncio.sleep(0.05)
+    turn.set()
+    await asyncio.wait_for(ahead, 5)
+    await held.end()
+
+
+async def test_one_that_is_given_up_takes_no_turn_from_another(pool: EnginePool) -> None:
+    done: list[str] = []
+    held = Held(pool)
+    given_up = asyncio.ensure_future(pool.start_when_idle(noting(done, "given up"), asyncio.Event()))
+    waiting = asyncio.ensure_future(pool.start_when_idle(noting(done, "waiting"), asyncio.Event()))
+    await asyncio.sleep(0.05)
+    given_up.cancel()
+    await asyncio.wait([given_up])
+    await held.end()
+    await asyncio.wait_for(waiting, 5)
+    assert done == ["waiting"]
