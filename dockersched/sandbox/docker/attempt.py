@@ -48,6 +48,16 @@ class Attempt:
         self._slot = slot
         self._forget = forget
 
+    @property
+    def name(self) -> str:
+        """Of its container."""
+        return self._container.name
+
+    @property
+    def container_id(self) -> str | None:
+        """The engine's id of its container, once that was launched or released."""
+        return self._container.container_id
+
     async def start_gated(self) -> None:
         """Starts the container behind its gate.
 

@@ -171,7 +171,13 @@ def _fill(calls: EngineCalls, attachment: Attachment) -> None:
         raise LaunchRefusedError(Reason.INPUT_DAMAGED, str(damaged)) from damaged
 
 
-def remove(calls: EngineCalls, name: str, labels: Mapping[str, str], held: Iterable[str] = ()) -> bool:
+def remove(
+    calls: EngineCalls,
+    name: str,
+    labels: Mapping[str, str],
+    held: Iterable[str] = (),
+    container_id: str | None = None,
+) -> bool:
     """Kills and removes the container of an attempt, and then what kept its files.
 
     Args:
@@ -179,11 +185,16 @@ def remove(calls: EngineCalls, name: str, labels: Mapping[str, str], held: Itera
         name: of the container.
         labels: the identity of the attempt.
         held: endings of the names of its volumes.
+        container_id: of the container, where it is known to be that of the attempt.
 
     Returns:
         whether there was a container.
     """
-    was_there = calls.remove_ours(name, labels)
+    if container_id is None:
+        was_there = calls.remove_ours(name, labels)
+    else:
+        calls.remove(container_id)
+        was_there = True
     for ending in held:
         remove_held(calls, f"{name}{ending}", labels)
     return was_there

@@ -35,7 +35,12 @@ _OOM_FLAG_DELAY_S = 0.1
 
 
 class Container:
-    """Launches a container, waits for its end or its deadline, and tells how it ended."""
+    """Launches a container, waits for its end or its deadline, and tells how it ended.
+
+    Attributes:
+        name: of the container.
+        container_id: the engine's, once it was launched or released.
+    """
 
     def __init__(
         self,
@@ -57,6 +62,7 @@ class Container:
         gate: Gatekeeper | None = None,
     ) -> None:
         self.name = name
+        self.container_id: str | None = None
         self._options = options
         self._body = body
         self._engine = engine
@@ -105,6 +111,7 @@ class Container:
         launched = await self._launch() if self._gate is None else await self._release(self._gate)
         self._clock.launched()
         result = self._known = replace(self._known, quota_effective=launched.effective)
+        self.container_id = launched.container_id
         self._watcher.started(self.name)
         self._stopped_for = self._journal.stopped_for(self._options)
         if launched.has_ended:

@@ -23,7 +23,7 @@ from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxRunOptions, StopJournal
 from dockersched.sandbox.docker import attached, batches, leftovers, translate
 from dockersched.sandbox.docker.ahead import AttemptsAhead
-from dockersched.sandbox.docker.attempt import refusal
+from dockersched.sandbox.docker.attempt import Attempt, refusal
 from dockersched.sandbox.docker.attempt_factory import AttemptFactory, known_of
 from dockersched.sandbox.docker.connect import CALL_TIMEOUT_S, Engine, connect
 from dockersched.sandbox.docker.defaults import SandboxDefaults
@@ -103,6 +103,7 @@ class DockerRunner(SandboxBackend):
         )
         self._ahead = AttemptsAhead(self._attempts.make)
         self._background: set[asyncio.Task[None]] = set()
+        self._container_ids: dict[str, str] = {}
         self.removed_ms: dict[tuple[str, str, int], float] = {}
 
     @classmethod
@@ -211,11 +212,18 @@ class DockerRunner(SandboxBackend):
         try:
             attempt = await self._ahead.take(options) or await self._attempts.make(options)
             try:
-                return await attempt.run(clock)
+                return await self._run(attempt, clock)
             except batches.NeverReleasedError:
-                return await (await self._attempts.make(options)).run(clock)
+                return await self._run(await self._attempts.make(options), clock)
         except batches.LaunchRefusedError as refused:
             return clock.timed(refusal(known_of(options), refused, self.secrets.patterns()))
+
+    async def _run(self, attempt: Attempt, clock: PhaseClock) -> SandboxResult:
+        try:
+            return await attempt.run(clock)
+        finally:
+            if attempt.container_id is not None:
+                self._container_ids[attempt.name] = attempt.container_id
 
     def start_ahead(self, options: SandboxRunOptions) -> None:
         """Starts the sandbox behind a gate, in the background, if there is one for it."""
@@ -234,7 +242,13 @@ class DockerRunner(SandboxBackend):
     async def remove(self, options: SandboxRunOptions) -> None:
         """Kills and removes the container of an attempt, if there is one, and its volumes."""
         name, labels = translate.container_name(options), translate.labels(options)
-        batch = partial(batches.remove, name=name, labels=labels, held=attached.endings(options))
+        batch = partial(
+            batches.remove,
+            name=name,
+            labels=labels,
+            held=attached.endings(options),
+            container_id=self._container_ids.pop(name, None),
+        )
         began = time.monotonic()
         if await self.engine.pool.call(batch):
             self.removed_ms[options.run_id, options.task_id, options.attempt] = to_ms(time.monotonic() - began)
