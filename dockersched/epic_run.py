@@ -105,11 +105,11 @@ class EpicRun:
         self._emit(TaskStarted, sandbox.task_id, sandbox.sandbox_id, attempt)
         return index, sandbox
 
-    def look_ahead(self) -> tuple[list[SandboxRunOptions], list[SandboxRunOptions]]:
-        """Of the sandboxes that wait behind a gate, those to be given up, and those to be prepared now."""
+    def look_ahead(self, may_begin: Callable[[], bool]) -> tuple[list[SandboxRunOptions], list[SandboxRunOptions]]:
+        """Of the sandboxes that wait behind a gate, those to be given up, and those to be prepared if any may be."""
         if self._ahead is None:
             return [], []
-        outlook = self._ahead.look()
+        outlook = self._ahead.look(may_begin)
         given_up = [self._prepared.pop(index) for index in outlook.given_up]
         for index in outlook.next:
             self._prepared[index] = sandbox_options(self._dag.tasks[index], self._options.epic_id, self._run_id)

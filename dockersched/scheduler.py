@@ -128,11 +128,10 @@ class ParallelTaskScheduler:
 
     def _look_ahead(self, run: EpicRun, wake: Callable[[], None]) -> None:
         """Lets the backend begin with what comes next, and let go of what will not come."""
-        given_up, coming = run.look_ahead()
+        given_up, coming = run.look_ahead(lambda: not self._backend.holds(wake))
         self._discard(given_up)
-        if coming and not self._backend.holds(wake):
-            for sandbox in coming:
-                self._backend.start_ahead(sandbox)
+        for sandbox in coming:
+            self._backend.start_ahead(sandbox)
 
     def _discard(self, sandboxes: Iterable[SandboxRunOptions]) -> None:
         for sandbox in sandboxes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
@@ -71,8 +71,12 @@ class LookAhead:
             if self._unstarted[dependent] == 0 and _can_be_prepared(self._dag.tasks[dependent]):
                 heappush(self._candidates, (self._rank[dependent], dependent))
 
-    def look(self) -> Outlook:
-        """Chooses anew, after something has happened to the plan."""
+    def look(self, may_begin: Callable[[], bool] = lambda: True) -> Outlook:
+        """Chooses anew, after something has happened to the plan.
+
+        Args:
+            may_begin: asked whether anything may be prepared for now, if there is room for it.
+        """
         given_up = [index for index in self._prepared if self._plan.state(index) in FINAL_STATES]
         self._prepared.difference_update(given_up)
         free_bytes = self._plan.admission.free().memory_bytes
@@ -83,8 +87,7 @@ class LookAhead:
         chosen = []
         room_bytes = self._plan.admission.room().memory_bytes
         while len(self._prepared) < self._most and (len(self._prepared) + 1) * GATED_BYTES <= room_bytes:
-            index = self._next()
-            if index is None:
+            if not self._candidates or not may_begin() or (index := self._next()) is None:
                 break
             self._prepared.add(index)
             chosen.append(index)

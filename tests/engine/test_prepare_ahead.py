@@ -1,6 +1,7 @@
 """Sandboxes that are started behind a gate before their tasks may run."""
 
 import asyncio
+import io
 import json
 import re
 import time
@@ -15,10 +16,12 @@ from docker.api import APIClient
 from dockersched import DockerRunner, QuotaConfig, Reason, SandboxResult, SandboxRunOptions, ids
 from dockersched.data.run_files import RunFiles
 from dockersched.graph.lookahead import GATED_BYTES
-from dockersched.model import Workspace
+from dockersched.model import Output, SecretSource, Workspace
 from dockersched.sandbox.base import SandboxCancelled
-from dockersched.sandbox.docker.gating import GATE_DIR, NEVER_RELEASED_EXIT, NEVER_RELEASED_WORDS
+from dockersched.sandbox.docker.gate.source import NEVER_RELEASED, NEVER_RELEASED_EXIT
+from dockersched.sandbox.docker.gating import GATE_DIR
 from dockersched.sandbox.docker.translate import container_name, labels
+from dockersched.sandbox.secret_values import SecretValues
 from tests.support.sandboxes import log_of, sandbox, shell
 
 WHAT_A_TASK_SEES = """
@@ -232,10 +235,82 @@ async def test_the_gate_ends_with_who_was_to_open_it(
         attempt._container._gate.close()  # type: ignore[union-attr]
         ended = await asyncio.to_thread(engine.wait, container_name(options))
         assert ended["StatusCode"] == NEVER_RELEASED_EXIT
-        assert engine.logs(container_name(options)) == NEVER_RELEASED_WORDS
+        assert engine.logs(container_name(options)) == NEVER_RELEASED
     result = await runner.run(options)  # as one that goes on with the run
     assert result.succeeded
     assert log_of(result) == b"ran\n"
+
+
+async def test_one_that_was_given_up_is_not_in_the_way_of_its_task(
+    runner: DockerRunner, engine: APIClient, run_id: str
+) -> None:
+    for number in range(6):
+        options = shell("echo ran", run_id=run_id, task_id=f"t{number}")
+        await prepared(runner, engine, options)
+        runner.discard(options)
+        result = await asyncio.wait_for(runner.run(options), 30)
+        assert result.succeeded, result
+        assert log_of(result) == b"ran\n"
+        assert engine.inspect_container(container_name(options))["State"]["ExitCode"] == 0
+
+
+async def test_a_gated_container_that_nobody_started_is_made_anew(
+    engine: APIClient, tmp_path: Path, runner: DockerRunner, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = shell("echo ran", run_id=run_id)
+
+    async def dies(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    async def leaves_it(_: object) -> None: ...
+
+    with monkeypatch.context() as patch:  # as a process that is killed before it holds the input
+        patch.setattr("dockersched.sandbox.docker.gatekeeper.open_stdin", dies)
+        patch.setattr("dockersched.sandbox.docker.attempt.Attempt.give_up", leaves_it)
+        async with await DockerRunner.connect(logs_dir=tmp_path / "others") as other:
+            other.start_ahead(options)
+            await until(lambda: bool(engine.containers(all=True, filters={"name": container_name(options)})))
+            await asyncio.sleep(0.2)
+    left = engine.inspect_container(container_name(options))
+    assert left["State"]["Status"] == "created"
+    result = await runner.run(options)
+    assert result.succeeded
+    assert log_of(result) == b"ran\n"
+
+
+async def test_nothing_of_an_image_runs_behind_the_gate(runner: DockerRunner, engine: APIClient, run_id: str) -> None:
+    image = "dockersched-test/health:latest"
+    dockerfile = "FROM dockersched/base\nHEALTHCHECK --interval=1s CMD echo checked >> /tmp/health\n"
+    for line in engine.build(fileobj=io.BytesIO(dockerfile.encode()), tag=image, rm=True, decode=True):
+        assert "error" not in line, line
+    try:
+        options = shell("cat /tmp/health", run_id=run_id, image=image)
+        await prepared(runner, engine, options)
+        await asyncio.sleep(3)
+        result = await runner.run(options)
+        assert b"checked" not in log_of(result)
+        assert result.exit_code == 1
+    finally:
+        await runner.sweep(run_id)
+        engine.remove_image(image, force=True)
+
+
+@pytest.mark.parametrize("profile", ["locked", "trusted"])
+async def test_secrets_and_files_are_there_when_it_is_released(
+    runner: DockerRunner, engine: APIClient, run_id: str, profile: Any
+) -> None:
+    runner.secrets = SecretValues({"KEY": "value of the key"})
+    options = shell(
+        "wc -c < /run/secrets/KEY; cp /run/secrets/KEY out; id -u",
+        run_id=run_id, profile=profile, secrets={"KEY": SecretSource(env="KEY")}, workspace=Workspace(),
+        outputs={"out": Output("out")},
+    )  # fmt: skip
+    await prepared(runner, engine, options)
+    await asyncio.sleep(0.5)
+    result = await runner.run(options)
+    assert result.succeeded, result
+    assert log_of(result).split() == [b"16", b"0" if profile == "trusted" else b"65534"]
+    assert (Path(result.outputs["out"].path) / "out").exists()
 
 
 async def test_a_task_cannot_change_the_gate(runner: DockerRunner, engine: APIClient, run_id: str) -> None:

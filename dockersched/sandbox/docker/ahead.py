@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
-from dockersched.errors import RunnerError
 from dockersched.log import Logger
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker import translate
 from dockersched.sandbox.docker.attempt import Attempt
 
 log = Logger("ahead")
+
+
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    preparing: asyncio.Task[Attempt | None]
+    wanted: asyncio.Event
 
 
 class AttemptsAhead:
@@ -23,59 +29,68 @@ class AttemptsAhead:
 
     def __init__(self, make: Callable[[SandboxRunOptions, asyncio.Event], Awaitable[Attempt]]) -> None:
         self._make = make
-        self._coming: dict[str, asyncio.Task[Attempt | None]] = {}
-        self._wanted: dict[str, asyncio.Event] = {}
+        self._coming: dict[str, _Coming] = {}
+        self._going: dict[str, asyncio.Task[None]] = {}
 
     def begin(self, options: SandboxRunOptions) -> None:
         """Starts an attempt behind its gate, in the background."""
-        name = translate.container_name(options)
-        if name not in self._coming:
-            wanted = self._wanted[name] = asyncio.Event()
-            self._coming[name] = asyncio.create_task(self._prepare(options, wanted))
+        name, wanted = translate.container_name(options), asyncio.Event()
+        self._coming[name] = _Coming(asyncio.create_task(self._prepare(options, wanted)), wanted)
 
     async def take(self, options: SandboxRunOptions) -> Attempt | None:
-        """The attempt, to be run now; None when there is none, or it could not be started."""
+        """The attempt, to be run now; None when there is none, and then nothing of it is left to be in the way."""
         name = translate.container_name(options)
+        if (going := self._going.get(name)) is not None:
+            await asyncio.wait([going])
         coming = self._coming.pop(name, None)
         if coming is None:
             return None
-        self._wanted.pop(name).set()
-        return await coming
+        coming.wanted.set()
+        try:
+            return await asyncio.shield(coming.preparing)
+        except asyncio.CancelledError:
+            await _give_up(coming.preparing)
+            raise
 
-    async def give_up(self, options: SandboxRunOptions) -> bool:
-        """Removes the attempt, if there is one; its task never ran."""
+    def give_up(self, options: SandboxRunOptions) -> bool:
+        """Removes the attempt in the background, since its task will not run; False when there is none."""
         name = translate.container_name(options)
         coming = self._coming.pop(name, None)
         if coming is None:
             return False
-        del self._wanted[name]
-        await _give_up(coming)
+        going = self._going[name] = asyncio.create_task(_give_up(coming.preparing))
+        going.add_done_callback(lambda _: self._going.pop(name))
         return True
+
+    async def settle(self) -> None:
+        """Waits until all that were given up are gone."""
+        while self._going:
+            await asyncio.wait(self._going.values())
 
     async def aclose(self) -> None:
         """Gives up what is left."""
         coming, self._coming = self._coming, {}
-        await asyncio.gather(*map(_give_up, coming.values()))
+        await asyncio.gather(*(_give_up(each.preparing) for each in coming.values()))
+        await self.settle()
 
     async def _prepare(self, options: SandboxRunOptions, wanted: asyncio.Event) -> Attempt | None:
         attempt: Attempt | None = None
         try:
             attempt = await self._make(options, wanted)
             await attempt.start_gated()
-        except RunnerError as error:  # whether it is the task's own fault is seen when it is started without a gate
+        except BaseException as error:
+            if attempt is not None:
+                await attempt.give_up()
+            if not isinstance(error, Exception):
+                raise
+            # Whether it is the task's own fault is seen when it is started without a gate.
             log.info("ahead.not_prepared", name=translate.container_name(options), error=str(error))
-            if attempt is not None:
-                await attempt.give_up()
             return None
-        except asyncio.CancelledError:
-            if attempt is not None:
-                await attempt.give_up()
-            raise
         return attempt
 
 
-async def _give_up(coming: asyncio.Task[Attempt | None]) -> None:
-    coming.cancel()
-    await asyncio.wait([coming])
-    if not coming.cancelled() and (attempt := coming.result()) is not None:
+async def _give_up(preparing: asyncio.Task[Attempt | None]) -> None:
+    preparing.cancel()
+    await asyncio.wait([preparing])
+    if not preparing.cancelled() and (attempt := preparing.result()) is not None:
         await attempt.give_up()

@@ -81,7 +81,7 @@ class AttemptFactory:
         given = await self._provisions.provide(options, self.secrets)
         options, image, patterns = given.options, given.image, self.secrets.patterns()
         known = replace(known_of(options), image_digest=image.digest, openings=openings(options))
-        watcher = self._watcher(options.run_id)
+        log_path, watcher = self._log_path(options), self._watcher(options.run_id)
         await watcher.ready()
         namespaces = self.namespaces.get(options.run_id) if may_share(options, self._engine.features) else None
         slot = namespaces.take() if namespaces else None
@@ -105,7 +105,7 @@ class AttemptFactory:
             engine=self._engine,
             watcher=watcher,
             room=self._room,
-            log_path=self._log_path(options),
+            log_path=log_path,
             on_output=self._on_output,
             journal=self.journal,
             patterns=patterns,

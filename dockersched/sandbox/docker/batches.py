@@ -97,6 +97,10 @@ def create(calls: EngineCalls, name: str, body: Mapping[str, Any], attachments: 
         if attachments:
             _open(calls, name, body, attachments)
         inspected = calls.inspect(calls.create_or_find(name, body))
+        if gating.is_gated(inspected) and not outcome.was_started(inspected["State"]) and not gating.has_gate(body):
+            # Left by a process that did not get to hold its input: started, it would wait for ever.
+            calls.remove(str(inspected["Id"]))
+            inspected = calls.inspect(calls.create_or_find(name, body))
     effective = readback.effective_quota(inspected)
     if difference := readback.difference(gating.as_made(body, inspected), inspected):
         raise LaunchRefusedError(Reason.QUOTA_NOT_APPLIED, difference, effective)
@@ -253,7 +257,7 @@ def collect_ended(
         )
 
     log = _whole_log(read)
-    if gating.was_never_released(inspected, log.head):
+    if gating.was_never_released(inspected, log.head, patterns):
         raise NeverReleasedError
     ending = outcome.classify_exit(inspected["State"], stopped_for=stopped_for, log_head=log.head)
     if stopped_for is None and _is_doubtful(calls, inspected["Id"], ending, health, connected_at):

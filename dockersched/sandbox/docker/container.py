@@ -107,7 +107,6 @@ class Container:
             RunnerError: the machinery failed.
         """
         self._clock = clock
-        self._clock = clock
         launched = await self._launch() if self._gate is None else await self._release(self._gate)
         self._clock.launched()
         result = self._known = replace(self._known, quota_effective=launched.effective)
@@ -134,7 +133,9 @@ class Container:
         )
         launched = await self._room.passing(partial(self._patience.start, launch))
         if launched.is_gated:  # by an earlier process, which was to release it at that time
-            self._intended_at = self._journal.begun_at(self._options)
+            intended_at = self._journal.begun_at(self._options)
+            # That is by the clock of this machine, which can be before the engine's.
+            self._intended_at = intended_at and min(intended_at, self._engine.health.now())
             launched = replace(launched, started_at=self._began_at(launched.started_at))
         return launched
 

@@ -42,6 +42,10 @@ class EngineFeatures:
         """What its host has for sandboxes."""
         return Capacity(self.cpus, self.memory_bytes)
 
+    def runs_by_runc(self, runtime: str | None) -> bool:
+        """Whether a container with this runtime, None for the default one, shares the host's kernel by runc."""
+        return (runtime or self.default_runtime) == "runc"
+
     @classmethod
     def of(cls, info: Mapping[str, Any], *, is_local: bool) -> Self:
         """The features in the engine's own answer.

@@ -10,7 +10,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from dockersched.sandbox.docker import batches, gating
+from dockersched.errors import PermanentRunnerError
+from dockersched.sandbox.docker import batches, gating, outcome
 from dockersched.sandbox.docker.connect import Engine
 from dockersched.sandbox.docker.streams import Stdin, open_stdin
 
@@ -57,6 +58,8 @@ class Gatekeeper:
         pool, attachments = self._engine.pool, self._attachments
         create = partial(batches.create, name=self._name, body=self._body, attachments=attachments)
         created = await pool.start_when_idle(create, self._wanted)
+        if outcome.was_started(created.inspected["State"]):
+            raise PermanentRunnerError(f"{self._name} was started by an earlier process")
         self._stdin = await open_stdin(self._engine.endpoint, self._engine.api_version, self._name)
         self._launched = await pool.start_when_idle(
             partial(batches.start, created=created, attachments=attachments), self._wanted

@@ -16,6 +16,8 @@ from typing import Any
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker.features import EngineFeatures
 from dockersched.sandbox.docker.gate.program import ARCHITECTURES, program
+from dockersched.sandbox.docker.gate.source import NEVER_RELEASED, NEVER_RELEASED_EXIT
+from dockersched.sandbox.redaction import SecretPatterns
 
 GATE_DIR = "/.dockersched"
 """Where a gated sandbox has the volume with the program."""
@@ -23,12 +25,7 @@ GATE_DIR = "/.dockersched"
 RELEASE = b"\n"
 """What releases a gate: any byte."""
 
-NEVER_RELEASED_EXIT = 125
-NEVER_RELEASED_WORDS = b"dockersched gate: never released\n"
-"""What a gate writes before it exits because its input ended."""
-
 _PROGRAM = "gate"
-_RUNTIME = "runc"
 _ENGINES_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -39,7 +36,7 @@ def can_be_gated(options: SandboxRunOptions, features: EngineFeatures) -> bool:
         options: the sandbox, with the defaults filled in.
         features: of the engine.
     """
-    return features.architecture in ARCHITECTURES and (options.runtime or features.default_runtime) == _RUNTIME
+    return features.architecture in ARCHITECTURES and features.runs_by_runc(options.runtime)
 
 
 def gated(body: Mapping[str, Any], *, volume: str, search_path: str | None) -> dict[str, Any]:
@@ -76,23 +73,34 @@ def is_gated(inspected: Mapping[str, Any]) -> bool:
     return bool((inspected["Config"].get("Entrypoint") or [""])[0] == f"{GATE_DIR}/{_PROGRAM}")
 
 
+def has_gate(body: Mapping[str, Any]) -> bool:
+    """Whether a create body asks for a gate."""
+    return any(each["Target"] == GATE_DIR for each in body["HostConfig"]["Mounts"])
+
+
 def as_made(body: Mapping[str, Any], inspected: Mapping[str, Any]) -> Mapping[str, Any]:
     """The create body as it was with the gate, where an earlier process made the container with one."""
     wanted = body["HostConfig"]["Mounts"]
-    if not is_gated(inspected) or any(each["Target"] == GATE_DIR for each in wanted):
+    if not is_gated(inspected) or has_gate(body):
         return body
     found = inspected["HostConfig"].get("Mounts") or ()
     gates = [mount(each["Source"], read_only=True) for each in found if each["Target"] == GATE_DIR]
     return {**body, "HostConfig": {**body["HostConfig"], "Mounts": [*wanted, *gates]}}
 
 
-def was_never_released(inspected: Mapping[str, Any], log_head: bytes) -> bool:
+def was_never_released(inspected: Mapping[str, Any], log_head: bytes, patterns: SecretPatterns) -> bool:
     """Whether a container that has ended never executed its command, as its gate says.
+
+    Args:
+        inspected: what the engine tells of it.
+        log_head: the first bytes of its output, from which secrets were taken out.
+        patterns: by which they were.
 
     A task that says the same, word for word, is taken at its word, and started once more, without a gate.
     """
+    words = patterns.redact(NEVER_RELEASED.decode())
     exit_code = int(inspected["State"]["ExitCode"])
-    return is_gated(inspected) and exit_code == NEVER_RELEASED_EXIT and log_head == NEVER_RELEASED_WORDS
+    return is_gated(inspected) and exit_code == NEVER_RELEASED_EXIT and log_head == words.encode()
 
 
 def archive(architecture: str) -> bytes:

@@ -26,7 +26,6 @@ from dockersched.sandbox.docker.gate.program import ARCHITECTURES
 from dockersched.sandbox.docker.holder_image import image_id
 from dockersched.sandbox.docker.refusals import may_be_root
 
-_RUNTIME = "runc"
 _EARNS_AFTER = 4
 """So many sandboxes must be to come for each holder: it costs a start itself, and saves half of each one's."""
 
@@ -64,7 +63,7 @@ def may_share(options: SandboxRunOptions, features: EngineFeatures) -> bool:
         and bool(options.read_only)  # the holder's /etc/hosts and its like are seen by all
         and not options.cap_add
         and not may_be_root(options.user)
-        and (options.runtime or features.default_runtime) == _RUNTIME
+        and features.runs_by_runc(options.runtime)
         and features.architecture in ARCHITECTURES
     )
 

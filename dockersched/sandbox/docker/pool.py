@@ -48,24 +48,38 @@ class EnginePool:
             return await self._submit(self._starts, batch)
         finally:
             self._starting -= 1
-            if self._waiting and self._starting < self._starts_ahead:
-                self._waiting.popleft().set()
+            self._give_turn()
 
-    async def start_when_idle(self, batch: Callable[[EngineCalls], T], turn: asyncio.Event) -> T:
+    async def start_when_idle(self, batch: Callable[[EngineCalls], T], wanted: asyncio.Event) -> T:
         """Runs a batch that starts a container for which nobody waits yet, once the engine has a core to spare for it.
 
         Args:
             batch: the calls.
-            turn: set when it begins; whoever sets it lets it begin at once.
+            wanted: set when somebody waits for it after all: then it begins at once.
         """
-        if self._starting >= self._starts_ahead and not turn.is_set():
-            self._waiting.append(turn)
-            try:
-                await turn.wait()
-            finally:
-                if turn in self._waiting:
-                    self._waiting.remove(turn)
+        if self._starting >= self._starts_ahead and not wanted.is_set():
+            await self._turn_or(wanted)
         return await self.start(batch)
+
+    async def _turn_or(self, wanted: asyncio.Event) -> None:
+        turn = asyncio.Event()
+        self._waiting.append(turn)
+        either = [asyncio.ensure_future(event.wait()) for event in (turn, wanted)]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            if turn.is_set():
+                self._give_turn()
+            raise
+        finally:
+            for waiting in either:
+                waiting.cancel()
+            if not turn.is_set():
+                self._waiting.remove(turn)
+
+    def _give_turn(self) -> None:
+        if self._waiting and self._starting < self._starts_ahead:
+            self._waiting.popleft().set()
 
     async def call(self, batch: Callable[[EngineCalls], T]) -> T:
         """Runs any other batch."""

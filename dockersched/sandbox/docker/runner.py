@@ -90,8 +90,8 @@ class DockerRunner(SandboxBackend):
         self._room = RoomGate(say, engine.health)
         socket = engine.endpoint.socket
         never = [engine.features.data_root, *([socket] if socket else [])]
-        self._gate = MountGate(allow_mounts, never, [os.fspath(path) for path in private_dirs])
-        self._provisions = Provisions(engine.features, self.images, self._gate, files)
+        self._mount_gate = MountGate(allow_mounts, never, [os.fspath(path) for path in private_dirs])
+        self._provisions = Provisions(engine.features, self.images, self._mount_gate, files)
         self._attempts = AttemptFactory(
             engine,
             self._provisions,
@@ -170,7 +170,7 @@ class DockerRunner(SandboxBackend):
         for options in sandboxes:
             for position, mount in enumerate(options.mounts):
                 try:
-                    self._gate.admit(mount)
+                    self._mount_gate.admit(mount)
                 except MountRefusedError as refused:
                     path = ("tasks", options.task_id, "mounts", position, "source")
                     problems.append(Problem(f"task {options.task_id!r} {refused}", path))
@@ -237,7 +237,8 @@ class DockerRunner(SandboxBackend):
 
     def discard(self, options: SandboxRunOptions) -> None:
         """Removes the sandbox's container, in the background."""
-        self._in_background(self._remove(options))
+        if not self._ahead.give_up(options):
+            self._in_background(self._remove(options))
 
     async def remove(self, options: SandboxRunOptions) -> None:
         """Kills and removes the container of an attempt, if there is one, and its volumes."""
@@ -268,6 +269,7 @@ class DockerRunner(SandboxBackend):
     async def sweep(self, run_id: str) -> list[str]:
         """Removes every container and volume of a run; returns in words what could not be removed."""
         self._attempts.namespaces.pop(run_id, None)
+        await self._ahead.settle()
         await self._settle_background()
         await self._attempts.gates.forget(run_id)
         found = await leftovers.find(self.engine.pool, f"{translate.LABEL_RUN}={run_id}")
@@ -284,8 +286,7 @@ class DockerRunner(SandboxBackend):
 
     async def _remove(self, options: SandboxRunOptions) -> None:
         try:
-            if not await self._ahead.give_up(options):
-                await self.remove(options)
+            await self.remove(options)
         except RunnerError as error:
             log.warning("runner.container_not_removed", name=translate.container_name(options), error=str(error))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dockersched.sandbox.docker.connection import EngineEndpoint
 
 _DIAL_TIMEOUT_S = 10.0
+_ATTACH_TIMEOUT_S = 20.0
 _LINE_LIMIT = 2**20
 _CHUNK = 65_536
 _FRAME_HEADER = struct.Struct(">BxxxL")
@@ -62,11 +63,15 @@ async def open_stdin(endpoint: EngineEndpoint, api_version: str, container: str)
     """Takes hold of the standard input of a container that was made with one.
 
     Raises:
-        EngineUnavailableError: no connection, or the engine refuses it.
+        EngineUnavailableError: no connection, or the engine refuses it, or does not answer in time.
     """
     path = f"/v{api_version}/containers/{container}/attach?stream=1&stdin=1"
     upgrade = "Connection: Upgrade\r\nUpgrade: tcp\r\n"
-    _, writer = await _request(endpoint, f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n", b"101")
+    try:
+        async with asyncio.timeout(_ATTACH_TIMEOUT_S):
+            _, writer = await _request(endpoint, f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n", b"101")
+    except TimeoutError as error:
+        raise EngineUnavailableError(f"the engine does not let go of the input of {container}") from error
     return Stdin(writer)
 
 

@@ -75,6 +75,8 @@ def create_body(
         "AttachStderr": False,
         "OpenStdin": False,
         "Tty": False,
+        # An image's own would run beside the task, within its quota, and even before it behind a gate.
+        "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
             **_limits(options.quota or QuotaConfig(), options.ulimits),
             **_privileges(options),
