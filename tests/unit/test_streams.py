@@ -13,14 +13,16 @@ from dockersched.sandbox.docker.connection import EngineEndpoint
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read()
+    writer.close()
 
 
 async def refusing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 404 Not Found\r\n\r\n")
     await writer.drain()
+    writer.close()
 
 
 async def gone(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -45,6 +47,7 @@ async def test_what_is_sent_comes_before_the_end(tmp_path: Path) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 101 UPGRADED\r\n\r\n")
         received.set_result(await reader.read())
+        writer.close()
 
     async with await asyncio.start_unix_server(lets_in, tmp_path / "socket"):
         stdin = await streams.open_stdin(EngineEndpoint(f"unix://{tmp_path}/socket", None, "test"), "1.41", "name")
