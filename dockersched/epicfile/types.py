@@ -19,6 +19,7 @@ from pydantic_core import CoreSchema
 from dockersched.epicfile import values
 from dockersched.ids import TASK_ID_PATTERN
 from dockersched.model import MIN_CPUS, MIN_MEMORY_BYTES
+from dockersched.model.checks import MAX_ID
 from dockersched.units import DURATION_PATTERN, SIZE_PATTERN
 
 _Item = TypeVar("_Item", bound=Hashable)
@@ -86,7 +87,7 @@ Name = Annotated[str, BeforeValidator(values.name), WithJsonSchema(text_schema(r
 User = Annotated[
     str,
     BeforeValidator(values.user),
-    either(text_schema(r"\S+"), {"type": "integer", "minimum": 0, "maximum": values.MAX_UID}),
+    either(text_schema(r"\S+"), {"type": "integer", "minimum": 0, "maximum": MAX_ID}),
 ]
 AbsolutePath = Annotated[str, BeforeValidator(values.absolute_path), WithJsonSchema(text_schema(r"/[\s\S]*"))]
 Variable = Annotated[str, BeforeValidator(values.variable), WithJsonSchema(text_schema("[^=]+"))]

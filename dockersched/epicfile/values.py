@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dockersched import units
 from dockersched.ids import TASK_ID_PATTERN
 from dockersched.model import MIN_CPUS
+from dockersched.model.checks import MAX_ID, check_user
 from dockersched.model.opening import SHARED_MEMORY, check_target
 
 MAX_COUNT = 2**31 - 1
-MAX_UID = 2**32 - 2
 MAX_SIZE_BYTES = 2**60
 """Far above any engine, safely within its 64 bits and the precision of JSON."""
 
@@ -123,7 +123,11 @@ def program(value: object) -> str:
 
 def user(value: object) -> str:
     """A user's name or number."""
-    return str(whole(0, MAX_UID)(value)) if isinstance(value, Number) else name(value)
+    if isinstance(value, Number):
+        return str(whole(0, MAX_ID)(value))
+    given = name(value)
+    check_user(given)
+    return given
 
 
 def absolute_path(value: object) -> str:

@@ -17,6 +17,17 @@ def text(name: str, value: object) -> None:
         raise ValueError(f"{name} must not contain a NUL character")
 
 
+MAX_ID = 2**31 - 1
+"""The largest uid and gid that engines take."""
+
+
+def check_user(value: object) -> None:
+    """Refuses what is no text, and numbers of users and groups that no engine takes."""
+    text("user", value)
+    if any(part.isdecimal() and int(part) > MAX_ID for part in str(value).split(":")):
+        raise ValueError(f"user {value!r} is out of range: a uid or gid is at most {MAX_ID}")
+
+
 def texts(name: str, values: object) -> tuple[str, ...]:
     """The values as a tuple; refuses what is no list of texts."""
     # What lists mostly are is asked first: it takes a tenth of the time of asking for any sequence.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from dockersched.model import files
-from dockersched.model.checks import choice, flag, seconds, text, texts
+from dockersched.model.checks import check_user, choice, flag, seconds, text, texts
 from dockersched.model.condition import ValueIs, When, check_when
 from dockersched.model.files import Input, Output, Workspace
 from dockersched.model.opening import Mount, Profile, capabilities, mounts, tmpfs_sizes, ulimits
@@ -125,7 +125,7 @@ class ScheduledTask:
         if self.image is not None:
             text("image", self.image)
         if self.user is not None:
-            text("user", self.user)
+            check_user(self.user)
         if self.runtime is not None:
             text("runtime", self.runtime)
         if self.quota is not None and not isinstance(self.quota, QuotaConfig):

@@ -35,6 +35,7 @@ async def test_exit_codes(runner: DockerRunner, script: str, exit_code: int, rea
         (sandbox("/no/such/program"), Reason.NOT_FOUND),
         (sandbox("/etc/passwd"), Reason.NOT_EXECUTABLE),
         (sandbox("true", user="nobody-knows-me"), Reason.BAD_USER),
+        (sandbox("true", user="4294967295"), Reason.BAD_USER),
         (sandbox("true", working_dir="/proc/x"), Reason.BAD_WORKING_DIR),
         (sandbox("echo hello"), Reason.NOT_FOUND),
         (sandbox("true", working_dir="/etc/passwd"), Reason.BAD_WORKING_DIR),

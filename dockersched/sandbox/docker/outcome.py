@@ -24,7 +24,12 @@ _REFUSALS = (
     # What holds the network namespace that it was to join is gone.
     (re.compile(r"cannot join network of|/proc/\d+/ns/net"), Reason.ENGINE_ERROR),
     (re.compile(r"storage-opt|error setting rlimit"), Reason.QUOTA_NOT_APPLIED),
-    (re.compile(r"unable to find (user|group)|invalid user|no matching entries in passwd"), Reason.BAD_USER),
+    (
+        re.compile(
+            r"unable to find (user|group)|uids and gids must be in range|invalid user|no matching entries in passwd"
+        ),
+        Reason.BAD_USER,
+    ),
     (re.compile(r"chdir to cwd|mkdir:? /"), Reason.BAD_WORKING_DIR),
     # Of a program only: a daemon that goes down misses files of its own.
     (re.compile(r'executable file not found|exec: ".*no such file or directory', re.DOTALL), Reason.NOT_FOUND),
