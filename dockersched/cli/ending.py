@@ -47,7 +47,6 @@ def write_reports(ended: SessionResult, junit: str | None, environ: Mapping[str,
         whether all could be written; what could not is said on stderr.
     """
     from dockersched.report.github import is_on_github  # noqa: PLC0415
-    from dockersched.report.github_report import append_step_summary, error_commands  # noqa: PLC0415
 
     failures: list[str] = []
     with _telling(failures):
@@ -56,10 +55,12 @@ def write_reports(ended: SessionResult, junit: str | None, environ: Mapping[str,
             from dockersched.report.junit import junit_xml  # noqa: PLC0415
 
             write_atomically(Path(os.path.realpath(junit)), [junit_xml(ended.result)])
-    with _telling(failures):
-        if is_on_github(environ) and (path := environ.get("GITHUB_STEP_SUMMARY")):
-            append_step_summary(Path(path), ended.result, ended.digest, ended.exit_code)
     if is_on_github(environ):
+        from dockersched.report.github_report import append_step_summary, error_commands  # noqa: PLC0415
+
+        with _telling(failures):
+            if path := environ.get("GITHUB_STEP_SUMMARY"):
+                append_step_summary(Path(path), ended.result, ended.digest, ended.exit_code)
         for line in error_commands(ended.result, ended.digest):
             print(line, file=sys.stderr)  # the runner reads it too, and stdout is the result's
     return not failures

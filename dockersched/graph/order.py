@@ -7,7 +7,6 @@ done (Graham 1969, "Bounds on multiprocessing timing anomalies"; Topcuoglu et al
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import median
 
 from dockersched.graph.dag import TaskDAG
 
@@ -27,7 +26,11 @@ def expected_s(dag: TaskDAG, history: Mapping[str, float] | None = None) -> list
     """
     history = history or {}
     known = [task.expected_duration_s or history.get(task.id) for task in dag]
-    usual = median(found) if (found := [value for value in known if value is not None]) else UNKNOWN_S
+    usual = UNKNOWN_S
+    if found := [value for value in known if value is not None]:
+        from statistics import median  # noqa: PLC0415 - takes long to load, and not every epic knows durations
+
+        usual = median(found)
     return [usual if value is None else value for value in known]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from statistics import median
 
 RUNS = 5
 """How many of the last runs of an epic count."""
@@ -27,4 +26,8 @@ def usual_s(rows: Iterable[tuple[str, float]]) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for task_id, seconds in rows:
         found.setdefault(task_id, []).append(seconds)
+    if not found:
+        return {}
+    from statistics import median  # noqa: PLC0415 - takes long to load, and a first run has no history
+
     return {task_id: median(seconds) for task_id, seconds in found.items()}
