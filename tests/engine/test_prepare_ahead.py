@@ -18,11 +18,15 @@ from dockersched.data.run_files import RunFiles
 from dockersched.graph.lookahead import GATED_BYTES
 from dockersched.model import Output, SecretSource, Workspace
 from dockersched.sandbox.base import SandboxCancelled
+from dockersched.sandbox.docker import container
 from dockersched.sandbox.docker.gate.source import NEVER_RELEASED, NEVER_RELEASED_EXIT
 from dockersched.sandbox.docker.gating import GATE_DIR
 from dockersched.sandbox.docker.translate import container_name, labels
 from dockersched.sandbox.secret_values import SecretValues
+from tests.support.engine_proxy import EngineProxy, Fault
 from tests.support.sandboxes import log_of, sandbox, shell
+from tests.support.spoiled_ahead import ATTACH
+from tests.support.trials import runner_on
 
 WHAT_A_TASK_SEES = """
 readlink /proc/self/fd/0; readlink /proc/$$/cwd; cat /proc/self/fdinfo/0 | grep flags; ls /proc/self/fd
@@ -311,6 +315,51 @@ async def test_secrets_and_files_are_there_when_it_is_released(
     assert result.succeeded, result
     assert log_of(result).split() == [b"16", b"0" if profile == "trusted" else b"65534"]
     assert (Path(result.outputs["out"].path) / "out").exists()
+
+
+@pytest.fixture
+async def stalled(engine: APIClient, tmp_path: Path) -> AsyncIterator[DockerRunner]:
+    """One whose releases never arrive."""
+    del engine
+    proxy = EngineProxy([Fault(ATTACH, "stall")])
+    try:
+        async with await runner_on(proxy.url, tmp_path / "logs") as connected:
+            yield connected
+    finally:
+        proxy.close()
+
+
+async def test_a_release_that_got_lost_is_found_out(
+    stalled: DockerRunner, engine: APIClient, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container, "_RELEASE_LIMIT_S", 0.5)
+    options = shell("echo ran", run_id=run_id)
+    first = await prepared(stalled, engine, options)
+    result = await stalled.run(options)
+    assert result.succeeded
+    assert log_of(result) == b"ran\n"
+    assert engine.inspect_container(container_name(options))["Id"] != first["Id"]
+
+
+async def test_a_task_that_never_began_is_not_said_to_have_timed_out(
+    stalled: DockerRunner, engine: APIClient, run_id: str
+) -> None:
+    options = shell("echo ran", run_id=run_id, timeout_s=1.0)
+    await prepared(stalled, engine, options)
+    result = await stalled.run(options)
+    assert result.succeeded, result
+
+
+async def test_a_task_that_was_released_is_left_alone_when_its_release_is_looked_for(
+    runner: DockerRunner, engine: APIClient, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container, "_RELEASE_LIMIT_S", 0.5)
+    options = shell("echo begun; sleep 1.5; echo ran", run_id=run_id)
+    first = await prepared(runner, engine, options)
+    result = await runner.run(options)
+    assert result.succeeded
+    assert log_of(result) == b"begun\nran\n"
+    assert engine.inspect_container(container_name(options))["Id"] == first["Id"]
 
 
 async def test_a_task_cannot_change_the_gate(runner: DockerRunner, engine: APIClient, run_id: str) -> None:

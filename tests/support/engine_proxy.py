@@ -6,22 +6,30 @@ Faults are data: the first rule that matches a request's method and path decides
 from __future__ import annotations
 
 import re
+import shutil
 import socket
 import ssl
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from dockersched.sandbox.docker.connection import EngineEndpoint, resolve_endpoint
 from dockersched.sandbox.docker.dial import dial
 
-Action = Literal["refuse", "sever", "drop", "hang", "error", "cut", "short", "delay"]
+Action = Literal["refuse", "sever", "drop", "hang", "error", "cut", "short", "delay", "stall", "lose", "last", "late"]
 """refuse: the request never reaches the engine. sever: it does, up to the middle of its body. drop: it does, its reply
 is lost. hang: it does, and no reply ever comes. error: 500 instead of asking. cut: the reply ends in the middle of its
-body. short: so does its content, but as if that were its end. delay: it comes late."""
+body. short: so does its content, but as if that were its end. delay: it comes late.
+
+Of what the client sends once the engine has answered, where that is more than a request: stall: nothing arrives. lose:
+in its place, the connection is cut. last: it arrives, and the connection is cut. late: it arrives late."""
+
+_INPUT_ACTIONS = {"stall", "lose", "last", "late"}
 
 _SEVERED_BYTES = 300_000
 """How much of a request that is severed reaches the engine; its body must be longer."""
@@ -36,20 +44,26 @@ class Fault:
         action: what happens.
         times: how often; None always.
         seconds: of a delay.
+        skip: how many requests pass before.
     """
 
     pattern: str
     action: Action
     times: int | None = None
     seconds: float = 1.0
+    skip: int = 0
 
 
 @dataclass
 class EngineProxy:
-    """Listens on loopback; `url` is for DOCKER_HOST."""
+    """Listens on loopback, or if `local` on a socket of this machine, as an engine does that has its files.
+
+    `url` is for DOCKER_HOST.
+    """
 
     faults: Sequence[Fault] = ()
     tls: ssl.SSLContext | None = None
+    local: bool = False
     upstream: EngineEndpoint = field(default_factory=resolve_endpoint)
     requests: list[str] = field(default_factory=list)
     spoiled: list[str] = field(default_factory=list)
@@ -57,12 +71,15 @@ class EngineProxy:
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._folder = Path(tempfile.mkdtemp(prefix="engine-proxy-")) if self.local else None
+        self._listener = _listener_in(self._folder) if self._folder else socket.create_server(("127.0.0.1", 0))
         self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
     def url(self) -> str:
+        if self._folder:
+            return f"unix://{self._listener.getsockname()}"
         return f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def close(self) -> None:
@@ -73,6 +90,8 @@ class EngineProxy:
         with self._lock:
             for connection in self._open:
                 _shut(connection)
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _accept(self) -> None:
         while not self._stopping.is_set():
@@ -122,11 +141,26 @@ class EngineProxy:
                 if action == "sever":
                     _send_body(client, engine, _SEVERED_BYTES)
                     return
+                if action in _INPUT_ACTIONS:
+                    self._spoil_input(client, engine, action, seconds)
+                    return
                 if self.tls is None:
                     threading.Thread(target=_pump, args=(client, engine), daemon=True).start()
                 else:  # one TLS connection is not for two threads at a time
                     _send_body(client, engine, _content_length(head) - len(rest))
                 self._reply(engine, client, action, seconds)
+
+    def _spoil_input(self, client: socket.socket, engine: socket.socket, action: Action | None, seconds: float) -> None:
+        threading.Thread(target=_pump, args=(engine, client), daemon=True).start()
+        data = client.recv(65_536)
+        if action == "stall":
+            self._stopping.wait()
+        if action == "late":
+            self._stopping.wait(seconds)
+        if action in {"last", "late"}:
+            engine.sendall(data)
+        if action == "late":
+            _pump(client, engine)
 
     def _reply(self, engine: socket.socket, client: socket.socket, action: Action | None, seconds: float) -> None:
         if action == "delay":
@@ -152,11 +186,21 @@ class EngineProxy:
             self.requests.append(request)
             for fault in self.faults:
                 if re.search(fault.pattern, request) and fault.times != 0:
+                    if fault.skip:
+                        fault.skip -= 1
+                        continue
                     if fault.times is not None:
                         fault.times -= 1
                     self.spoiled.append(request)
                     return fault.action, fault.seconds
         return None, 0.0
+
+
+def _listener_in(folder: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / "engine.sock"))
+    listener.listen(128)
+    return listener
 
 
 def relay_stdio(host: str) -> None:
@@ -201,6 +245,8 @@ def _shortened(engine: socket.socket) -> bytes:
 
 
 def _with_close(head: bytes) -> bytes:
+    if b"\r\nUpgrade:" in head:  # it is no more HTTP then, and ends by itself
+        return head
     lines = [line for line in head.split(b"\r\n")[:-2] if not line.lower().startswith(b"connection:")]
     return b"\r\n".join([*lines, b"Connection: close", b"", b""])
 

@@ -43,11 +43,16 @@ async def run_epic(
     max_parallel: int = 8,
     observers: Sequence[Observer] = (),
     run_id: str | None = None,
+    prepare_ahead: int = 0,
 ) -> EpicResult:
     """The result of an epic, whether or not all of it succeeded."""
     scheduler = ParallelTaskScheduler(runner, observers=observers)
     options = EpicExecutionOptions(
-        epic_id=epic_id, max_parallel=max_parallel, run_id=run_id, max_cpus=float(max_parallel)
+        epic_id=epic_id,
+        max_parallel=max_parallel,
+        run_id=run_id,
+        max_cpus=float(max_parallel),
+        prepare_ahead=prepare_ahead,
     )
     try:
         return await scheduler.execute_epic(tasks, options)

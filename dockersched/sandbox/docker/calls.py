@@ -131,6 +131,23 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
 
         return self._repeat(kill)
 
+    def processes(self, container: str) -> list[str]:
+        """The command lines of the processes in a container that runs."""
+        found = self._repeat(
+            lambda: self._http.get(path_of("containers", container, "top"), {"ps_args": "-eo pid,args"})
+        )
+        return [str(process[-1]) for process in found["Processes"]]
+
+    def pause(self, container: str) -> None:
+        """Freezes all processes of a container; they may be frozen already."""
+        unless(
+            CONFLICT, lambda: self._repeat(lambda: self._http.call("POST", path_of("containers", container, "pause")))
+        )
+
+    def unpause(self, container: str) -> None:
+        """Lets the processes of a frozen container go on."""
+        self._repeat(lambda: self._http.call("POST", path_of("containers", container, "unpause")))
+
     def remove(self, container: str) -> None:
         """Kills and removes a container and its anonymous volumes; it may be gone already."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dockersched.errors import EngineUnavailableError, RunnerError
+from dockersched.log import Logger
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxRunOptions, StopJournal
 from dockersched.sandbox.docker import attached, batches
@@ -19,6 +20,7 @@ from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connect import Engine
 from dockersched.sandbox.docker.gatekeeper import Gatekeeper
 from dockersched.sandbox.docker.live_output import LiveOutput, OnOutput
+from dockersched.sandbox.docker.lost_release import freeze_if_waiting
 from dockersched.sandbox.docker.outcome import Ending
 from dockersched.sandbox.docker.patience import Patience
 from dockersched.sandbox.docker.phase_clock import PhaseClock
@@ -30,8 +32,11 @@ from dockersched.sandbox.redaction import SecretPatterns
 from dockersched.states import Reason
 
 _KILL_LIMIT_S = 10.0
+_RELEASE_LIMIT_S = 10.0
 # An out-of-memory flag can come a moment after the exit.
 _OOM_FLAG_DELAY_S = 0.1
+
+log = Logger("container")
 
 
 class Container:
@@ -83,6 +88,7 @@ class Container:
         self._stopped_for: Reason | None = None
         self._gate = gate
         self._intended_at: datetime | None = None
+        self._is_release_unseen = False
 
     async def start_gated(self) -> None:
         """Starts the container behind its gate; nothing of its task runs before `run`.
@@ -103,7 +109,7 @@ class Container:
 
         Raises:
             LaunchRefusedError: it could not be started.
-            NeverReleasedError: it ended behind its gate.
+            NeverReleasedError: it ended behind its gate, or its release got lost; nothing of it will run.
             RunnerError: the machinery failed.
         """
         self._clock = clock
@@ -115,12 +121,15 @@ class Container:
         self._stopped_for = self._journal.stopped_for(self._options)
         if launched.has_ended:
             return await self._result(result, await self._collect(self._stopped_for))
+        self._is_release_unseen = launched.is_gated
         self._usage.watch(self.name)
         self._output.follow()
         try:
             async with asyncio.timeout(0 if self._stopped_for else self._remaining_s(launched)):
                 collected = await self._ended()
         except TimeoutError:
+            if self._is_release_unseen and not self._stopped_for:
+                await self._see_release()
             await self._stop(Reason.TIMED_OUT)
             collected = await self._collect(self._stopped_for)
         finally:
@@ -180,6 +189,10 @@ class Container:
 
     async def _ended(self) -> batches.Collected:
         """Waits for the end. A hint is no proof: it looks, and waits on if the container still runs."""
+        if self._is_release_unseen:
+            await asyncio.wait([self._exited], timeout=_RELEASE_LIMIT_S)
+            if not self._exited.done():
+                await self._see_release()
         while True:
             await self._exited
             collected = await self._collect_if_ended(None)
@@ -187,6 +200,13 @@ class Container:
                 return collected
             self._exited = self._watcher.watch(self.name)
             self._watcher.started(self.name)
+
+    async def _see_release(self) -> None:
+        """Makes sure that a container which still runs has been released: what was sent to its gate can get lost."""
+        self._is_release_unseen = False
+        if await self._patience.call(partial(freeze_if_waiting, container=self.name)):
+            log.warning("container.release_lost", name=self.name)
+            raise batches.NeverReleasedError
 
     async def _collect(self, stopped_for: Reason | None) -> batches.Collected:
         collected = await self._collect_if_ended(stopped_for)

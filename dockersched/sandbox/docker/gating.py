@@ -78,6 +78,11 @@ def has_gate(body: Mapping[str, Any]) -> bool:
     return any(each["Target"] == GATE_DIR for each in body["HostConfig"]["Mounts"])
 
 
+def is_gate(command_line: str) -> bool:
+    """Whether a process in a container is a gate that waits; the init has it among its arguments ever after."""
+    return command_line.startswith(f"{GATE_DIR}/{_PROGRAM} ")
+
+
 def as_made(body: Mapping[str, Any], inspected: Mapping[str, Any]) -> Mapping[str, Any]:
     """The create body as it was with the gate, where an earlier process made the container with one."""
     wanted = body["HostConfig"]["Mounts"]

@@ -1,0 +1,40 @@
+"""A release that got lost: the connection took it, but the gate never read it.
+
+So it is when a daemon dies with it and its containers live on (live-restore), or the network stalls. Such a gate would
+wait until the deadline of a task that never began.
+"""
+
+from __future__ import annotations
+
+from dockersched.errors import EngineRefusedError
+from dockersched.sandbox.docker import gating
+from dockersched.sandbox.docker.calls import EngineCalls
+
+
+def freeze_if_waiting(calls: EngineCalls, container: str) -> bool:
+    """Whether a container that was to be released still waits behind its gate; then it is frozen, to be removed.
+
+    Only what is frozen stays as it is seen: what was sent may arrive at any time. A frozen process that is killed does
+    not run again.
+
+    Args:
+        calls: to the engine.
+        container: id or name.
+    """
+    if not _waits(calls, container):
+        return False
+    try:
+        calls.pause(container)
+        waits = _waits(calls, container)
+        if not waits:
+            calls.unpause(container)
+    except EngineRefusedError:  # it has ended
+        return False
+    return waits
+
+
+def _waits(calls: EngineCalls, container: str) -> bool:
+    try:
+        return any(map(gating.is_gate, calls.processes(container)))
+    except EngineRefusedError:  # it has ended, or the engine's host has no `ps`
+        return False
