@@ -350,6 +350,18 @@ async def test_a_task_that_never_began_is_not_said_to_have_timed_out(
     assert result.succeeded, result
 
 
+async def test_a_gate_that_an_earlier_process_left_waiting_is_found_out(
+    engine: APIClient, tmp_path: Path, runner: DockerRunner, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container, "_RELEASE_LIMIT_S", 0.5)
+    options = shell("echo ran", run_id=run_id)
+    async with await DockerRunner.connect(logs_dir=tmp_path / "others") as other:
+        await prepared(other, engine, options)  # it lives on, as one does whose daemon died first
+        result = await runner.run(options)
+    assert result.succeeded
+    assert log_of(result) == b"ran\n"
+
+
 async def test_a_task_that_was_released_is_left_alone_when_its_release_is_looked_for(
     runner: DockerRunner, engine: APIClient, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

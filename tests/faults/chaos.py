@@ -13,23 +13,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from docker.api import APIClient
+
 from dockersched.sandbox.docker.connection import resolve_endpoint
 from dockersched.sandbox.docker.dial import fetch_version
 from tests.support import foreign, full_disk, promised_times
-from tests.support.kill_trials import (
-    DELIVERING,
-    DIAMOND,
-    SECRETIVE,
-    SHARING,
-    UNLUCKY,
-    Plan,
-    Trial,
-    Verdict,
-    judge_all,
-)
+from tests.support.engine_proxy import Action
+from tests.support.kill_plans import AHEAD, DELIVERING, DIAMOND, SECRETIVE, SHARING, UNLUCKY, Plan
+from tests.support.kill_trials import Trial, Verdict, judge_all
+from tests.support.lost_releases import INPUT_ACTIONS, lose_releases
 from tests.support.lost_replies import lose_start_replies
 from tests.support.many_tasks import run_many
-from tests.support.outages import WAYS, try_outages
+from tests.support.outages import PHASES, PHASES_AHEAD, WAYS, Phase, try_outages
+from tests.support.spoiled_ahead import AHEAD_CALLS, OCCURRENCES, spoil_ahead
 from tests.support.spoiled_calls import ACTIONS, CALLS, spoil
 from tests.support.spoiled_files import FILE_ACTIONS, spoil_files
 from tests.support.tally import Tally, table
@@ -76,16 +72,26 @@ def killed_in_resume(folder: Path) -> Iterator[Tally]:
     yield _killed(folder, "dockersched killed again in resume", DIAMOND, "POST containers/*/start #4 after")
 
 
+def killed_while_ahead(folder: Path) -> Iterator[Tally]:
+    """The same for a run that starts sandboxes ahead, and each attach and release besides."""
+    yield _killed(folder, "dockersched killed in a run, with sandboxes started ahead", AHEAD)
+
+
 def daemons_down(folder: Path) -> Iterator[Tally]:
     """Daemons of the test's own end, politely and not, while tasks are created, run and end."""
+    yield from _daemons_down(folder, PHASES)
 
-    async def both() -> Sequence[list[Tally]]:
-        return await asyncio.gather(
-            *(try_outages(live, WAYS, 10, folder / f"live-restore-{live}", _tried) for live in (False, True))
-        )
 
-    for tallies in asyncio.run(both()):
-        yield from tallies
+def daemons_down_ahead(folder: Path) -> Iterator[Tally]:
+    """The same while sandboxes are started ahead, wait behind their gates, and are released."""
+    yield from _daemons_down(folder, PHASES_AHEAD)
+
+
+def releases_lost(folder: Path) -> Iterator[Tally]:
+    """Connections that release are cut, stall or are slow right before, at and after the byte."""
+    with client() as engine:
+        for action in INPUT_ACTIONS:
+            yield asyncio.run(lose_releases(engine, folder / action, 100, action))
 
 
 def starts_unanswered(folder: Path) -> Iterator[Tally]:
@@ -101,6 +107,29 @@ def calls_spoiled(folder: Path) -> Iterator[Tally]:
             total = Tally(f"{action}: each of {', '.join(CALLS)}")
             for call in CALLS:
                 total.add(_tried(asyncio.run(spoil(engine, folder / f"{call}-{action}", call, action))))
+            yield total
+
+
+def calls_spoiled_ahead(folder: Path) -> Iterator[Tally]:
+    """Every engine call of a run that starts sandboxes ahead meets every fault, at each of the first times it is made.
+
+    A few epics at a time.
+    """
+
+    async def each(engine: APIClient, action: Action) -> list[Tally]:
+        turns = asyncio.Semaphore(3)
+
+        async def one(call: str, skip: int) -> Tally:
+            async with turns:
+                return _tried(await spoil_ahead(engine, folder / f"{call}-{action}-{skip}", call, action, skip))
+
+        return await asyncio.gather(*(one(call, skip) for call in AHEAD_CALLS for skip in range(OCCURRENCES)))
+
+    with client() as engine:
+        for action in ACTIONS:
+            total = Tally(f"{action}: each of {', '.join(AHEAD_CALLS)}, with sandboxes started ahead")
+            for tally in asyncio.run(each(engine, action)):
+                total.add(tally)
             yield total
 
 
@@ -126,11 +155,12 @@ def times_kept(folder: Path) -> Iterator[Tally]:
 
 def disks_full(folder: Path) -> Iterator[Tally]:
     """The engine's disk runs full, and there is room again."""
-    for what in full_disk.RESOURCES:
-        total = Tally(f"engine's disk full ({what}), then room")
-        for number in range(5):
-            total.add(_tried(asyncio.run(full_disk.fill_and_give_room(folder / f"{what}-{number}", what))))
-        yield total
+    yield from _disks_full(folder, "", prepare_ahead=0)
+
+
+def disks_full_ahead(folder: Path) -> Iterator[Tally]:
+    """The same with sandboxes started ahead."""
+    yield from _disks_full(folder, ", with sandboxes started ahead", prepare_ahead=3)
 
 
 def state_truncated(folder: Path) -> Iterator[Tally]:
@@ -152,6 +182,11 @@ ROWS: dict[str, Row] = {
     "daemons": daemons_down,
     "starts": starts_unanswered,
     "calls": calls_spoiled,
+    "daemons-ahead": daemons_down_ahead,
+    "releases": releases_lost,
+    "calls-ahead": calls_spoiled_ahead,
+    "disks-ahead": disks_full_ahead,
+    "ahead": killed_while_ahead,
     "run": killed_at_every_point,
     "stops": killed_while_stopping,
     "namespaces": killed_in_namespaces,
@@ -164,6 +199,28 @@ ROWS: dict[str, Row] = {
     "truncation": state_truncated,
     "many": many_short_tasks,
 }
+
+
+def _daemons_down(folder: Path, phases: Sequence[Phase]) -> Iterator[Tally]:
+    async def both() -> Sequence[list[Tally]]:
+        return await asyncio.gather(
+            *(
+                try_outages(live, WAYS, phases, tries=10, folder=folder / f"live-restore-{live}", on_try=_tried)
+                for live in (False, True)
+            )
+        )
+
+    for tallies in asyncio.run(both()):
+        yield from tallies
+
+
+def _disks_full(folder: Path, way: str, *, prepare_ahead: int) -> Iterator[Tally]:
+    for what in full_disk.RESOURCES:
+        total = Tally(f"engine's disk full ({what}), then room{way}")
+        for number in range(5):
+            trial = full_disk.fill_and_give_room(folder / f"{what}-{number}", what, prepare_ahead=prepare_ahead)
+            total.add(_tried(asyncio.run(trial)))
+        yield total
 
 
 def _killed(folder: Path, fault: str, plan: Plan, *before: str) -> Tally:
@@ -197,7 +254,8 @@ def _row(name: str, folder: Path) -> list[Tally]:
 
 
 def _tried(tally: Tally) -> Tally:
-    _say("." if tally.is_clean else f"\n{tally}\n")
+    is_no_try = tally == Tally(tally.fault)
+    _say("." if tally.is_clean else "-" if is_no_try else f"\n{tally}\n")
     return tally
 
 

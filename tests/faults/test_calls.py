@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from docker.api import APIClient
 
 from tests.support.engine_proxy import Action
+from tests.support.lost_releases import lose_releases
 from tests.support.lost_replies import lose_start_replies
+from tests.support.spoiled_ahead import spoil_ahead
 from tests.support.spoiled_calls import CASES, spoil
 
 # Every call loses its reply and is refused by the engine; what is left stands for the rest, which `make chaos` tries.
@@ -26,3 +29,14 @@ async def test_a_spoiled_call_changes_no_outcome(engine: APIClient, tmp_path: Pa
 async def test_what_was_started_unheard_is_not_started_again(engine: APIClient, tmp_path: Path) -> None:
     tally = await lose_start_replies(engine, tmp_path, 12)
     assert tally.is_clean, tally
+
+
+async def test_a_gate_whose_connection_is_cut_at_once_is_done_without(engine: APIClient, tmp_path: Path) -> None:
+    tally = await spoil_ahead(engine, tmp_path, "attach", "cut")
+    assert tally.is_clean, tally
+
+
+async def test_a_connection_that_is_lost_around_a_release_runs_nothing_twice(engine: APIClient, tmp_path: Path) -> None:
+    actions: tuple[Action, ...] = ("lose", "last")
+    tallies = await asyncio.gather(*(lose_releases(engine, tmp_path / action, 2, action) for action in actions))
+    assert [tally for tally in tallies if not tally.is_clean] == []

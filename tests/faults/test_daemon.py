@@ -21,7 +21,7 @@ SAMPLE = [
     for position, way in enumerate(WAYS)
     for place, phase in enumerate(PHASES)
     if (number + position + place) % 2 == 0
-]
+] + [(True, "kill", "releasing")]
 
 
 @pytest.fixture(scope="module")

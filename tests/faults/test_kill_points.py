@@ -6,7 +6,8 @@ import pytest
 from docker.api import APIClient
 
 from dockersched.sandbox.docker.connection import make_client, resolve_endpoint
-from tests.support.kill_trials import DELIVERING, DIAMOND, SECRETIVE, SHARING, UNLUCKY, Plan, Trial, judge_all, spread
+from tests.support.kill_plans import AHEAD, DELIVERING, DIAMOND, SECRETIVE, SHARING, UNLUCKY, Plan
+from tests.support.kill_trials import Trial, judge_all, spread
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,13 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
     assert [verdict for verdict in verdicts if not verdict.is_clean] == []
     # Which calls share a transaction is chance, so that a point near the end may not come.
     assert sum(verdict.missed == 0 for verdict in verdicts) >= count - 1
+
+
+def test_a_run_that_is_killed_around_a_release_executes_nothing_twice(engine: APIClient, tmp_path: Path) -> None:
+    del engine  # each trial has a client of its own
+    kills = [["POST containers/*/attach #1 after"], ["release #1 before"], ["release #1 after"]]
+    verdicts = judge_all(client, tmp_path, kills, plan=AHEAD, side_by_side=3)
+    assert [verdict for verdict in verdicts if not verdict.is_clean or verdict.missed] == []
 
 
 def test_a_killed_resumption_goes_on_too(engine: APIClient, tmp_path: Path) -> None:

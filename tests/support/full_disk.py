@@ -56,7 +56,7 @@ class _Watch:
             self._loop.call_soon_threadsafe(self.told.set)
 
 
-async def fill_and_give_room(folder: Path, what: Resource) -> Tally:
+async def fill_and_give_room(folder: Path, what: Resource, *, prepare_ahead: int = 0) -> Tally:
     """Every task succeeds, and none is begun while there is no room.
 
     Another attempt is fair if the engine failed in words that do not tell that it is full, as it does now and then.
@@ -67,7 +67,14 @@ async def fill_and_give_room(folder: Path, what: Resource) -> Tally:
         ScheduledTask(str(number), [], "sh", ["-c", "echo said; sleep 0.5"], SMALL, retry=RetryPolicy(initial_s=0.1))
         for number in range(_TASKS)
     ]
-    epic = partial(run_epic, tasks=tasks, epic_id="full", max_parallel=_PARALLEL, observers=[watch.observe])
+    epic = partial(
+        run_epic,
+        tasks=tasks,
+        epic_id="full",
+        max_parallel=_PARALLEL,
+        observers=[watch.observe],
+        prepare_ahead=prepare_ahead,
+    )
     run_id = ids.new_run_id()
     with tmpfs_data_root(64) as disk, PrivateEngine(data_root=disk) as engine:
         await asyncio.to_thread(engine.load_image)

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from requests import PreparedRequest
 
 from dockersched.cli import main
 from dockersched.report import document, event_log
-from dockersched.sandbox.docker import batches
+from dockersched.sandbox.docker import batches, gatekeeper, streams
 
 T = TypeVar("T")
 PASSED, AT = "KILL_POINTS_PASSED", "KILL_POINTS_AT"
@@ -46,9 +46,7 @@ class Points:
 
     def around(self, kind: str, call: Callable[[], T]) -> T:
         """Makes a call between two points."""
-        with self._lock:
-            self._counts[kind] += 1
-            point = f"{kind} #{self._counts[kind]}"
+        point = self._next(kind)
         self._pass(f"{point} before")
         try:
             return call()
@@ -65,6 +63,26 @@ class Points:
 
         setattr(owner, name, wrapped)
 
+    def wrap_async(self, owner: object, name: str, kind: str) -> None:
+        """The same for a coroutine function."""
+        call: Callable[..., Awaitable[object]] = getattr(owner, name)
+
+        @wraps(call)
+        async def wrapped(*args: Any, **named: Any) -> Any:
+            point = self._next(kind)
+            self._pass(f"{point} before")
+            try:
+                return await call(*args, **named)
+            finally:
+                self._pass(f"{point} after")
+
+        setattr(owner, name, wrapped)
+
+    def _next(self, kind: str) -> str:
+        with self._lock:
+            self._counts[kind] += 1
+            return f"{kind} #{self._counts[kind]}"
+
     def _pass(self, point: str) -> None:
         os.write(self._passed, f"{point}\n".encode())
         if point == self._at:
@@ -73,7 +91,7 @@ class Points:
 
 
 def install(points: Points) -> None:
-    """Puts points around each request to the engine, each statement that writes, and each file that is written."""
+    """Puts points around each request to the engine and each release, each statement and each file that is written."""
     send = docker.api.APIClient.send
 
     def send_at_points(client: Any, request: PreparedRequest, **named: Any) -> Any:
@@ -91,6 +109,8 @@ def install(points: Points) -> None:
 
     docker.api.APIClient.send = send_at_points  # type: ignore[method-assign, assignment]
     sqlite3.connect = partial(sqlite3.connect, factory=Connection)  # type: ignore[assignment]
+    points.wrap_async(gatekeeper, "open_stdin", "POST containers/*/attach")
+    points.wrap_async(streams.Stdin, "send", "release")
     points.wrap(event_log.EventLog, "observe", "write events.jsonl")
     points.wrap(batches, "collect", "write log file")
     points.wrap(document, "write_atomically", "write result.json")

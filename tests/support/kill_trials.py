@@ -9,7 +9,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -21,122 +22,16 @@ import jsonschema
 from dockersched import ids
 from dockersched.report import document
 from dockersched.store.database import FILE_NAME, RunRow, StateStore
+from tests.support.executions import Executions
 from tests.support.file_bench import tree_of
+from tests.support.kill_plans import DIAMOND, KEY, VALUE, Plan
 from tests.support.kill_points import AT, PASSED
 from tests.support.trials import Seen, attempt_starts, watching
 
 ROOT = Path(__file__).parents[2]
-KEY, VALUE = "KILL_TRIALS_KEY", "sk-0123456789"
 _LIMIT_S = 90.0
 
 QUOTA = {"cpus": 0.5, "memory": "32m", "pids": 16}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """An epic, and what must come of it wherever it is killed.
-
-    Args:
-        tasks: as in an epic file.
-        max_parallel: as in an epic file.
-        exit_code: of the command.
-        reasons: why tasks do not succeed, by task id.
-        attempts: of the tasks that have not just one.
-        source: files of a folder `source` beside the epic, by name.
-        artifacts: files that come out of the tasks, by path below the run's folder for them.
-    """
-
-    tasks: Mapping[str, Mapping[str, object]]
-    max_parallel: int = 4
-    exit_code: int = 0
-    reasons: Mapping[str, str] = field(default_factory=dict)
-    attempts: Mapping[str, int] = field(default_factory=dict)
-    source: Mapping[str, str] = field(default_factory=dict)
-    artifacts: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def state(self) -> str:
-        """The state in which the epic ends."""
-        return "failed" if self.exit_code else "succeeded"
-
-    @property
-    def all_attempts(self) -> set[tuple[str, int]]:
-        """Task and number of all attempts that there are in the end."""
-        return {(name, number + 1) for name in self.tasks for number in range(self.attempts.get(name, 1))}
-
-
-DIAMOND = Plan(
-    {
-        "top": {"run": "echo ran top"},
-        "left": {"run": "echo ran left", "depends_on": ["top"]},
-        "right": {"run": "echo ran right", "depends_on": ["top"]},
-        "bottom": {"run": "echo ran bottom", "depends_on": ["left", "right"]},
-        "last": {"run": "echo ran last", "depends_on": ["bottom"]},
-        # It lives on when its scheduler dies.
-        "beside": {"run": "sleep 1; echo ran beside"},
-    }
-)
-"""All succeed."""
-
-SHARING = Plan(
-    {
-        **{name: {"run": f"echo ran {name}"} for name in ("one", "two", "three", "four", "five")},
-        "six": {"run": "echo ran six", "depends_on": ["one", "five"]},
-        "seven": {"run": "echo ran seven"},
-    },
-    max_parallel=1,
-)
-"""All but the first are in one network namespace, one after another."""
-
-UNLUCKY = Plan(
-    {
-        "slow": {
-            "run": "trap '' TERM; echo ran slow; sleep 30; sleep 30",
-            "timeout": "700ms",
-            "stop_grace_period": "300ms",
-        },
-        "again": {
-            "run": "echo ran again; exit 75",
-            "retry": {"limit": 1, "on": [{"exit_code": [75]}], "backoff": {"initial": "100ms"}},
-        },
-        "never": {"run": "echo ran never", "depends_on": ["again"]},
-    },
-    exit_code=1,
-    reasons={"slow": "timed_out", "again": "exit_code", "never": "upstream_failed"},
-    attempts={"again": 2, "never": 0},
-)
-"""A deadline, a retry, a dependent that never starts."""
-
-SECRETIVE = Plan(
-    {
-        name: {
-            "run": f"[ $(wc -c < /run/secrets/KEY) = {len(VALUE)} ] && echo ran {name}",
-            "secrets": {"KEY": {"env": KEY}},
-        }
-        for name in ("one", "two")
-    }
-)
-"""Secrets, which are in place whenever a task starts."""
-
-DELIVERING = Plan(
-    {
-        "makes": {
-            "run": 'mkdir out; cp *.txt out; echo sum="$(cat a.txt b.txt)" >> $DOCKERSCHED_OUTPUT; echo ran makes',
-            "workspace": "source",
-            "outputs": {"copy": "out"},
-            "values": ["sum"],
-        },
-        "uses": {
-            "run": '[ "$(cat in/a.txt in/b.txt)" = "$SUM" ]; echo $SUM > sum; echo ran uses',
-            "inputs": [{"from": "makes.copy", "at": "/workspace/in"}],
-            "environment": {"SUM": "${{ tasks.makes.values.sum }}"},
-            "outputs": {"sum": "sum"},
-        },
-    },
-    source={"a.txt": "one ", "b.txt": "two\n"},
-    artifacts={"makes/copy/a.txt": "one ", "makes/copy/b.txt": "two\n", "uses/sum/sum": "one two\n"},
-)
-"""A workspace, an output that is an input, and a value."""
 
 
 @dataclass
@@ -187,6 +82,13 @@ class Trial:
             "defaults": {"quota": QUOTA},
             "tasks": plan.tasks,
         }
+        self._executions: Executions | None = None
+        if plan.prepare_ahead:
+            self._executions = Executions(folder / "executed")
+            mount = self._executions.mount
+            seen = {"source": mount.source, "target": mount.target, "read_only": mount.read_only}
+            fields["prepare_ahead"] = plan.prepare_ahead
+            fields["tasks"] = {name: {**task, "mounts": [seen]} for name, task in plan.tasks.items()}
         self._epic.write_text(json.dumps(fields))
         for name, content in plan.source.items():
             (folder / "source").mkdir(exist_ok=True)
@@ -235,9 +137,19 @@ class Trial:
         return self._run("run", str(self._epic), at=at)
 
     def _run(self, *args: str, at: str = "") -> tuple[subprocess.CompletedProcess[str], list[str]]:
+        allowed = ["--allow-mount", str(self._executions.folder)] if self._executions else []
         passed = self._folder / f"{secrets.token_hex(4)}.points"
         done = subprocess.run(
-            [sys.executable, "-m", "tests.support.kill_points", *args, "--quiet", "--state-dir", str(self._state_dir)],
+            [
+                sys.executable,
+                "-m",
+                "tests.support.kill_points",
+                *args,
+                *allowed,
+                "--quiet",
+                "--state-dir",
+                str(self._state_dir),
+            ],
             cwd=ROOT,
             env={**os.environ, PASSED: str(passed), AT: at, KEY: VALUE},
             capture_output=True,
@@ -283,7 +195,7 @@ class Trial:
         attempts = StateStore(self._state_dir).attempts(run_id)
         if set(attempts) != self._plan.all_attempts:
             verdict.wrong.append(f"attempts on record: {sorted(attempts)}")
-        starts = attempt_starts(seen)
+        starts = self._begun(run_id, seen)
         for (task, number), row in attempts.items():
             started = starts.pop(ids.container_name(self._epic_id, run_id, task, number), 0)
             verdict.double_starts += started > 1
@@ -295,6 +207,13 @@ class Trial:
                 verdict.wrong.append(f"{task}: {started} starts, log whole: {whole}, record {row.result}")
         verdict.orphans += len(starts)
         verdict.wrong += [f"{name} was started, but is not on record" for name in starts]
+
+    def _begun(self, run_id: str, seen: Sequence[Seen]) -> Counter[str]:
+        """How often each attempt began, by the name of its container."""
+        if self._executions is None:
+            return attempt_starts(seen)
+        names = {task: ids.container_name(self._epic_id, run_id, task, 1) for task in self._executions.tasks}
+        return Counter({name: self._executions.of(task) for task, name in names.items()})
 
 
 def _problems_of_documents(folder: Path, plan: Plan) -> list[str]:
@@ -310,6 +229,9 @@ def _problems_of_documents(folder: Path, plan: Plan) -> list[str]:
     found = (result["state"], result["exit_code"], reasons, attempts)
     if found != (plan.state, plan.exit_code, plan.reasons, plan.attempts):
         problems.append(f"result.json says {found}")
+    begun = [name for name, task in result["tasks"].items() if task["attempts"] == 0 and task["started_at"]]
+    if begun:
+        problems.append(f"without an attempt, but begun: {begun}")
     if events[-1]["type"] != "done":
         problems.append(f"events.jsonl ends with {events[-1]}")
     return problems
