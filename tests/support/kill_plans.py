@@ -92,23 +92,20 @@ AHEAD = Plan(
     {
         name: {"run": noted(name, f"sleep {length_s}; echo ran {name}; exit {code}"), "depends_on": dependencies}
         for name, length_s, code, dependencies in (
-            ("one", 0.7, 0, []),
+            ("one", 0.5, 0, []),
             ("two", 0.1, 0, ["one"]),
-            ("three", 0.4, 0, ["two"]),
-            ("four", 0, 0, ["three"]),
-            ("left", 0.2, 0, ["one"]),
-            ("right", 0, 0, ["one"]),
-            ("breaks", 1.2, 3, []),
+            ("three", 0, 0, ["two"]),
+            ("beside", 0, 0, ["one"]),
+            ("breaks", 0.9, 3, []),
             ("never", 0, 0, ["breaks"]),
-            ("after", 0, 0, ["never", "four"]),
         )
     },
     exit_code=1,
-    reasons={"breaks": "exit_code", "never": "upstream_failed", "after": "upstream_failed"},
-    attempts={"never": 0, "after": 0},
+    reasons={"breaks": "exit_code", "never": "upstream_failed"},
+    attempts={"never": 0},
     prepare_ahead=2,
 )
-"""A chain, branches beside it, and one that fails while its dependent waits behind a gate."""
+"""A chain, a branch beside it, and a task that fails while its dependent waits behind a gate."""
 
 SECRETIVE = Plan(
     {
