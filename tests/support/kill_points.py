@@ -15,22 +15,22 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any, TypeVar
-
-import docker.api
-from requests import PreparedRequest
 
 from dockersched.cli import main
 from dockersched.report import document, event_log
 from dockersched.sandbox.docker import batches, gatekeeper, streams
+from dockersched.sandbox.docker.engine_http import EngineHttp
 
 T = TypeVar("T")
 PASSED, AT = "KILL_POINTS_PASSED", "KILL_POINTS_AT"
 
-_OBJECT_CALL = re.compile(r"/v[\d.]+/(\w+)/(?:.+)/(\w+)")
+_OBJECT_CALL = re.compile(r"/(\w+)/(?:.+)/(\w+)")
 _STATEMENT = re.compile(r"\s*(\w+)(?:.*?\b(runs|images|attempts)\b(?:.*?SET (\w+))?)?", re.DOTALL)
 _LIMIT_S = 90.0
 
@@ -92,10 +92,13 @@ class Points:
 
 def install(points: Points) -> None:
     """Puts points around each request to the engine and each release, each statement and each file that is written."""
-    send = docker.api.APIClient.send
+    answer = EngineHttp.answer
 
-    def send_at_points(client: Any, request: PreparedRequest, **named: Any) -> Any:
-        return points.around(_request_kind(request), partial(send, client, request, **named))
+    @contextmanager
+    def answer_at_points(http: EngineHttp, method: str, path: str, *args: Any) -> Iterator[HTTPResponse]:
+        with ExitStack() as stack:
+            call = partial(answer, http, method, path, *args)
+            yield points.around(_request_kind(method, path), lambda: stack.enter_context(call()))
 
     class Connection(sqlite3.Connection):
         def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
@@ -107,7 +110,7 @@ def install(points: Points) -> None:
         def executescript(self, sql: str) -> sqlite3.Cursor:
             return _at_points(points, sql, partial(super().executescript, sql))
 
-    docker.api.APIClient.send = send_at_points  # type: ignore[method-assign, assignment]
+    EngineHttp.answer = answer_at_points  # type: ignore[method-assign, assignment]
     sqlite3.connect = partial(sqlite3.connect, factory=Connection)  # type: ignore[assignment]
     points.wrap_async(gatekeeper, "open_stdin", "POST containers/*/attach")
     points.wrap_async(streams.Stdin, "send", "release")
@@ -125,13 +128,12 @@ def _at_points(points: Points, sql: str, call: Callable[[], T]) -> T:
     return call() if kind.startswith(("SELECT", "PRAGMA")) else points.around(f"sql {kind}", call)
 
 
-def _request_kind(request: PreparedRequest) -> str:
-    path = request.path_url.partition("?")[0]
-    if request.method == "DELETE":
-        return f"DELETE {'volume' if '/volumes/' in path else 'container'}"
+def _request_kind(method: str, path: str) -> str:
+    if method == "DELETE":
+        return f"DELETE {'volume' if path.startswith('/volumes/') else 'container'}"
     if of_object := _OBJECT_CALL.fullmatch(path):
-        return f"{request.method} {of_object[1]}/*/{of_object[2]}"
-    return f"{request.method} {path.partition('/')[2].partition('/')[2]}"
+        return f"{method} {of_object[1]}/*/{of_object[2]}"
+    return f"{method} {path.removeprefix('/')}"
 
 
 if __name__ == "__main__":
