@@ -196,9 +196,9 @@ class Session:
             if not self._is_new:
                 await end_cancelled_attempts(runner, journal, self._sandboxes)
                 await remove_prepared(runner, journal, self._sandboxes, self._options)
-            # One of those that are started ahead is counted: namespaces for more would hardly earn their cost.
-            at_once = self._options.max_parallel + min(1, self._options.prepare_ahead)
-            runner.share_namespaces(self._sandboxes, at_once=at_once)
+            runner.share_namespaces(
+                self._sandboxes, at_once=self._options.max_parallel, ahead=self._options.prepare_ahead
+            )
             self._sandboxes = ()  # nobody needs them any more
             scheduler = ParallelTaskScheduler(JournaledRunner(runner, journal), observers=observers)
             async with taking_requests(self._requests, self._control):

@@ -184,3 +184,33 @@ def test_the_image_is_one_small_program_and_always_the_same(architecture: str) -
 
 def test_each_architecture_has_an_image_of_its_own() -> None:
     assert len({holder.image_tag(architecture) for architecture in ARCHITECTURES}) == len(ARCHITECTURES) == 2
+
+
+async def test_one_that_nobody_waits_for_yet_waits_for_a_namespace() -> None:
+    engine = Engine()
+    namespaces = Namespaces(
+        engine, "e", "r", sandboxes=100, at_once=1, ahead=0,  # type: ignore[arg-type]
+        in_background=lambda work: background.append(asyncio.ensure_future(work)),
+    )  # fmt: skip
+    background: list[asyncio.Future[None]] = []
+    assert namespaces.take() is None
+    await asyncio.gather(*background)
+    held = namespaces.take()
+    assert held is not None
+    wanted = asyncio.Event()
+    ahead = [asyncio.ensure_future(namespaces.take_ahead(each)) for each in (asyncio.Event(), wanted)]
+    await asyncio.sleep(0.01)
+    assert not any(each.done() for each in ahead)
+    wanted.set()
+    assert await asyncio.wait_for(ahead[1], 5) is None
+    namespaces.give_back(held, is_empty=True)
+    assert await asyncio.wait_for(ahead[0], 5) == held
+
+
+async def test_where_no_namespace_is_shared_it_has_its_own() -> None:
+    engine = Engine()
+    namespaces = Namespaces(
+        engine, "e", "r", sandboxes=2, at_once=4, ahead=4, in_background=lambda _: None,  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert await asyncio.wait_for(namespaces.take_ahead(asyncio.Event()), 5) is None
+    assert engine.started == 0

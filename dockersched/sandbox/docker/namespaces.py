@@ -8,6 +8,7 @@ could have been changed: see `may_share`.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -25,9 +26,13 @@ from dockersched.sandbox.docker.features import EngineFeatures
 from dockersched.sandbox.docker.gate.program import ARCHITECTURES
 from dockersched.sandbox.docker.holder_image import image_id
 from dockersched.sandbox.docker.refusals import may_be_root
+from dockersched.sandbox.docker.turns import Turns
 
 _EARNS_AFTER = 4
 """So many sandboxes must be to come for each holder: it costs a start itself, and saves half of each one's."""
+
+_EARNS_AHEAD_AFTER = 6
+"""The same of holders that only let more sandboxes wait behind gates: what those save is less."""
 
 _ROUNDS = 2
 """Where fewer rounds of sandboxes are to come, all of them start before a holder is of use."""
@@ -76,6 +81,7 @@ class Namespaces:
         epic_id, run_id: of the run.
         sandboxes: that can share and are to come.
         at_once: how many of these run at the same time at most.
+        ahead: how many more may wait behind gates.
         in_background: runs a coroutine to its end; asked for what nobody waits for.
     """
 
@@ -87,6 +93,7 @@ class Namespaces:
         *,
         sandboxes: int,
         at_once: int,
+        ahead: int = 0,
         in_background: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self._engine = engine
@@ -94,21 +101,40 @@ class Namespaces:
         self._run_id = run_id
         self._to_come = sandboxes if sandboxes >= _ROUNDS * at_once else 0
         self._most = at_once
+        self._ahead = ahead
         self._in_background = in_background
         self._idle: list[Slot] = []
         self._count = 0
+        self._turns = Turns()
 
     def take(self) -> Slot | None:
         """A namespace for one sandbox, which `give_back` must follow; None when it should have its own."""
         self._to_come -= 1
-        # A daemon that went down may have taken holders with it.
-        self._drop([slot for slot in self._idle if self._engine.health.was_lost_since(slot.made_at)])
+        self._drop_lost()
         if self._idle:
             return self._idle.pop()
-        if self._count < self._most and self._to_come >= _EARNS_AFTER * (self._count + 1):
+        if self._count < self._most:
+            self._make_if_it_pays(_EARNS_AFTER)
+        return None
+
+    async def take_ahead(self, wanted: asyncio.Event) -> Slot | None:
+        """The same for a sandbox that nobody waits for yet: it waits for a namespace, unless this run shares none.
+
+        Args:
+            wanted: set when somebody waits for it.
+        """
+        self._to_come -= 1
+        self._drop_lost()
+        if not self._idle and self._count < self._most + self._ahead:
+            self._make_if_it_pays(_EARNS_AFTER if self._count < self._most else _EARNS_AHEAD_AFTER)
+        while not self._idle and self._count and not wanted.is_set():
+            await self._turns.wait(wanted)
+        return self._idle.pop() if self._idle else None
+
+    def _make_if_it_pays(self, earns_after: int) -> None:
+        if self._to_come >= earns_after * (self._count + 1):
             self._count += 1
             self._in_background(self._make())
-        return None
 
     def give_back(self, slot: Slot, *, is_empty: bool) -> None:
         """Takes the namespace of a sandbox back, for the next one if nothing of this one can be left in it.
@@ -119,14 +145,20 @@ class Namespaces:
         """
         if is_empty:
             self._idle.append(slot)
+            self._turns.give()
         else:  # whatever happened may have happened to all of them
             self._drop([slot, *self._idle])
+
+    def _drop_lost(self) -> None:
+        """A daemon that went down may have taken holders with it."""
+        self._drop([slot for slot in self._idle if self._engine.health.was_lost_since(slot.made_at)])
 
     def _drop(self, slots: list[Slot]) -> None:
         self._idle = [slot for slot in self._idle if slot not in slots]
         self._count -= len(slots)
         for slot in slots:
             self._in_background(self._remove(slot.options))
+            self._turns.give()
 
     async def _make(self) -> None:
         options = holder.identity(self._epic_id, self._run_id, f"namespace-{secrets.token_hex(4)}")
@@ -136,11 +168,13 @@ class Namespaces:
             container_id = await self._engine.pool.start(launch)
         except (RunnerError, batches.LaunchRefusedError) as error:
             log.warning("namespaces.holder_not_made", error=str(error))
-            self._most = 0  # sandboxes go on in namespaces of their own
+            self._most = self._ahead = 0  # sandboxes go on in namespaces of their own
             self._count -= 1
+            self._turns.give()
             await self._remove(options)
             return
         self._idle.append(Slot(options, container_id, made_at))
+        self._turns.give()
 
     async def _remove(self, options: SandboxRunOptions) -> None:
         remove = partial(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
+
+from dockersched.sandbox.docker.turns import Turns
 
 if TYPE_CHECKING:
     from dockersched.sandbox.docker.calls import EngineCalls
@@ -37,7 +38,7 @@ class EnginePool:
         self._closing = closing
         self._starts_ahead = starts_ahead
         self._starting = 0
-        self._waiting: deque[asyncio.Event] = deque()
+        self._turns = Turns()
         self._starts = ThreadPoolExecutor(starts, "dockersched-start")
         self._calls = ThreadPoolExecutor(_CALL_THREADS, "dockersched-call")
 
@@ -48,7 +49,8 @@ class EnginePool:
             return await self._submit(self._starts, batch)
         finally:
             self._starting -= 1
-            self._give_turn()
+            if self._starting < self._starts_ahead:
+                self._turns.give()
 
     async def start_when_idle(self, batch: Callable[[EngineCalls], T], wanted: asyncio.Event) -> T:
         """Runs a batch that starts a container for which nobody waits yet, once the engine has a core to spare for it.
@@ -58,28 +60,8 @@ class EnginePool:
             wanted: set when somebody waits for it after all: then it begins at once.
         """
         if self._starting >= self._starts_ahead and not wanted.is_set():
-            await self._turn_or(wanted)
+            await self._turns.wait(wanted)
         return await self.start(batch)
-
-    async def _turn_or(self, wanted: asyncio.Event) -> None:
-        turn = asyncio.Event()
-        self._waiting.append(turn)
-        either = [asyncio.ensure_future(event.wait()) for event in (turn, wanted)]
-        try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            if turn.is_set():
-                self._give_turn()
-            raise
-        finally:
-            for waiting in either:
-                waiting.cancel()
-            if not turn.is_set():
-                self._waiting.remove(turn)
-
-    def _give_turn(self) -> None:
-        if self._waiting and self._starting < self._starts_ahead:
-            self._waiting.popleft().set()
 
     async def call(self, batch: Callable[[EngineCalls], T]) -> T:
         """Runs any other batch."""

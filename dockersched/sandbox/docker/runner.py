@@ -184,12 +184,13 @@ class DockerRunner(SandboxBackend):
         """
         return await self._provisions.prepare(map(self._defaults.fill, sandboxes))
 
-    def share_namespaces(self, sandboxes: Iterable[SandboxRunOptions], *, at_once: int) -> None:
+    def share_namespaces(self, sandboxes: Iterable[SandboxRunOptions], *, at_once: int, ahead: int = 0) -> None:
         """Lets sandboxes without a network use network namespaces one after another, where that is safe and pays.
 
         Args:
             sandboxes: of one run, that are to come.
             at_once: how many of them run at the same time at most.
+            ahead: how many more may be started ahead.
         """
         sharing = [
             options for options in map(self._defaults.fill, sandboxes) if may_share(options, self.engine.features)
@@ -202,6 +203,7 @@ class DockerRunner(SandboxBackend):
                 run_id,
                 sandboxes=len(sharing),
                 at_once=at_once,
+                ahead=ahead,
                 in_background=self._in_background,
             )
 
