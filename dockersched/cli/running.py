@@ -162,13 +162,12 @@ def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Ses
 def _print_result(output: str, ended: SessionResult) -> None:
     """Prints how the run ended, for those who do not read the summary."""
     from dockersched.report.agent import agent_lines  # noqa: PLC0415
-    from dockersched.report.document import to_json  # noqa: PLC0415
     from dockersched.report.github import json_cleaner, text_cleaner  # noqa: PLC0415
     from dockersched.report.stream import Stream  # noqa: PLC0415
 
     clean = text_cleaner(os.environ)
     if output == "json":
-        text, clean = f"{to_json(ended.document)}\n", json_cleaner(os.environ)
+        text, clean = ended.path.read_text("ascii"), json_cleaner(os.environ)
     elif output == "agent":
         lines = agent_lines(ended.result, ended.digest, exit_code=ended.exit_code, result_path=ended.path)
         text = "".join(f"{line}\n" for line in lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from dockersched.model import Network, Profile, PullPolicy, QuotaConfig
 from dockersched.sandbox.base import SandboxRunOptions
@@ -42,17 +43,18 @@ class SandboxDefaults:
 
     def fill_quota(self, quota: QuotaConfig | None) -> QuotaConfig:
         """The quota with nothing left out, but `disk`."""
-        return (quota or QuotaConfig()).or_default(self.quota).or_default(_QUOTA)
+        return _filled(quota, self.quota)
 
     def fill(self, options: SandboxRunOptions) -> SandboxRunOptions:
         """The options with nothing left out."""
         profile = options.profile or self.profile
         quota = self.fill_quota(options.quota)
-        quota = replace(
-            quota,
-            nofile=options.ulimits.get("nofile", quota.nofile),
-            fsize=options.ulimits.get("fsize", quota.fsize),
-        )
+        if options.ulimits:
+            quota = replace(
+                quota,
+                nofile=options.ulimits.get("nofile", quota.nofile),
+                fsize=options.ulimits.get("fsize", quota.fsize),
+            )
         return replace(
             options,
             image=options.image or self.image,
@@ -67,6 +69,12 @@ class SandboxDefaults:
             read_only=profile == "locked" if options.read_only is None else options.read_only,
             ulimits=NO_CORE_DUMPS | _of_files(quota) | dict(options.ulimits),
         )
+
+
+@lru_cache(maxsize=256)
+def _filled(quota: QuotaConfig | None, default: QuotaConfig) -> QuotaConfig:
+    """Most tasks of an epic have the same quota, which is asked for many times."""
+    return (quota or QuotaConfig()).or_default(default).or_default(_QUOTA)
 
 
 def _of_files(quota: QuotaConfig) -> dict[str, int]:
