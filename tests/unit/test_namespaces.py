@@ -82,6 +82,10 @@ class Engine:
         self.started += 1
         return f"holder-{self.started}"
 
+    async def start_when_idle(self, batch: Callable[..., Any], wanted: asyncio.Event) -> str:
+        assert not wanted.is_set()
+        return await self.start(batch)
+
     async def call(self, _batch: Callable[..., Any]) -> None:
         self.removed += 1
 

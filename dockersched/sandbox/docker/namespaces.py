@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -36,6 +36,8 @@ _EARNS_AHEAD_AFTER = 6
 
 _ROUNDS = 2
 """Where fewer rounds of sandboxes are to come, all of them start before a holder is of use."""
+
+_Start = Callable[[Callable[[EngineCalls], str]], Awaitable[str]]
 
 log = Logger("namespaces")
 
@@ -114,7 +116,7 @@ class Namespaces:
         if self._idle:
             return self._idle.pop()
         if self._count < self._most:
-            self._make_if_it_pays(_EARNS_AFTER)
+            self._make_if_it_pays(_EARNS_AFTER, self._engine.pool.start)
         return None
 
     async def take_ahead(self, wanted: asyncio.Event) -> Slot | None:
@@ -126,15 +128,16 @@ class Namespaces:
         self._to_come -= 1
         self._drop_lost()
         if not self._idle and self._count < self._most + self._ahead:
-            self._make_if_it_pays(_EARNS_AFTER if self._count < self._most else _EARNS_AHEAD_AFTER)
+            earns_after = _EARNS_AFTER if self._count < self._most else _EARNS_AHEAD_AFTER
+            self._make_if_it_pays(earns_after, partial(self._engine.pool.start_when_idle, wanted=wanted))
         while not self._idle and self._count and not wanted.is_set():
             await self._turns.wait(wanted)
         return self._idle.pop() if self._idle else None
 
-    def _make_if_it_pays(self, earns_after: int) -> None:
+    def _make_if_it_pays(self, earns_after: int, start: _Start) -> None:
         if self._to_come >= earns_after * (self._count + 1):
             self._count += 1
-            self._in_background(self._make())
+            self._in_background(self._make(start))
 
     def give_back(self, slot: Slot, *, is_empty: bool) -> None:
         """Takes the namespace of a sandbox back, for the next one if nothing of this one can be left in it.
@@ -143,7 +146,9 @@ class Namespaces:
             slot: from `take`.
             is_empty: whether the sandbox is known to have ended, if it ever began.
         """
-        if is_empty:
+        if is_empty and self._to_come <= 0:
+            self._drop([slot])  # nobody will need it: it goes while the last ones run
+        elif is_empty:
             self._idle.append(slot)
             self._turns.give()
         else:  # whatever happened may have happened to all of them
@@ -160,12 +165,12 @@ class Namespaces:
             self._in_background(self._remove(slot.options))
             self._turns.give()
 
-    async def _make(self) -> None:
+    async def _make(self, start: _Start) -> None:
         options = holder.identity(self._epic_id, self._run_id, f"namespace-{secrets.token_hex(4)}")
         made_at = self._engine.health.now()
         launch = partial(_launch, options=options, architecture=self._engine.features.architecture)
         try:
-            container_id = await self._engine.pool.start(launch)
+            container_id = await start(launch)
         except (RunnerError, batches.LaunchRefusedError) as error:
             log.warning("namespaces.holder_not_made", error=str(error))
             self._most = self._ahead = 0  # sandboxes go on in namespaces of their own
