@@ -73,10 +73,13 @@ class Engine:
         self.features = DEBIAN
         self.pool = self
         self.fails = False
+        self.may_start = asyncio.Event()
+        self.may_start.set()
         self.started = 0
         self.removed = 0
 
     async def start(self, _batch: Callable[..., Any]) -> str:
+        await self.may_start.wait()
         if self.fails:
             raise EngineUnavailableError("no answer")
         self.started += 1
@@ -90,27 +93,43 @@ class Engine:
         self.removed += 1
 
 
-def pool(engine: Engine, *, sandboxes: int, at_once: int) -> Namespaces:
+background: list[asyncio.Future[None]] = []
+
+
+def pool(engine: Engine, *, sandboxes: int, at_once: int, ahead: int = 0) -> Namespaces:
+    background.clear()
     return Namespaces(
         engine,  # type: ignore[arg-type]
         "e",
         "r",
         sandboxes=sandboxes,
         at_once=at_once,
-        in_background=asyncio.run,
+        ahead=ahead,
+        in_background=lambda work: background.append(asyncio.ensure_future(work)),
     )
 
 
-def taken(namespaces: Namespaces, count: int) -> list[Slot | None]:
-    return [namespaces.take() for _ in range(count)]
+async def take(namespaces: Namespaces) -> Slot | None:
+    """Takes one, and lets what was begun for it come to its end."""
+    slot = await asyncio.wait_for(namespaces.take(), 5)
+    await settled()
+    return slot
 
 
-def test_a_chain_is_served_by_one_holder() -> None:
+async def settled() -> None:
+    await asyncio.gather(*background)
+
+
+async def taken(namespaces: Namespaces, count: int) -> list[Slot | None]:
+    return [await take(namespaces) for _ in range(count)]
+
+
+async def test_a_chain_is_served_by_one_holder() -> None:
     engine = Engine()
     namespaces = pool(engine, sandboxes=12, at_once=4)
     modes = []
     for _ in range(12):
-        slot = namespaces.take()
+        slot = await take(namespaces)
         modes.append(slot and slot.network_mode)
         if slot:
             namespaces.give_back(slot, is_empty=True)
@@ -118,53 +137,54 @@ def test_a_chain_is_served_by_one_holder() -> None:
     assert engine.started == 1
 
 
-def test_no_namespace_is_given_to_two_at_once() -> None:
+async def test_no_namespace_is_given_to_two_at_once() -> None:
     engine = Engine()
     namespaces = pool(engine, sandboxes=100, at_once=4)
-    held = [slot for slot in taken(namespaces, 12) if slot]
+    held = [slot for slot in await taken(namespaces, 12) if slot]
     assert len(held) == len({slot.container_id for slot in held}) == engine.started == 4
     namespaces.give_back(held[0], is_empty=True)
-    assert (namespaces.take(), namespaces.take()) == (held[0], None)
+    assert (await take(namespaces), await take(namespaces)) == (held[0], None)
 
 
 @pytest.mark.parametrize(
     ("sandboxes", "at_once", "holders"), [(100, 100, 0), (7, 4, 0), (5, 1, 1), (4, 1, 0), (12, 4, 2)]
 )
-def test_a_holder_is_made_only_where_it_pays(sandboxes: int, at_once: int, holders: int) -> None:
+async def test_a_holder_is_made_only_where_it_pays(sandboxes: int, at_once: int, holders: int) -> None:
     engine = Engine()
-    taken(pool(engine, sandboxes=sandboxes, at_once=at_once), sandboxes)
+    await taken(pool(engine, sandboxes=sandboxes, at_once=at_once), sandboxes)
     assert engine.started == holders
 
 
 @pytest.mark.parametrize("result", [None, replace(ENDED, reason=Reason.INTERRUPTED), replace(ENDED, finished_at=None)])
-def test_a_doubtful_end_ends_all_that_are_idle(result: SandboxResult | None) -> None:
+async def test_a_doubtful_end_ends_all_that_are_idle(result: SandboxResult | None) -> None:
     engine = Engine()
     namespaces = pool(engine, sandboxes=100, at_once=2)
-    one, two = [slot for slot in taken(namespaces, 4) if slot]
+    one, two = [slot for slot in await taken(namespaces, 4) if slot]
     namespaces.give_back(one, is_empty=True)
     namespaces.give_back(two, is_empty=is_known_to_have_ended(result))
+    await settled()
     assert engine.removed == 2
-    assert namespaces.take() is None
+    assert await take(namespaces) is None
     assert engine.started == 3
 
 
-def test_holders_from_before_an_outage_are_not_used() -> None:
+async def test_holders_from_before_an_outage_are_not_used() -> None:
     engine = Engine()
     namespaces = pool(engine, sandboxes=100, at_once=1)
-    namespaces.take()
+    await take(namespaces)
     engine.health.lost()
     engine.health.answered(NOW + timedelta(seconds=1))
-    assert namespaces.take() is None
+    assert await take(namespaces) is None
     assert engine.removed == 1
 
 
-def test_an_engine_that_makes_no_holder_is_not_asked_again() -> None:
+async def test_an_engine_that_makes_no_holder_is_not_asked_again() -> None:
     engine = Engine()
     engine.fails = True
     namespaces = pool(engine, sandboxes=100, at_once=4)
-    assert taken(namespaces, 8) == [None] * 8
+    assert await taken(namespaces, 8) == [None] * 8
     engine.fails = False
-    assert (namespaces.take(), engine.started, engine.removed) == (None, 0, 1)
+    assert (await take(namespaces), engine.started, engine.removed) == (None, 0, 1)
 
 
 def test_the_holder_equals_its_golden_file() -> None:
@@ -191,18 +211,12 @@ def test_each_architecture_has_an_image_of_its_own() -> None:
 
 
 async def test_one_that_nobody_waits_for_yet_waits_for_a_namespace() -> None:
-    engine = Engine()
-    namespaces = Namespaces(
-        engine, "e", "r", sandboxes=100, at_once=1, ahead=0,  # type: ignore[arg-type]
-        in_background=lambda work: background.append(asyncio.ensure_future(work)),
-    )  # fmt: skip
-    background: list[asyncio.Future[None]] = []
-    assert namespaces.take() is None
-    await asyncio.gather(*background)
-    held = namespaces.take()
+    namespaces = pool(Engine(), sandboxes=100, at_once=1)
+    assert await take(namespaces) is None
+    held = await take(namespaces)
     assert held is not None
     wanted = asyncio.Event()
-    ahead = [asyncio.ensure_future(namespaces.take_ahead(each)) for each in (asyncio.Event(), wanted)]
+    ahead = [asyncio.ensure_future(namespaces.take(each)) for each in (asyncio.Event(), wanted)]
     await asyncio.sleep(0.01)
     assert not any(each.done() for each in ahead)
     wanted.set()
@@ -213,8 +227,51 @@ async def test_one_that_nobody_waits_for_yet_waits_for_a_namespace() -> None:
 
 async def test_where_no_namespace_is_shared_it_has_its_own() -> None:
     engine = Engine()
-    namespaces = Namespaces(
-        engine, "e", "r", sandboxes=2, at_once=4, ahead=4, in_background=lambda _: None,  # type: ignore[arg-type]
-    )  # fmt: skip
-    assert await asyncio.wait_for(namespaces.take_ahead(asyncio.Event()), 5) is None
+    namespaces = pool(engine, sandboxes=2, at_once=4, ahead=4)
+    assert await asyncio.wait_for(namespaces.take(asyncio.Event()), 5) is None
     assert engine.started == 0
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_all_but_the_first_wait_for_the_holder_that_is_made_for_them(fails: bool) -> None:
+    engine = Engine()
+    engine.fails = fails
+    engine.may_start.clear()
+    namespaces = pool(engine, sandboxes=100, at_once=4)
+    assert await asyncio.wait_for(namespaces.take(), 5) is None
+    others = [asyncio.ensure_future(namespaces.take()) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    assert not any(each.done() for each in others)
+    engine.may_start.set()
+    slots = await asyncio.wait_for(asyncio.gather(*others), 5)
+    assert [slot is None for slot in slots] == [fails] * 3
+
+
+async def test_nobody_waits_for_a_holder_that_another_took() -> None:
+    engine = Engine()
+    engine.may_start.clear()
+    namespaces = pool(engine, sandboxes=100, at_once=4)
+    await namespaces.take()
+    waiting = [asyncio.ensure_future(namespaces.take()) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    engine.may_start.set()
+    thieves = [asyncio.ensure_future(namespaces.take()) for _ in range(4)]
+    slots = await asyncio.wait_for(asyncio.gather(*waiting, *thieves), 5)
+    assert len({slot.container_id for slot in slots if slot}) == 4
+
+
+async def test_the_last_ones_leave_no_holder_behind() -> None:
+    engine = Engine()
+    namespaces = pool(engine, sandboxes=6, at_once=1)
+    slots = await taken(namespaces, 2)
+    for _ in range(4):
+        held = slots[-1]
+        assert held is not None
+        namespaces.give_back(held, is_empty=True)
+        slots.append(await take(namespaces))
+    assert engine.removed == 0
+    held = slots[-1]
+    assert held is not None
+    namespaces.give_back(held, is_empty=True)
+    await settled()
+    assert engine.removed == 1

@@ -84,9 +84,7 @@ class AttemptFactory:
         log_path, watcher = self._log_path(options), self._watcher(options.run_id)
         await watcher.ready()
         namespaces = self.namespaces.get(options.run_id) if may_share(options, self._engine.features) else None
-        slot = None
-        if namespaces is not None:
-            slot = namespaces.take() if wanted is None else await namespaces.take_ahead(wanted)
+        slot = await namespaces.take(wanted) if namespaces else None
         name = translate.container_name(options)
         body = translate.create_body(
             options,

@@ -107,37 +107,43 @@ class Namespaces:
         self._in_background = in_background
         self._idle: list[Slot] = []
         self._count = 0
+        self._coming = 0
         self._turns = Turns()
 
-    def take(self) -> Slot | None:
-        """A namespace for one sandbox, which `give_back` must follow; None when it should have its own."""
-        self._to_come -= 1
-        self._drop_lost()
-        if self._idle:
-            return self._idle.pop()
-        if self._count < self._most:
-            self._make_if_it_pays(_EARNS_AFTER, self._engine.pool.start)
-        return None
+    async def take(self, wanted: asyncio.Event | None = None) -> Slot | None:
+        """A namespace for one sandbox, which `give_back` must follow; None when it should have its own.
 
-    async def take_ahead(self, wanted: asyncio.Event) -> Slot | None:
-        """The same for a sandbox that nobody waits for yet: it waits for a namespace, unless this run shares none.
+        Where one is made for it, only the first sandbox of a run does not wait for that: two that each make their own
+        keep the engine longer than one that is made, and joined.
 
         Args:
-            wanted: set when somebody waits for it.
+            wanted: given for a sandbox that nobody waits for yet, and set when somebody does; it waits for any
+                namespace, unless this run shares none.
         """
         self._to_come -= 1
         self._drop_lost()
-        if not self._idle and self._count < self._most + self._ahead:
-            earns_after = _EARNS_AFTER if self._count < self._most else _EARNS_AHEAD_AFTER
-            self._make_if_it_pays(earns_after, partial(self._engine.pool.start_when_idle, wanted=wanted))
-        while not self._idle and self._count and not wanted.is_set():
-            await self._turns.wait(wanted)
+        is_made = False
+        if not self._idle:
+            is_made = self._make_if_it_pays(wanted)
+        if wanted is not None:
+            while not self._idle and self._count and not wanted.is_set():
+                await self._turns.wait(wanted)
+        elif is_made and self._count > 1:
+            while not self._idle and self._coming:
+                await self._turns.wait(asyncio.Event())
         return self._idle.pop() if self._idle else None
 
-    def _make_if_it_pays(self, earns_after: int, start: _Start) -> None:
-        if self._to_come >= earns_after * (self._count + 1):
-            self._count += 1
-            self._in_background(self._make(start))
+    def _make_if_it_pays(self, wanted: asyncio.Event | None) -> bool:
+        is_for_more = self._count >= self._most
+        if is_for_more and (wanted is None or self._count >= self._most + self._ahead):
+            return False
+        if self._to_come < (_EARNS_AHEAD_AFTER if is_for_more else _EARNS_AFTER) * (self._count + 1):
+            return False
+        pool = self._engine.pool
+        self._count += 1
+        self._coming += 1
+        self._in_background(self._make(pool.start if wanted is None else partial(pool.start_when_idle, wanted=wanted)))
+        return True
 
     def give_back(self, slot: Slot, *, is_empty: bool) -> None:
         """Takes the namespace of a sandbox back, for the next one if nothing of this one can be left in it.
@@ -169,17 +175,23 @@ class Namespaces:
         options = holder.identity(self._epic_id, self._run_id, f"namespace-{secrets.token_hex(4)}")
         made_at = self._engine.health.now()
         launch = partial(_launch, options=options, architecture=self._engine.features.architecture)
+        slot: Slot | None = None
         try:
-            container_id = await start(launch)
+            slot = Slot(options, await start(launch), made_at)
+            self._idle.append(slot)
         except (RunnerError, batches.LaunchRefusedError) as error:
             log.warning("namespaces.holder_not_made", error=str(error))
-            self._most = self._ahead = 0  # sandboxes go on in namespaces of their own
-            self._count -= 1
-            self._turns.give()
+        finally:
+            self._coming -= 1
+            if slot is None:
+                self._most = self._ahead = 0  # sandboxes go on in namespaces of their own
+                self._count -= 1
+            if self._coming:
+                self._turns.give()
+            else:  # whoever waits for one that is being made waits in vain by now
+                self._turns.give_all()
+        if slot is None:
             await self._remove(options)
-            return
-        self._idle.append(Slot(options, container_id, made_at))
-        self._turns.give()
 
     async def _remove(self, options: SandboxRunOptions) -> None:
         remove = partial(

@@ -17,6 +17,11 @@ class Turns:
         if self._waiting:
             self._waiting.popleft().set()
 
+    def give_all(self) -> None:
+        """Lets all go on."""
+        while self._waiting:
+            self.give()
+
     async def wait(self, wanted: asyncio.Event) -> None:
         """Waits for a turn, or until `wanted` is set."""
         turn = asyncio.Event()
