@@ -114,7 +114,7 @@ class ParallelTaskScheduler:
                     index, sandbox = run.start_next()
                     handle = running[index] = loop.create_task(self._run_sandbox(sandbox), name=sandbox.sandbox_id)
                     handle.add_done_callback(partial(_deliver, mailbox, partial(settled, index)))
-                self._look_ahead(run, wake)
+                self._look_ahead(run, mailbox, wake)
                 message = await mailbox.get()
                 for index in message():
                     running[index].cancel()
@@ -126,8 +126,10 @@ class ParallelTaskScheduler:
                 await _stop_all(running.values())
         return run.finish()
 
-    def _look_ahead(self, run: EpicRun, wake: Callable[[], None]) -> None:
+    def _look_ahead(self, run: EpicRun, mailbox: asyncio.Queue[_Message], wake: Callable[[], None]) -> None:
         """Lets the backend begin with what comes next, and let go of what will not come."""
+        if not mailbox.empty():  # in a moment something else may come next
+            return
         given_up, coming = run.look_ahead(lambda: not self._backend.holds(wake))
         self._discard(given_up)
         for sandbox in coming:

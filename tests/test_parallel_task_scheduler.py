@@ -427,22 +427,31 @@ async def test_what_was_started_ahead_and_will_not_run_is_discarded(ends: str) -
 
 
 async def test_nothing_is_started_ahead_while_the_runner_holds() -> None:
-    asked: list[bool] = []
-
     class Runner(FakeRunner):
+        asked = 0
+        is_full = False
+
         def holds(self, resumed: Callable[[], None]) -> bool:
-            asked.append(bool(asked) and not self.finished)  # the first one is for "a"
-            if asked[-1]:
-                asyncio.get_running_loop().call_later(0.01, resumed)
-            return asked[-1]
+            self.asked += 1
+            held, self.is_full = self.is_full, self.is_full or self.asked == 1  # full once "a" may start
+            if held and self.asked == 2:
+                asyncio.get_running_loop().call_later(0.01, self.has_room, resumed)
+            return held
+
+        def has_room(self, resumed: Callable[[], None]) -> None:
+            self.is_full = False
+            resumed()
 
         def start_ahead(self, options: SandboxRunOptions) -> None:
-            raise AssertionError(f"{options.task_id} was started ahead")
+            assert not self.is_full
+            super().start_ahead(options)
 
-    runner = Runner({"a": Script(duration_s=0.05)})
+    started_ahead: list[list[str]] = []
+    runner = Runner({"a": Script(duration_s=0.1)}, on_start=lambda _: started_ahead.append([*runner.ahead]))
     await ParallelTaskScheduler(runner).execute_epic([task("a"), task("b", "a")], EpicExecutionOptions(prepare_ahead=1))
     assert runner.finished == ["a", "b"]
-    assert asked[1]
+    assert runner.asked > 2
+    assert started_ahead == [[], []]
 
 
 async def test_one_scheduler_runs_two_epics_at_the_same_time() -> None:

@@ -76,7 +76,7 @@ class Peer(ABC):
             command = self.prepare(job)
             host = self._host or resolve_endpoint().host
             try:
-                ended = program.run(command, folder=job.folder, environment={**os.environ, "DOCKER_HOST": host})
+                ended = program.run(command, folder=job.folder, environment={**outside_make(), "DOCKER_HOST": host})
             finally:
                 with EngineConnection(host) as engine:
                     left = self.clear(engine, job)
@@ -118,3 +118,8 @@ def write_json(job: Job) -> Path:
     path = job.folder / "graph.json"
     path.write_text(json.dumps(document), "utf-8")
     return path
+
+
+def outside_make() -> dict[str, str]:
+    """Our environment without what a make that called us left there, which another make would obey."""
+    return {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}

@@ -10,7 +10,7 @@ import yaml
 
 from benchmarks.graphs import Graph, chain, layers
 from benchmarks.peers import compose, cwl, make, wdl
-from benchmarks.peers.base import Job, write_json
+from benchmarks.peers.base import Job, outside_make, write_json
 
 GRAPH = layers(3, 2)
 SLEEPS = Graph("sleeps", ((), (0,), (0, 1)), seconds=(0.25, 1.0, 2.5))
@@ -29,7 +29,9 @@ def test_a_makefile_has_a_rule_for_each_task() -> None:
 
 def test_make_runs_the_tasks_in_order(tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text(make.makefile(SLEEPS, LABEL), "utf-8")
-    done = subprocess.run(["make", "-n", "all"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "-n", "all"], cwd=tmp_path, env=outside_make(), capture_output=True, text=True, check=True
+    )
     lines = done.stdout.splitlines()
     assert [line.split("dockersched/base ")[1] for line in lines] == ["sleep 0.25", "sleep 1", "sleep 2.5"]
     limits = {"--rm", "--network=none", "--cpus=1", f"--memory={MEMORY}", "--pids-limit=128", f"--label={LABEL}"}

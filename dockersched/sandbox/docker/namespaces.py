@@ -152,7 +152,7 @@ class Namespaces:
             slot: from `take`.
             is_empty: whether the sandbox is known to have ended, if it ever began.
         """
-        if is_empty and self._to_come <= 0:
+        if is_empty and self._to_come <= 0 and not self._turns.are_wanted:
             self._drop([slot])  # nobody will need it: it goes while the last ones run
         elif is_empty:
             self._idle.append(slot)

@@ -12,6 +12,11 @@ class Turns:
     def __init__(self) -> None:
         self._waiting: deque[asyncio.Event] = deque()
 
+    @property
+    def are_wanted(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiting)
+
     def give(self) -> None:
         """Lets the first one go on, if there is one."""
         if self._waiting:
