@@ -18,7 +18,7 @@ from dockersched.sandbox.docker import holder
 from dockersched.sandbox.docker.attempt import is_known_to_have_ended
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.sandbox.docker.features import EngineFeatures
-from dockersched.sandbox.docker.gate.program import ARCHITECTURES, program
+from dockersched.sandbox.docker.gate.program import ARCHITECTURES, archive, program
 from dockersched.sandbox.docker.health import EngineHealth
 from dockersched.sandbox.docker.namespaces import Namespaces, Slot, may_share
 from dockersched.states import Reason
@@ -196,14 +196,14 @@ def test_the_holder_equals_its_golden_file() -> None:
 
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
 def test_the_image_is_one_small_program_and_always_the_same(architecture: str) -> None:
-    archive = holder.image_archive(architecture)
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+    packed = archive(architecture)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         (entry,) = tar.getmembers()
         content = tar.extractfile(entry)
         assert content
         assert content.read() == program(architecture)
-    assert (entry.name, entry.mode, entry.uid, entry.mtime) == ("gate", 0o755, 0, 0)
-    assert holder.image_archive(architecture) == archive
+    assert (entry.name, entry.mode, entry.uid, entry.mtime) == ("gate", 0o555, 0, 0)
+    assert archive(architecture) == packed
 
 
 def test_each_architecture_has_an_image_of_its_own() -> None:

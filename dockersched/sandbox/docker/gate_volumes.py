@@ -10,6 +10,7 @@ from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker import gating, holder, translate
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connect import Engine
+from dockersched.sandbox.docker.gate.program import archive
 from dockersched.sandbox.docker.holder_image import image_id
 from dockersched.sandbox.docker.volumes import volume_labels
 
@@ -47,6 +48,6 @@ def _make(calls: EngineCalls, options: SandboxRunOptions, architecture: str) -> 
     body = holder.create_body(options, image_id(calls, architecture))
     body["HostConfig"]["Mounts"] = [gating.mount(volume, read_only=False)]
     container = calls.create_or_find(name, body)
-    calls.put_archive(container, gating.GATE_DIR, lambda: [gating.archive(architecture)])
+    calls.put_archive(container, gating.GATE_DIR, lambda: [archive(architecture)])
     calls.remove(container)
     return volume

@@ -8,14 +8,12 @@ container is started once, so a release can never run it twice.
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker.features import EngineFeatures
-from dockersched.sandbox.docker.gate.program import ARCHITECTURES, program
+from dockersched.sandbox.docker.gate.program import ARCHITECTURES, PROGRAM_NAME
 from dockersched.sandbox.docker.gate.source import NEVER_RELEASED, NEVER_RELEASED_EXIT
 from dockersched.sandbox.redaction import SecretPatterns
 
@@ -25,7 +23,6 @@ GATE_DIR = "/.dockersched"
 RELEASE = b"\n"
 """What releases a gate: any byte."""
 
-_PROGRAM = "gate"
 _ENGINES_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -55,7 +52,7 @@ def gated(body: Mapping[str, Any], *, volume: str, search_path: str | None) -> d
     host = {**body["HostConfig"], "Mounts": [*body["HostConfig"]["Mounts"], mount(volume, read_only=True)]}
     return {
         **body,
-        "Entrypoint": [f"{GATE_DIR}/{_PROGRAM}", *paths, "", command],
+        "Entrypoint": [f"{GATE_DIR}/{PROGRAM_NAME}", *paths, "", command],
         "OpenStdin": True,
         "StdinOnce": True,
         "HostConfig": host,
@@ -70,7 +67,7 @@ def mount(volume: str, *, read_only: bool) -> dict[str, Any]:
 
 def is_gated(inspected: Mapping[str, Any]) -> bool:
     """Whether a container, as the engine tells of it, was made with a gate."""
-    return bool((inspected["Config"].get("Entrypoint") or [""])[0] == f"{GATE_DIR}/{_PROGRAM}")
+    return bool((inspected["Config"].get("Entrypoint") or [""])[0] == f"{GATE_DIR}/{PROGRAM_NAME}")
 
 
 def has_gate(body: Mapping[str, Any]) -> bool:
@@ -80,7 +77,7 @@ def has_gate(body: Mapping[str, Any]) -> bool:
 
 def is_gate(command_line: str) -> bool:
     """Whether a process in a container is a gate that waits; the init has it among its arguments ever after."""
-    return command_line.startswith(f"{GATE_DIR}/{_PROGRAM} ")
+    return command_line.startswith(f"{GATE_DIR}/{PROGRAM_NAME} ")
 
 
 def as_made(body: Mapping[str, Any], inspected: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -106,17 +103,6 @@ def was_never_released(inspected: Mapping[str, Any], log_head: bytes, patterns: 
     words = patterns.redact(NEVER_RELEASED.decode())
     exit_code = int(inspected["State"]["ExitCode"])
     return is_gated(inspected) and exit_code == NEVER_RELEASED_EXIT and log_head == words.encode()
-
-
-def archive(architecture: str) -> bytes:
-    """The content of the volume as a tar archive, always the same."""
-    content = program(architecture)
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        entry = tarfile.TarInfo(_PROGRAM)
-        entry.size, entry.mode = len(content), 0o555
-        tar.addfile(entry, io.BytesIO(content))
-    return packed.getvalue()
 
 
 def _candidates(command: str, search_path: str) -> Iterable[str]:

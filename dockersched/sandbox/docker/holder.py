@@ -8,8 +8,6 @@ or compiler is needed.
 from __future__ import annotations
 
 import hashlib
-import io
-import tarfile
 from typing import Any
 
 from dockersched import ids
@@ -17,35 +15,19 @@ from dockersched.model import QuotaConfig
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker import translate
 from dockersched.sandbox.docker.defaults import SandboxDefaults
-from dockersched.sandbox.docker.gate.program import program
+from dockersched.sandbox.docker.gate.program import PROGRAM_NAME, archive
 
 # Nothing of a sandbox's connections to itself stays for the next one: neither a port that waits for its time to pass,
 # nor what the kernel has learned of a peer.
 SYSCTLS = {"net.ipv4.tcp_max_tw_buckets": "0", "net.ipv4.tcp_no_metrics_save": "1"}
 
-_PROGRAM_PATH = "gate"
 _QUOTA = QuotaConfig(cpus=1.0, memory="16m", pids=8, log="64k")
 """The runtime that starts the program needs more than the program, which takes a page and one process."""
 
 
-def image_archive(architecture: str) -> bytes:
-    """The image's file system as a tar archive, always the same.
-
-    Args:
-        architecture: of the engine's host, one of the gate's `ARCHITECTURES`.
-    """
-    content = program(architecture)
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        entry = tarfile.TarInfo(_PROGRAM_PATH)
-        entry.size, entry.mode = len(content), 0o755
-        tar.addfile(entry, io.BytesIO(content))
-    return archive.getvalue()
-
-
 def image_tag(architecture: str) -> str:
     """The image's tag, which changes with its content."""
-    return hashlib.sha256(image_archive(architecture)).hexdigest()[:12]
+    return hashlib.sha256(archive(architecture)).hexdigest()[:12]
 
 
 def identity(epic_id: str, run_id: str, name: str) -> SandboxRunOptions:
@@ -53,7 +35,7 @@ def identity(epic_id: str, run_id: str, name: str) -> SandboxRunOptions:
     task_id = f"@{name}"
     options = SandboxRunOptions(
         ids.sandbox_id(epic_id, task_id),
-        f"/{_PROGRAM_PATH}",
+        f"/{PROGRAM_NAME}",
         epic_id=epic_id,
         run_id=run_id,
         task_id=task_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dockersched.errors import EngineRefusedError
 from dockersched.sandbox.docker import holder
 from dockersched.sandbox.docker.calls import EngineCalls
+from dockersched.sandbox.docker.gate.program import archive
 
 IMAGE_REPOSITORY = "dockersched-namespace"
 
@@ -20,7 +21,7 @@ def image_id(calls: EngineCalls, architecture: str) -> str:
     reference = f"{IMAGE_REPOSITORY}:{tag}"
     found = calls.inspect_image(reference)
     if found is None:
-        calls.import_image(holder.image_archive(architecture), IMAGE_REPOSITORY, tag)
+        calls.import_image(archive(architecture), IMAGE_REPOSITORY, tag)
         found = calls.inspect_image(reference)
     if found is None:
         raise EngineRefusedError(0, f"{reference} is not there after it was imported")

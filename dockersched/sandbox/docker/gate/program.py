@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from functools import cache
 
 from dockersched.sandbox.docker.gate.aarch64 import Aarch64
@@ -16,6 +18,10 @@ ARCHITECTURES = frozenset(_ENCODERS)
 """As engines name them, which is as the kernel does."""
 
 
+PROGRAM_NAME = "gate"
+"""Of the file in the archive."""
+
+
 @cache
 def program(architecture: str) -> bytes:
     """The executable, always the same bytes.
@@ -28,3 +34,18 @@ def program(architecture: str) -> bytes:
     """
     encoder = _ENCODERS[architecture]
     return executable(encoder.machine, assemble(source(encoder)))
+
+
+def archive(architecture: str) -> bytes:
+    """The executable alone in a tar archive, always the same: what an image or a volume with it holds.
+
+    Args:
+        architecture: one of `ARCHITECTURES`.
+    """
+    content = program(architecture)
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        entry = tarfile.TarInfo(PROGRAM_NAME)
+        entry.size, entry.mode = len(content), 0o555
+        tar.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
