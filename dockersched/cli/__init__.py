@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from dockersched.cli.arguments import Parser, add_log_options
-from dockersched.collector import collect_seldom
+from dockersched.collector import load_undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments; None takes the program's own.
     """
-    collect_seldom()
+    load_undisturbed()
     args = Namespace()
     try:
         code = _run_verb(sys.argv[1:] if argv is None else argv, args)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dockersched.cli.agents import is_called_by_agent
 from dockersched.cli.arguments import whole_number
-from dockersched.collector import spare_what_is_loaded
+from dockersched.collector import collect_seldom
 from dockersched.store import folder
 from dockersched.store.folder import DEFAULT_STATE_DIR, named_state_dir
 
@@ -144,7 +144,7 @@ def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Ses
     )
     try:
         session = make(settings)
-        spare_what_is_loaded()
+        collect_seldom()
         ended = asyncio.run(session.run())
     finally:
         report.close()
