@@ -68,7 +68,7 @@ class EpicRun:
     ) -> None:
         order = start_order(dag, expected_s(dag, history))
         self.plan = Plan(dag, shares.admission(order) if shares else Admission(order))
-        self._ahead = LookAhead(dag, self.plan, order, options.prepare_ahead) if options.prepare_ahead else None
+        self._ahead = LookAhead(dag, self.plan, options.prepare_ahead) if options.prepare_ahead else None
         self._prepared: dict[int, SandboxRunOptions] = {}
         self._shares = shares
         self._quotas: dict[int, QuotaConfig] = {}  # of the tasks whose next attempt gets more memory

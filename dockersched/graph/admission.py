@@ -189,6 +189,10 @@ class Admission:
         """Changes what a task asks for that is neither ready nor running."""
         self._demands[index] = demand
 
+    def rank(self, index: int) -> int:
+        """Where a task stands in the order, from 0."""
+        return self._rank[index]
+
     def demand(self, index: int) -> Demand:
         """What a task asks for."""
         return self._demands[index]

@@ -38,22 +38,19 @@ class LookAhead:
 
     Args:
         dag: the graph.
-        plan: where its tasks stand.
-        order: of the starts, by index.
+        plan: where its tasks stand, and in what order they start.
         most: sandboxes behind a gate at the same time.
     """
 
-    def __init__(self, dag: TaskDAG, plan: Plan, order: Sequence[int], most: int) -> None:
+    def __init__(self, dag: TaskDAG, plan: Plan, most: int) -> None:
         self._dag = dag
         self._plan = plan
         self._most = most
-        self._rank = [0] * len(dag)
-        for rank, index in enumerate(order):
-            self._rank[index] = rank
+        self._rank = plan.admission.rank
         self._unstarted = list(dag.dependency_counts)
         self._started: set[int] = set()
         self._candidates = [
-            (self._rank[index], index)
+            (self._rank(index), index)
             for index, count in enumerate(self._unstarted)
             if count == 0 and _can_be_prepared(dag.tasks[index])
         ]
@@ -69,7 +66,7 @@ class LookAhead:
         for dependent in self._dag.dependents[index]:
             self._unstarted[dependent] -= 1
             if self._unstarted[dependent] == 0 and _can_be_prepared(self._dag.tasks[dependent]):
-                heappush(self._candidates, (self._rank[dependent], dependent))
+                heappush(self._candidates, (self._rank(dependent), dependent))
 
     def look(self, may_begin: Callable[[], bool] = lambda: True) -> Outlook:
         """Chooses anew, after something has happened to the plan.
@@ -81,7 +78,7 @@ class LookAhead:
         self._prepared.difference_update(given_up)
         free_bytes = self._plan.admission.free().memory_bytes
         while len(self._prepared) * GATED_BYTES > max(free_bytes, 0):
-            last = max(self._prepared, key=self._rank.__getitem__)
+            last = max(self._prepared, key=self._rank)
             self._prepared.discard(last)
             given_up.append(last)
         chosen = []

@@ -30,7 +30,7 @@ class Run:
         order = range(len(tasks))
         demands = [(0, 64 * MIB)] * len(tasks)
         self.plan = Plan(self.dag, Admission(order, demands, Limits(slots, float("inf"), memory)))
-        self.ahead = LookAhead(self.dag, self.plan, order, most)
+        self.ahead = LookAhead(self.dag, self.plan, most)
 
     def start(self) -> str:
         index = self.plan.start_next()
@@ -137,7 +137,7 @@ def test_a_task_that_needs_the_room_gets_it() -> None:
 def test_what_an_earlier_process_began_is_not_prepared() -> None:
     dag = TaskDAG([task("a"), task("b"), task("c")])
     plan = Plan(dag, Admission(range(3), recorded={0: 1}, in_flight={1: (0, 0)}))
-    assert LookAhead(dag, plan, range(3), 4).look().next == [2]
+    assert LookAhead(dag, plan, 4).look().next == [2]
 
 
 @given(st.integers(0, 2**32), st.integers(1, 4), st.integers(1, 4))
