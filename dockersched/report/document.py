@@ -65,13 +65,11 @@ def result_schema() -> dict[str, object]:
     }
 
 
-def to_json(document: Mapping[str, object]) -> str:
-    """The document as text, in ASCII: what a task is called can upset no terminal and no encoding."""
-    return "".join(_JSON.iterencode(document))
-
-
 def write_json_atomically(path: Path, document: Mapping[str, object]) -> None:
-    """Writes the document; a reader sees all of it or what was there before, even after a power failure."""
+    """Writes the document; a reader sees all of it or what was there before, even after a power failure.
+
+    It is in ASCII: what a task is called can upset no terminal and no encoding.
+    """
     # Piece by piece: of a run with thousands of tasks, the whole text would be most of what the process ever holds.
     pieces = chain(_JSON.iterencode(document), ["\n"])
     write_atomically(path, (piece.encode("ascii") for piece in pieces))

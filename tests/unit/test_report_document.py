@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from dockersched.model import QuotaConfig
-from dockersched.report.document import result_document, result_schema, to_json, write_json_atomically
+from dockersched.report.document import result_document, result_schema, write_json_atomically
 from dockersched.results import EpicResult, LogSummary, OutputSummary, Phases, SandboxResult, TaskResult, Usage
 from dockersched.states import EpicState, Reason, TaskState
 
@@ -204,16 +204,22 @@ def test_document_gives_times_in_utc_whatever_their_zone() -> None:
     assert result_document(result)["started_at"] == "2026-01-31T12:00:00.000000Z"
 
 
+def written(document: dict[str, object], folder: Path) -> str:
+    """The text of the file that it is written to."""
+    write_json_atomically(folder / "result.json", document)
+    return (folder / "result.json").read_text("utf-8")
+
+
 @pytest.mark.parametrize("reason", [None, *Reason])
-def test_documents_are_valid_by_the_schema(reason: Reason | None) -> None:
+def test_documents_are_valid_by_the_schema(tmp_path: Path, reason: Reason | None) -> None:
     document = result_document(epic(ran(reason=reason), ran("lost", exit_code=None), never_ran()))
 
-    Draft202012Validator(result_schema()).validate(json.loads(to_json(document)))
+    Draft202012Validator(result_schema()).validate(json.loads(written(document, tmp_path)))
 
 
 @pytest.mark.parametrize("state", EpicState)
-def test_documents_of_every_epic_state_are_valid(state: EpicState) -> None:
-    Draft202012Validator(result_schema()).validate(json.loads(to_json(result_document(epic(state=state)))))
+def test_documents_of_every_epic_state_are_valid(tmp_path: Path, state: EpicState) -> None:
+    Draft202012Validator(result_schema()).validate(json.loads(written(result_document(epic(state=state)), tmp_path)))
 
 
 def test_schema_is_a_schema_and_describes_every_key() -> None:
@@ -241,9 +247,9 @@ def test_schema_refuses_what_a_document_never_holds(key: str, value: object) -> 
         Draft202012Validator(result_schema()).validate(document)
 
 
-def test_json_is_ascii_and_survives_any_id() -> None:
+def test_json_is_ascii_and_survives_any_id(tmp_path: Path) -> None:
     hostile = "a\x1b[2J\u202e\ud800é"
-    text = to_json(result_document(epic(ran(hostile))))
+    text = written(result_document(epic(ran(hostile))), tmp_path)
 
     assert text.isascii()
     assert "\x1b" not in text
