@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from dockersched.inspection.runs import OpenState, RunView
 from dockersched.inspection.tasks import TaskView, root_causes
-from dockersched.report.document import USAGE
 from dockersched.report.fields import (
     COUNT,
     FLAG,
@@ -21,6 +20,7 @@ from dockersched.report.fields import (
     object_schema,
     values_of,
 )
+from dockersched.report.task_fields import USAGE
 from dockersched.states import EpicState, TaskState
 
 SCHEMA_VERSION = 1

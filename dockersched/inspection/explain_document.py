@@ -10,8 +10,8 @@ from dockersched.inspection.explain import Explanation, Shortage
 from dockersched.inspection.explain_text import explanation_lines
 from dockersched.inspection.tasks import TaskView
 from dockersched.model import RetryPolicy
-from dockersched.report.document import quota_fields
 from dockersched.report.fields import COUNT, FLAG, SECONDS, TEXT, Field, Schema, object_schema, values_of
+from dockersched.report.task_fields import QUOTAS
 from dockersched.states import TaskState
 
 _IDS: Schema = {"type": "array", "items": TEXT}
@@ -85,8 +85,8 @@ _EXPLANATION: tuple[Field[Explanation], ...] = (
     Field(
         "quota",
         "Limits of the last attempt that has ended.",
-        object_schema(quota_fields()),
-        lambda found: values_of(quota_fields(), found.last),
+        object_schema(QUOTAS),
+        lambda found: values_of(QUOTAS, found.last),
     ),
     Field("retry", "Whether another attempt can help.", object_schema(_RETRY), lambda found: values_of(_RETRY, found)),
 )

@@ -16,7 +16,6 @@ from dockersched.events import (
     TaskRetrying,
     TaskStarted,
 )
-from dockersched.report.document import task_fields
 from dockersched.report.fields import (
     COUNT,
     SECONDS,
@@ -30,6 +29,7 @@ from dockersched.report.fields import (
     values_of,
 )
 from dockersched.report.phase_fields import PHASES
+from dockersched.report.task_fields import TASK
 from dockersched.results import Phases, TaskResult
 from dockersched.states import EpicState, Reason
 
@@ -95,7 +95,7 @@ _TASK_RETRYING: tuple[Field[TaskRetrying], ...] = (
 )
 _TASK_FINISHED: tuple[Field[TaskFinished], ...] = (
     Field("task", "Id of the task.", TEXT, lambda event: event.result.task_id),
-    *(Field(field.key, field.description, field.schema, _of_result(field.value)) for field in task_fields()),
+    *(Field(field.key, field.description, field.schema, _of_result(field.value)) for field in TASK),
 )
 _EPIC_FINISHED: tuple[Field[EpicFinished], ...] = (
     Field("state", "How the epic ended.", _STATE, lambda event: event.result.state),
