@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dockersched import ids
 from dockersched.errors import EpicCancelledError, EpicTimeoutError, TaskExecutionError
@@ -32,8 +35,7 @@ _STOP_DETAILS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """What follows from a sandbox that came back.
 
     Args:
@@ -152,8 +154,8 @@ class EpicRun:
         if memory_bytes is None:  # only the runner knows
             return
         memory_bytes = next_memory_bytes(task.retry, memory_bytes, shares.limits.memory_bytes)
-        self._quotas[index] = replace(quota, memory=memory_bytes)
-        self.plan.admission.set_demand(index, demand_of(replace(shares.quotas[index], memory=memory_bytes)))
+        self._quotas[index] = dataclasses.replace(quota, memory=memory_bytes)
+        self.plan.admission.set_demand(index, demand_of(dataclasses.replace(shares.quotas[index], memory=memory_bytes)))
 
     def _settle(self, index: int, sandbox: SandboxResult, state: TaskState) -> list[int]:
         task_id = self._dag.tasks[index].id

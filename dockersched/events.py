@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from dockersched.results import EpicResult, SandboxResult, TaskResult
 from dockersched.states import EpicState
 
 
-@dataclass(frozen=True, slots=True)
-class RunLaunched:
+class RunLaunched(Struct, frozen=True):
     """A process owns the run; images may still have to be made before the epic begins."""
 
     at: datetime
@@ -22,8 +22,7 @@ class RunLaunched:
     state_dir: Path
 
 
-@dataclass(frozen=True, slots=True)
-class EpicStarted:
+class EpicStarted(Struct, frozen=True):
     """An epic begins.
 
     Args:
@@ -42,8 +41,7 @@ class EpicStarted:
     max_memory_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TaskStarted:
+class TaskStarted(Struct, frozen=True):
     """A task got a slot; its sandbox is being made."""
 
     at: datetime
@@ -52,8 +50,7 @@ class TaskStarted:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRetrying:
+class TaskRetrying(Struct, frozen=True):
     """An attempt did not succeed and another one follows after a pause, in which the task holds no slot."""
 
     at: datetime
@@ -63,24 +60,21 @@ class TaskRetrying:
     pause_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class TaskFinished:
+class TaskFinished(Struct, frozen=True):
     """A task reached its final state, whether or not it ever started."""
 
     at: datetime
     result: TaskResult
 
 
-@dataclass(frozen=True, slots=True)
-class EpicFinished:
+class EpicFinished(Struct, frozen=True):
     """All dispatched sandboxes have settled."""
 
     at: datetime
     result: EpicResult
 
 
-@dataclass(frozen=True, slots=True)
-class RunDone:
+class RunDone(Struct, frozen=True):
     """The run is over and on record: `result.json` is written, no container is left that could be removed."""
 
     at: datetime

@@ -6,8 +6,9 @@ import asyncio
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from dockersched import ids
 from dockersched.data.run_files import STORE
@@ -29,8 +30,7 @@ from dockersched.store.requests import CancelRequests
 from dockersched.units import format_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Garbage:
+class Garbage(Struct, frozen=True):
     """What was removed, or would be, and what could not be removed; in words."""
 
     removed: Sequence[str]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from dockersched.model import QuotaConfig
 from dockersched.states import EpicState, Reason, TaskState
 
 
-@dataclass(frozen=True, slots=True)
-class LogSummary:
+class LogSummary(Struct, frozen=True):
     """A task's output on disk.
 
     Args:
@@ -27,8 +28,7 @@ class LogSummary:
     complete: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """What a sandbox used, as far as it was seen: read every few seconds while it ran, never at its very end.
 
     Args:
@@ -50,8 +50,7 @@ class Usage:
     last_read_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class OutputSummary:
+class OutputSummary(Struct, frozen=True):
     """An output of a task, copied out of its sandbox.
 
     Args:
@@ -67,8 +66,7 @@ class OutputSummary:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Phases:
+class Phases(Struct, frozen=True):
     """Where the time of one attempt went: milliseconds with one decimal, None where it is not known.
 
     The phases follow one another and leave out no waiting for threads, calls that were repeated, or the engine. So they
@@ -100,8 +98,7 @@ class Phases:
     remove_ms: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxResult:
+class SandboxResult(Struct, frozen=True, omit_defaults=True):
     """How one sandbox ended. A failure of the task is data here, never an exception.
 
     Args:
@@ -135,15 +132,18 @@ class SandboxResult:
     oom_event: bool = False
     openings: Sequence[str] = ()
     usage: Usage | None = None
-    outputs: Mapping[str, OutputSummary] = field(default_factory=dict, hash=False)
-    values: Mapping[str, str] = field(default_factory=dict, hash=False)
+    outputs: Mapping[str, OutputSummary] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
     phases: Phases | None = None
 
     def __post_init__(self) -> None:
         """Derives the reason where the exit code alone tells it."""
         if self.reason is None and self.exit_code != 0:
             reason = Reason.ENGINE_ERROR if self.exit_code is None else Reason.EXIT_CODE
-            object.__setattr__(self, "reason", reason)
+            force_setattr(self, "reason", reason)
+
+    def __hash__(self) -> int:
+        return hash((self.sandbox_id, self.reason, self.started_at, self.finished_at))
 
     @property
     def succeeded(self) -> bool:
@@ -151,8 +151,7 @@ class SandboxResult:
         return self.exit_code == 0 and self.reason is None
 
 
-@dataclass(frozen=True, slots=True)
-class TaskResult:
+class TaskResult(Struct, frozen=True):
     """How one task ended.
 
     Args:
@@ -213,8 +212,7 @@ class TaskResult:
         return (self.sandbox.finished_at - self.sandbox.started_at).total_seconds()
 
 
-@dataclass(frozen=True, slots=True)
-class EpicResult:
+class EpicResult(Struct, frozen=True):
     """How an epic ended.
 
     Args:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -182,7 +181,7 @@ def test_sandbox_options_are_the_tasks_whatever_is_called_the_same() -> None:
         values=["key"],
     )
     options = sandbox_options(wanted, "e", "r", 2, 1.5)
-    same = [field.name for field in fields(options) if hasattr(wanted, field.name)]
+    same = [name for name in options.__struct_fields__ if hasattr(wanted, name)]
     assert [getattr(options, name) for name in same] == [getattr(wanted, name) for name in same]
     assert (options.run_id, options.attempt, options.queued_s, options.upstream) == ("r", 2, 1.5, {})
 

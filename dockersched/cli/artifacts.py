@@ -40,7 +40,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.to is not None:
         outputs = _copied(outputs, args.to, reader.state_dir)
     if args.output == "json":
-        from dataclasses import asdict  # noqa: PLC0415
+        from msgspec.structs import asdict  # noqa: PLC0415
 
         rows = [{"task": task_id, "output": name, **asdict(output)} for task_id, name, output in outputs]
         print_json({"run": run.run_id, "artifacts": rows})
@@ -59,7 +59,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _copied(outputs: Sequence[MadeOutput], folder: Path, state_dir: Path) -> list[MadeOutput]:
     """Copies outputs, each verified, to files that may be changed; what is there already is never touched."""
-    from dataclasses import replace  # noqa: PLC0415
+    from msgspec.structs import replace  # noqa: PLC0415
 
     from dockersched import ids  # noqa: PLC0415
     from dockersched.data.run_files import STORE  # noqa: PLC0415

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from dockersched.data.tarformat import BLOCK, checksum, padding, parse_number
 from dockersched.errors import ArchiveCutError, ArchiveRefusedError
@@ -41,8 +42,7 @@ _BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\
 """They change the order in which a name is shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExtractLimits:
+class ExtractLimits(Struct, frozen=True):
     """How much may come out of a sandbox in one archive.
 
     Args:
@@ -62,8 +62,7 @@ class ExtractLimits:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """A file or a directory; its name is fit to be opened, step by step, below a directory.
 
     Attributes:
@@ -78,8 +77,7 @@ class Member:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
+class _Header(Struct, frozen=True):
     name: bytes
     kind: bytes
     mode: int

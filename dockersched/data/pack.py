@@ -11,8 +11,9 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from dockersched.data.files import Durable, replace_durably
 from dockersched.data.tarformat import BLOCK, DIRECTORY, END, FILE, LINK, header, owned_by, padding, parse_number
@@ -24,8 +25,7 @@ _CHUNK = 1 << 20
 _MAX_PROBLEMS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(Struct, frozen=True):
     """A packed directory.
 
     Attributes:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _EVERYTHING = "."
 """The library's translation of patterns that match any name."""
@@ -30,8 +31,7 @@ _POSIX_CLASSES = {
 _POSIX_CLASS = re.compile(rf"\[:({'|'.join(_POSIX_CLASSES)}):\]")
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One pattern: whether an entry is what it says, not whether one of the directories above it is."""
 
     regex: re.Pattern[str] | None

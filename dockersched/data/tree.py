@@ -7,9 +7,11 @@ import json
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NewType
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from dockersched.errors import StateError
 
@@ -20,8 +22,7 @@ _VERSION = 1
 _PIECE = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """A file or a directory of a tree.
 
     Attributes:
@@ -47,8 +48,7 @@ class Node:
         return 0o755 if self.executable or self.is_directory else 0o644
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """A tree; its nodes are sorted, a directory before what is in it."""
 
     nodes: tuple[Node, ...]

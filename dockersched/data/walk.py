@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from dockersched.data.patterns import Rules, last_verdict
 
@@ -23,8 +24,7 @@ _SPECIAL = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Which files of a tree are meant.
 
     Args:
@@ -42,8 +42,7 @@ class Selection:
     leave_out: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One thing to pack: its path relative to the source, what it was when it was found, and a link's target."""
 
     path: str
@@ -51,8 +50,7 @@ class Entry:
     link: str = ""
 
 
-@dataclass(slots=True)
-class Found:
+class Found(Struct):
     """What a walk found.
 
     Attributes:
@@ -66,8 +64,7 @@ class Found:
     skipped: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
+class _Folder(Struct, frozen=True):
     """A directory still to read: the `.gitignore` files above it, and whether `include` names it or one above it."""
 
     path: str

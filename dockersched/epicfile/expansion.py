@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from dockersched.epicfile.findings import Finding, Path
 from dockersched.epicfile.matrix import Combination, combinations
@@ -17,8 +18,7 @@ _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_.-]")
 _TASK_ID = re.compile(TASK_ID_PATTERN)
 
 
-@dataclass(frozen=True, slots=True)
-class Expansion:
+class Expansion(Struct, frozen=True):
     """A file's data without matrices.
 
     Attributes:

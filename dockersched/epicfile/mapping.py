@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from dockersched.epic import Epic
 from dockersched.epicfile.findings import Path, dotted
@@ -27,7 +29,7 @@ def load_mapping(data: Mapping[str, object]) -> Epic:
         EpicError: all that is wrong with it. The problems have the path of keys to the place, but no line.
     """
     try:
-        return replace(load_text(json.dumps(_plain(data, ())), _NAME), source=None)
+        return dataclasses.replace(load_text(json.dumps(_plain(data, ())), _NAME), source=None)
     except EpicError as error:
         raise EpicError([replace(problem, file=None, line=0, column=0) for problem in error.problems]) from None
 

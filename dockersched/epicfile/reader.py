@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 
 import yaml
+from msgspec import Struct, field
 
 from dockersched.epicfile.findings import Finding, Path, Position
 from dockersched.epicfile.values import Number, resolve
@@ -24,8 +24,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INSTEAD = "write the value out, or put what tasks share into defaults"
 
 
-@dataclass(slots=True)
-class Document:
+class Document(Struct):
     """What a text holds: `data` is None when the text cannot be read to its end."""
 
     data: Any = None

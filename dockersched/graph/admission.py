@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from dockersched.errors import StateError
 
@@ -40,8 +41,7 @@ class Limits(NamedTuple):
         return int(self.memory_bytes) if math.isfinite(self.memory_bytes) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """What an earlier process left of a task.
 
     Args:
@@ -55,8 +55,7 @@ class Standing:
     oom_kills: int = 0
 
 
-@dataclass(slots=True)
-class Reservation:
+class Reservation(Struct):
     """Room that is kept for a task: others start only in what it leaves of the whole.
 
     So it waits for none but those that ran already when it was made, the last of which leaves it a slot, too.

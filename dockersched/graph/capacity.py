@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cache
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from dockersched import units
 from dockersched.errors import Problem
@@ -20,8 +22,7 @@ FullQuota = Callable[[QuotaConfig | None], QuotaConfig]
 _NANO = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Capacity:
+class Capacity(Struct, frozen=True):
     """What an engine has; it refuses a container with more CPUs.
 
     Args:
@@ -33,8 +34,7 @@ class Capacity:
     memory_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Shares:
+class Shares(Struct, frozen=True):
     """What each task of a run asks for, and what they may have together.
 
     Args:

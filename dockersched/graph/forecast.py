@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
+
+from msgspec import Struct
 
 from dockersched.graph.dag import TaskDAG
 from dockersched.graph.order import remaining_s
 from dockersched.graph.plan import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """From when to when a task runs, in seconds from the start of the epic."""
 
     start_s: float

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+
+from msgspec import Struct
 
 from dockersched.graph.dag import TaskDAG
 from dockersched.graph.plan import Plan
@@ -16,8 +17,7 @@ GATED_BYTES = 2 * 2**20
 """What a gated sandbox counts until it is released: more than its first process and its init take, as measured."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(Struct, frozen=True):
     """What changes about the sandboxes that wait behind a gate: tasks by index.
 
     Args:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from dockersched.errors import StateError
 from dockersched.graph.admission import Admission, Limits
@@ -26,8 +27,7 @@ _UNITS: Mapping[Resource, float] = {"slots": 1, "cpus": 1e9, "memory": 1}
 _HOLDING = (TaskState.RUNNING, TaskState.STOPPING)
 
 
-@dataclass(frozen=True, slots=True)
-class Shortage:
+class Shortage(Struct, frozen=True):
     """A resource of which not enough is free for a task.
 
     Args:
@@ -43,8 +43,7 @@ class Shortage:
     held_by: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """Why a task stands where it stands.
 
     Args:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from dockersched.epic import Epic
 from dockersched.errors import EpicError
@@ -25,8 +26,7 @@ class Basis(StrEnum):
     ASSUMED = "assumed"
 
 
-@dataclass(frozen=True, slots=True)
-class TaskOutlook:
+class TaskOutlook(Struct, frozen=True):
     """A task of an epic that is not run yet.
 
     Args:
@@ -45,8 +45,7 @@ class TaskOutlook:
     demand: Demand
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(Struct, frozen=True):
     """What an epic would do.
 
     Args:

@@ -7,9 +7,10 @@ import io
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO
+
+from msgspec import Struct
 
 from dockersched import ids
 from dockersched.errors import EngineUnavailableError, StateError
@@ -24,8 +25,7 @@ _LOOK_S = 0.1
 _BLOCK = 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class TaskOfRun:
+class TaskOfRun(Struct, frozen=True):
     """The task whose output is meant.
 
     Args:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import yaml
+from msgspec import Struct
 
 from dockersched.epic import Epic
 from dockersched.model import ScheduledTask
@@ -30,8 +30,7 @@ _HEAD = """\
 _PLACES = {TMP, HOME, SHARED_MEMORY}
 
 
-@dataclass(frozen=True, slots=True)
-class _Limit:
+class _Limit(Struct, frozen=True):
     """One limit of one task: what to write, what was there, and what was seen."""
 
     key: str

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct
 
 from dockersched.errors import StateError
 from dockersched.graph.problems import suggestion
@@ -34,8 +35,7 @@ class OpenState(StrEnum):
     """Its process is gone, and never came so far as to start a task: there is nothing to resume."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunView:
+class RunView(Struct, frozen=True):
     """A run, seen from outside.
 
     Args:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from heapq import heappop, heappush
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dockersched.inspection.runs import RunView
 from dockersched.results import Phases
 from dockersched.store.reader import AttemptTimes, StateReader
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptSpan:
+class AttemptSpan(Struct, frozen=True):
     """An attempt in time; all times are UTC.
 
     Args:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dockersched.graph.transitions import FINAL_STATES
 from dockersched.states import Reason, TaskState
@@ -16,8 +18,7 @@ _LAUNCH = b'"type":"launch"'
 _FINISHED = b'"type":"task_finished"'
 
 
-@dataclass(frozen=True, slots=True)
-class TaskView:
+class TaskView(Struct, frozen=True):
     """A task, seen from outside.
 
     Args:

@@ -7,7 +7,9 @@ share them fairly.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from dockersched.report.commands import Commands
 from dockersched.report.log_tail import log_tail
@@ -29,8 +31,7 @@ _BAR = "  | "
 """Before each line that a task wrote, so that no such line can be taken for one of ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class DigestSettings:
+class DigestSettings(Struct, frozen=True):
     """How a digest is made.
 
     Args:
@@ -42,8 +43,7 @@ class DigestSettings:
     commands: Commands = field(default_factory=Commands)
 
 
-@dataclass(frozen=True, slots=True)
-class RootCause:
+class RootCause(Struct, frozen=True):
     """A task that failed itself.
 
     Args:
@@ -63,8 +63,7 @@ class RootCause:
     log_tail: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Digest:
+class Digest(Struct, frozen=True):
     """The root causes of a run.
 
     Args:

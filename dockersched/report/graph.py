@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from dockersched.report.layered import Place, lay_out
 from dockersched.report.svg import STATE_COLOURS, WAITING, colours_of, picture, text_of
@@ -15,8 +16,7 @@ _SHOWN_MAX = 22
 _WIDTH, _HEIGHT, _COLUMN, _ROW, _MARGIN = 170, 40, 240, 56, 20
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(Struct, frozen=True):
     """What is drawn.
 
     Args:

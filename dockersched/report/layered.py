@@ -7,7 +7,8 @@ sort each layer by the mean place of its neighbours.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 SWEEPS = 4
 POINTS_MAX = 20_000
@@ -17,8 +18,7 @@ Place = tuple[int, float]
 """Column, from 0, and row, from the middle."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layers:
+class Layers(Struct, frozen=True):
     """Where everything is.
 
     Args:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TextIO, cast
+
+from msgspec import Struct
 
 # Only a terminal's user pays for importing this module.
 from rich.console import Console, Group
@@ -43,8 +44,7 @@ _FRAME_LINES = 3
 _Row = tuple[Text, Text, str]
 
 
-@dataclass(slots=True)
-class _Epic:
+class _Epic(Struct):
     name: str = ""
     total: int = 0
     started_at: float = 0.0

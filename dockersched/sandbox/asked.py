@@ -11,7 +11,7 @@ from dockersched.model import ScheduledTask
 from dockersched.sandbox.base import SandboxRunOptions
 
 _TASK_FIELDS = {field.name for field in fields(ScheduledTask)} - {"command", "args"}
-_SHARED_FIELDS = tuple(field.name for field in fields(SandboxRunOptions) if field.name in _TASK_FIELDS)
+_SHARED_FIELDS = tuple(name for name in SandboxRunOptions.__struct_fields__ if name in _TASK_FIELDS)
 _shared_values = attrgetter(*_SHARED_FIELDS)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Protocol, runtime_checkable
+
+from msgspec import Struct, field
 
 from dockersched.graph.admission import Standing
 from dockersched.graph.capacity import Capacity
@@ -28,8 +30,7 @@ from dockersched.states import Reason
 from dockersched.units import to_ms
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxRunOptions:
+class SandboxRunOptions(Struct, frozen=True, eq=False):
     """Everything a runner needs for one attempt of one task.
 
     Args:
@@ -39,6 +40,7 @@ class SandboxRunOptions:
         upstream: results of the tasks whose outputs or values this one uses, by task id.
         queued_s: seconds that the attempt waited until it was started; None when that is not known.
         the rest: as in `dockersched.ScheduledTask`; None is the runner's default.
+        Options are equal when they ask for the same, however long they waited.
     """
 
     sandbox_id: str
@@ -48,30 +50,38 @@ class SandboxRunOptions:
     run_id: str = "run"
     task_id: str = "task"
     attempt: int = 1
-    queued_s: float | None = field(default=None, compare=False)
+    queued_s: float | None = field(default=None)
     quota: QuotaConfig | None = None
     image: str | None = None
-    environment: Mapping[str, str] = field(default_factory=dict, hash=False)
+    environment: Mapping[str, str] = field(default_factory=dict)
     working_dir: str | None = None
     user: str | None = None
     network: Network | None = None
     timeout_s: float | None = None
     stop_grace_s: float | None = None
     pull_policy: PullPolicy | None = None
-    secrets: Mapping[str, SecretSource] = field(default_factory=dict, hash=False)
+    secrets: Mapping[str, SecretSource] = field(default_factory=dict)
     runtime: str | None = None
     network_namespace: NetworkNamespace | None = None
     profile: Profile | None = None
     read_only: bool | None = None
     cap_add: Sequence[str] = ()
-    tmpfs: Mapping[str, int | str] = field(default_factory=dict, hash=False)
-    ulimits: Mapping[str, int] = field(default_factory=dict, hash=False)
+    tmpfs: Mapping[str, int | str] = field(default_factory=dict)
+    ulimits: Mapping[str, int] = field(default_factory=dict)
     mounts: Sequence[Mount] = ()
     workspace: Workspace | None = None
-    outputs: Mapping[str, Output] = field(default_factory=dict, hash=False)
+    outputs: Mapping[str, Output] = field(default_factory=dict)
     inputs: Sequence[Input] = ()
     values: Sequence[str] | None = None
-    upstream: Mapping[str, SandboxResult] = field(default_factory=dict, hash=False)
+    upstream: Mapping[str, SandboxResult] = field(default_factory=dict)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SandboxRunOptions):
+            return NotImplemented
+        return _asked(self) == _asked(other)
+
+    def __hash__(self) -> int:
+        return hash((self.sandbox_id, self.run_id, self.attempt))
 
     @property
     def phases(self) -> Phases:
@@ -87,6 +97,9 @@ class SandboxRunOptions:
     def has_files(self) -> bool:
         """Whether anything but its log goes in or out by way of files."""
         return self.has_workspace or self.values is not None
+
+
+_asked = attrgetter(*(name for name in SandboxRunOptions.__struct_fields__ if name != "queued_s"))
 
 
 class SandboxCancelled(asyncio.CancelledError):

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from msgspec import Struct
+
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunOptions
 from dockersched.states import Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Struct, frozen=True):
     """What a fake sandbox does.
 
     Args:
@@ -32,8 +33,7 @@ class Script:
     stop_s: float = 0.0
 
 
-@dataclass(slots=True)
-class _Sandbox:
+class _Sandbox(Struct):
     result: asyncio.Future[SandboxResult]
     starts: int = 1
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dockersched.data.store import TreeDigest
 from dockersched.model.references import OPENING, parse_template
 from dockersched.sandbox.base import SandboxRunOptions
 
 
-@dataclass(frozen=True, slots=True)
-class InputTree:
+class InputTree(Struct, frozen=True):
     """An output of an earlier task, and where it goes.
 
     Args:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from dockersched.events import Observer
 from dockersched.report.digest import Digest, DigestSettings
@@ -12,8 +13,7 @@ from dockersched.results import EpicResult
 from dockersched.sandbox.docker.connect import Engine
 
 
-@dataclass(frozen=True, slots=True)
-class SessionSettings:
+class SessionSettings(Struct, frozen=True):
     """Where a run keeps its files and whom it tells what.
 
     Args:
@@ -37,8 +37,7 @@ class SessionSettings:
     handle_signals: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SessionResult:
+class SessionResult(Struct, frozen=True):
     """How a run ended.
 
     Args:

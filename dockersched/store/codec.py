@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import MISSING
-from dataclasses import fields as fields_of
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from dockersched.epic import Epic
 from dockersched.errors import StateError
@@ -28,11 +28,6 @@ from dockersched.model import (
 )
 from dockersched.results import LogSummary, OutputSummary, Phases, SandboxResult, Usage
 from dockersched.states import Reason
-
-_UNSAID = {
-    field.name: field.default if field.default_factory is MISSING else field.default_factory()
-    for field in fields_of(SandboxResult)
-}
 
 
 def dump_epic(epic: Epic) -> str:
@@ -56,7 +51,7 @@ def load_task(fields: dict[str, Any]) -> ScheduledTask:
 
 def dump_result(result: SandboxResult) -> str:
     """A sandbox's result as JSON, without the fields that say no more than their defaults."""
-    return _encode({name: value for name, value in _fields(result).items() if value != _UNSAID[name]})
+    return _encode(result)
 
 
 def load_result(text: str) -> SandboxResult:
@@ -121,17 +116,13 @@ def _without_silence(fields: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> object:
-    """What JSON has no word for."""
-    return value.isoformat() if isinstance(value, datetime) else _fields(value)
+def _encode(value: object) -> str:
+    return msgspec.json.encode(value, enc_hook=dict).decode()  # it has no word for mappings that cannot be changed
 
 
-_encode = json.JSONEncoder(default=_plain, separators=(",", ":")).encode
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    """The fields of a value of the model; unlike `dataclasses.asdict`, it copies nothing, and takes a fifth."""
-    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+def _fields(task: ScheduledTask) -> dict[str, Any]:
+    """The fields of a task; unlike `dataclasses.asdict`, it copies nothing, and takes a fifth."""
+    return {name: getattr(task, name) for name in task.__dataclass_fields__}
 
 
 @contextmanager

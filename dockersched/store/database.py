@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from dockersched.epic import Epic
 from dockersched.errors import StateError, UnfinishedRunError
@@ -37,8 +38,7 @@ WHERE run_id = json_extract(given.value, '$[0]') AND task_id = json_extract(give
 """
 
 
-@dataclass(frozen=True, slots=True)
-class RunRow:
+class RunRow(Struct, frozen=True):
     """A run as the database knows it; `state` is None while it is unfinished."""
 
     run_id: str
@@ -48,8 +48,7 @@ class RunRow:
     exit_code: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRow:
+class AttemptRow(Struct, frozen=True):
     """One attempt; `result` is None while it has none."""
 
     task_id: str

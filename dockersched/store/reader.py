@@ -6,9 +6,10 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from dockersched.errors import StateError
 from dockersched.store import history
@@ -53,8 +54,7 @@ WHERE run_id = ? AND attempt = (
 _STOPPING = "SELECT task_id FROM attempts WHERE run_id = ? AND stop_intent IS NOT NULL AND result IS NULL"
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedRun:
+class RecordedRun(Struct, frozen=True):
     """A run on record; times are as the database has them, `state` is None while it is unfinished."""
 
     run_id: str
@@ -66,8 +66,7 @@ class RecordedRun:
     task_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedAttempt:
+class RecordedAttempt(Struct, frozen=True):
     """An attempt on record.
 
     Args:
@@ -81,8 +80,7 @@ class RecordedAttempt:
     log: Path | None
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptTimes:
+class AttemptTimes(Struct, frozen=True):
     """An attempt in time, as the database has it.
 
     Args:

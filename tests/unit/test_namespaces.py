@@ -5,12 +5,12 @@ import io
 import json
 import tarfile
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dockersched import SandboxResult, SandboxRunOptions
 from dockersched.errors import EngineUnavailableError
@@ -62,7 +62,7 @@ def test_what_is_opened_in_any_way_has_a_namespace_of_its_own(changes: dict[str,
 
 @pytest.mark.parametrize("changes", [{"default_runtime": "runsc"}, {"architecture": "riscv64"}])
 def test_an_engine_that_is_not_known_to_keep_them_apart_makes_one_for_each(changes: dict[str, str]) -> None:
-    assert not may_share(filled(), replace(DEBIAN, **changes))  # type: ignore[arg-type]
+    assert not may_share(filled(), replace(DEBIAN, **changes))
 
 
 class Engine:

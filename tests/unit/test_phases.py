@@ -198,5 +198,5 @@ def test_removals_are_added_to_the_attempts_that_they_were_of() -> None:
 
 def test_waiting_does_not_tell_options_apart() -> None:
     one, other = (SandboxRunOptions("e.t", "x", queued_s=waited) for waited in (1.0, 2.0))
-    assert one == other
+    assert one == other != SandboxRunOptions("e.t", "y", queued_s=1.0)
     assert hash(one) == hash(other)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-~]?rc\.?(\d+))?")
 _COMMIT = re.compile(r"[0-9a-f]{7,40}(-dirty|\.m)?|v[\w.-]+-\d+-g[0-9a-f]+(-dirty)?")
@@ -20,8 +21,7 @@ Version = tuple[int, int, int, int]
 """Major, minor, patch, release candidate."""
 
 
-@dataclass(frozen=True, slots=True)
-class Advisory:
+class Advisory(Struct, frozen=True):
     """A published hole.
 
     Args:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from dockersched.log import Logger
 from dockersched.sandbox.base import SandboxRunOptions
@@ -14,8 +15,7 @@ from dockersched.sandbox.docker.attempt import Attempt
 log = Logger("ahead")
 
 
-@dataclass(frozen=True, slots=True)
-class _Coming:
+class _Coming(Struct, frozen=True):
     preparing: asyncio.Task[Attempt | None]
     wanted: asyncio.Event
 

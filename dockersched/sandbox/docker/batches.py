@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dockersched.errors import EngineRefusedError, RunnerError, StateError
 from dockersched.model import QuotaConfig
@@ -37,8 +39,7 @@ class LaunchRefusedError(RunnerError):
         self.effective = effective
 
 
-@dataclass(frozen=True, slots=True)
-class Launched:
+class Launched(Struct, frozen=True):
     """A container that was started, now or by an earlier call; `started_at` is known of an earlier one.
 
     With a gate, the task itself began later, when it was released.
@@ -83,8 +84,7 @@ def launch(
     return start(calls, create(calls, name, body, attachments), attachments, clock)
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(Struct, frozen=True):
     """A container that is as it was to be; an earlier call may have started it already."""
 
     inspected: Mapping[str, Any]
@@ -204,8 +204,7 @@ def remove(
     return was_there
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(Struct, frozen=True):
     """What is left of a sandbox that ended."""
 
     ending: outcome.Ending

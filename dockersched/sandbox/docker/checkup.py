@@ -6,9 +6,10 @@ Formats: https://docs.docker.com/reference/api/engine/version/v1.41/#tag/System 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 from dockersched.sandbox.docker.advisories import is_of_the_project, older_than_fixes
 from dockersched.sandbox.docker.features import EngineFeatures
@@ -30,8 +31,7 @@ class Status(StrEnum):
     FAIL = "fail"
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One line of a checkup.
 
     Args:
@@ -47,8 +47,7 @@ class Check:
     remedy: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineFacts:
+class EngineFacts(Struct, frozen=True):
     """What there is to judge.
 
     Args:

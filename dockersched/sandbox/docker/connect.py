@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec import Struct
+
 from dockersched.errors import EngineUnavailableError
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connection import EngineEndpoint, resolve_endpoint
@@ -100,8 +102,7 @@ def reach(environ: Mapping[str, str] = os.environ) -> tuple[EngineEndpoint, Engi
     return endpoint, version, f"{api[0]}.{api[1]}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Clock:
+class _Clock(Struct, frozen=True):
     """The engine's time: what it said once, carried on by our monotonic clock, which nobody sets."""
 
     start: datetime

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from dockersched.errors import EngineUnavailableError
 
@@ -26,8 +27,7 @@ DEFAULT_SOURCE = "default socket"
 SCHEMES = ("unix", "tcp", "http", "https", "ssh")
 
 
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
+class TlsFiles(Struct, frozen=True):
     """Files of a TLS connection; `verify` is false when the server's certificate is taken on trust."""
 
     ca: Path | None
@@ -44,8 +44,7 @@ class TlsFiles:
         return cls(ca, cert, key, verify)
 
 
-@dataclass(frozen=True, slots=True)
-class EngineEndpoint:
+class EngineEndpoint(Struct, frozen=True):
     """Where the engine is.
 
     Args:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import dataclasses
 from functools import lru_cache
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dockersched.model import Network, Profile, PullPolicy, QuotaConfig
 from dockersched.sandbox.base import SandboxRunOptions
@@ -14,8 +17,7 @@ NO_CORE_DUMPS = {"core": 0}
 _QUOTA = QuotaConfig(cpus=1.0, memory="512m", pids=128, nofile=4096, fsize="1g", log="16m")
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxDefaults:
+class SandboxDefaults(Struct, frozen=True):
     """Defaults of the Docker runner.
 
     Args:
@@ -50,7 +52,7 @@ class SandboxDefaults:
         profile = options.profile or self.profile
         quota = self.fill_quota(options.quota)
         if options.ulimits:
-            quota = replace(
+            quota = dataclasses.replace(
                 quota,
                 nofile=options.ulimits.get("nofile", quota.nofile),
                 fsize=options.ulimits.get("fsize", quota.fsize),

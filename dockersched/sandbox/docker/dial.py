@@ -8,9 +8,10 @@ import json
 import socket
 import subprocess
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from dockersched.errors import EngineUnavailableError
 
@@ -23,8 +24,7 @@ _ssh_processes: list[subprocess.Popen[bytes]] = []
 _ssh_processes_lock = threading.Lock()
 
 
-@dataclass(frozen=True, slots=True)
-class EngineVersion:
+class EngineVersion(Struct, frozen=True):
     """Versions that an engine reports: its own, and the newest API that it speaks."""
 
     engine: str

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Self
+
+from msgspec import Struct
 
 from dockersched.graph.capacity import Capacity
 
 _LIMITING_DRIVERS = {"btrfs", "zfs"}
 
 
-@dataclass(frozen=True, slots=True)
-class EngineFeatures:
+class EngineFeatures(Struct, frozen=True):
     """What an engine says of itself.
 
     Args:

@@ -6,12 +6,12 @@ import hashlib
 import re
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import docker.errors
 import requests
+from msgspec import Struct
 
 from dockersched.errors import ImageBuildError
 from dockersched.sandbox.docker.image_sources import base_choice
@@ -28,8 +28,7 @@ REGISTRY_TIMEOUT_S = 15
 _OFFICIAL = re.compile(r"^ARG BASE_IMAGE=(\S+)$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(Struct, frozen=True):
     """A base image that is on the engine; `needs_network` tells whether packages must be added to it."""
 
     image: str

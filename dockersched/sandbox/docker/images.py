@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from dockersched.errors import EngineRefusedError, ImageBuildError, ImageUnavailableError
 from dockersched.model import PullPolicy
@@ -17,8 +18,7 @@ from dockersched.sandbox.docker.pool import EnginePool
 Progress = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedImage:
+class ResolvedImage(Struct, frozen=True):
     """An image on the engine.
 
     Args:

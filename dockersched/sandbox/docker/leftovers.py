@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from dockersched import ids
 from dockersched.sandbox.docker.calls import EngineCalls
@@ -13,8 +14,7 @@ from dockersched.sandbox.docker.translate import LABEL_PREFIX, LABEL_RUN
 from dockersched.sandbox.docker.volumes import LABEL_VOLUME
 
 
-@dataclass(frozen=True, slots=True)
-class Leftovers:
+class Leftovers(Struct, frozen=True):
     """Names of what one run has on the engine."""
 
     containers: list[str] = field(default_factory=list)

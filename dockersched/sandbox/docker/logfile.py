@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from dockersched.errors import RunnerError, StateError
 from dockersched.log import Logger
@@ -20,8 +21,7 @@ _UNSEEN_BYTES = 2**20
 _ENTRY_OVERHEAD = 24
 
 
-@dataclass(frozen=True, slots=True)
-class CollectedLog:
+class CollectedLog(Struct, frozen=True):
     """A sandbox's output without its secrets; sizes are those of what is left.
 
     Args:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from dockersched.errors import EngineRefusedError, RunnerError
 from dockersched.log import Logger
@@ -42,8 +43,7 @@ _Start = Callable[[Callable[[EngineCalls], str]], Awaitable[str]]
 log = Logger("namespaces")
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(Struct, frozen=True):
     """A namespace with nothing in it but its holder."""
 
     options: SandboxRunOptions

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dockersched.data.run_files import RunFiles
 from dockersched.errors import ImageUnavailableError, MountRefusedError, ValueReferenceError, WorkspaceError
@@ -28,8 +31,7 @@ _HOLDER: tuple[str, PullPolicy] = ("dockersched/base", "missing")
 """The image of what holds volumes, and when it is pulled."""
 
 
-@dataclass(frozen=True, slots=True)
-class Provision:
+class Provision(Struct, frozen=True):
     """What one sandbox gets.
 
     Args:
@@ -149,5 +151,5 @@ class Provisions:
         workspace = options.workspace
         if workspace is not None and workspace.source is not None and workspace.digest is None:
             packed = await asyncio.to_thread(self._files.pack, workspace)
-            options = replace(options, workspace=replace(workspace, digest=packed.digest))
+            options = replace(options, workspace=dataclasses.replace(workspace, digest=packed.digest))
         return SandboxFiles(options, holder.image_id, self._files, patterns)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+from msgspec import Struct
+
 from dockersched.data.extract import ExtractLimits, extract_archive, read_file
 from dockersched.data.run_files import RunFiles
 from dockersched.data.store import TreeDigest
@@ -38,8 +40,7 @@ _VALUES_BYTES = 2 * MAX_VALUES_BYTES
 _TRIES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """What came out of a sandbox.
 
     Args:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from dockersched.errors import EngineRefusedError, PermanentRunnerError, TransientRunnerError
 from dockersched.sandbox.docker.calls import EngineCalls
@@ -31,8 +32,7 @@ class VolumeLostError(TransientRunnerError):
     """The content of a volume is gone, since the engine or somebody else ended what held it."""
 
 
-@dataclass(frozen=True, slots=True)
-class TmpfsVolume:
+class TmpfsVolume(Struct, frozen=True):
     """A volume of the engine's `local` driver whose content is in memory, and how it is mounted.
 
     Args:
@@ -70,8 +70,7 @@ class TmpfsVolume:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class HeldVolumes:
+class HeldVolumes(Struct, frozen=True):
     """The volumes of one attempt that live equally long, and the container that keeps their content.
 
     Every call may be repeated: what an earlier one did, whoever made it, is taken over.
