@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
-from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +25,7 @@ from dockersched.cli import main
 from dockersched.report import document, event_log
 from dockersched.sandbox.docker import batches, gatekeeper, streams
 from dockersched.sandbox.docker.engine_http import EngineHttp
+from dockersched.sandbox.docker.http_answer import HttpAnswer
 
 T = TypeVar("T")
 PASSED, AT = "KILL_POINTS_PASSED", "KILL_POINTS_AT"
@@ -95,7 +95,7 @@ def install(points: Points) -> None:
     answer = EngineHttp.answer
 
     @contextmanager
-    def answer_at_points(http: EngineHttp, method: str, path: str, *args: Any) -> Iterator[HTTPResponse]:
+    def answer_at_points(http: EngineHttp, method: str, path: str, *args: Any) -> Iterator[HttpAnswer]:
         with ExitStack() as stack:
             call = partial(answer, http, method, path, *args)
             yield points.around(_request_kind(method, path), lambda: stack.enter_context(call()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import socket
 import threading
 from collections.abc import Iterator
@@ -19,7 +18,8 @@ from dockersched.sandbox.docker.engine_http import EngineHttp, path_of
 class Stub:
     """Answers each connection's requests, which it keeps, with the answers it was given; then hangs up."""
 
-    def __init__(self, path: Path, connections: list[list[bytes]]) -> None:
+    def __init__(self, path: Path, connections: list[list[bytes]], end: bytes) -> None:
+        self._end = end
         self.requests: list[bytes] = []
         self._connections = connections
         self._listener = socket.socket(socket.AF_UNIX)
@@ -38,7 +38,7 @@ class Stub:
             with connection:
                 for answer in answers:
                     data = b""
-                    while b"\r\n\r\n" not in data:
+                    while self._end not in data:
                         data += connection.recv(65_536)
                     self.requests.append(data)
                     connection.sendall(answer)
@@ -49,9 +49,9 @@ def answer(body: bytes, status: str = "200 OK") -> bytes:
 
 
 @contextmanager
-def talking(folder: Path, *connections: list[bytes]) -> Iterator[tuple[EngineHttp, Stub]]:
+def talking(folder: Path, *connections: list[bytes], end: bytes = b"\r\n\r\n") -> Iterator[tuple[EngineHttp, Stub]]:
     path = folder / "engine.sock"
-    stub = Stub(path, [*connections])
+    stub = Stub(path, [*connections], end)
     calls = EngineHttp(EngineEndpoint(f"unix://{path}", None, "test"), "1.41", 5)
     try:
         yield calls, stub
@@ -67,6 +67,25 @@ def test_calls_share_a_connection(tmp_path: Path) -> None:
 
     assert stub.requests[0].startswith(b"GET /v1.41/info HTTP/1.1\r\nHost: localhost\r\n")
     assert stub.requests[1].startswith(b"POST /v1.41/containers/create?name=a+b HTTP/1.1\r\n")
+    assert stub.requests[1].endswith(b'\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{"Image": "x"}')
+
+
+def test_an_order_without_a_body_says_so(tmp_path: Path) -> None:
+    with talking(tmp_path, [answer(b""), answer(b"")]) as (calls, stub):
+        calls.call("POST", "/containers/x/start")
+        calls.call("DELETE", "/containers/x")
+
+    assert b"\r\nContent-Length: 0\r\n\r\n" in stub.requests[0]
+    assert b"Content-Length" not in stub.requests[1]
+
+
+def test_a_body_in_pieces_goes_in_chunks_of_which_only_the_last_is_empty(tmp_path: Path) -> None:
+    with talking(tmp_path, [answer(b"")], end=b"0\r\n\r\n") as (calls, stub):
+        calls.call("PUT", "/containers/x/archive", None, iter([b"0123456789", b"", b"ab"]))
+
+    head, _, body = stub.requests[0].partition(b"\r\n\r\n")
+    assert head.endswith(b"\r\nTransfer-Encoding: chunked")
+    assert body == b"A\r\n0123456789\r\n2\r\nab\r\n0\r\n\r\n"
 
 
 def test_names_cannot_leave_their_place_in_the_path() -> None:
@@ -91,7 +110,7 @@ def test_a_refusal_is_heard_while_the_body_is_still_being_sent(tmp_path: Path) -
 
 def test_a_cut_answer_is_a_failed_connection_and_the_next_call_has_a_new_one(tmp_path: Path) -> None:
     with talking(tmp_path, [answer(b'{"a": 1}')[:-3]], [answer(b"{}")]) as (calls, _):
-        with pytest.raises(http.client.IncompleteRead):
+        with pytest.raises(ConnectionError, match="in the middle of its answer"):
             calls.get("/info")
         assert calls.get("/info") == {}
 
@@ -107,5 +126,32 @@ def test_a_connection_that_was_hung_up_fails_the_call(tmp_path: Path) -> None:
 def test_what_is_not_read_of_an_answer_is_not_taken_for_the_next_one(tmp_path: Path) -> None:
     with talking(tmp_path, [answer(bytes(100_000))], [answer(b"{}")]) as (calls, _):
         with calls.answer("GET", "/containers/x/logs") as logs:
-            assert logs.read(10) == bytes(10)
+            assert next(iter(logs)).strip(bytes(1)) == b""
+        assert calls.get("/info") == {}
+
+
+def test_an_answer_that_is_still_being_read_is_not_taken_for_the_next_one(tmp_path: Path) -> None:
+    with (
+        talking(tmp_path, [answer(bytes(100_000))], [answer(b"{}"), answer(b"[]")]) as (calls, _),
+        calls.answer("GET", "/containers/x/logs") as logs,
+    ):
+        assert calls.get("/info") == {}
+        assert calls.get("/info") == []
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            logs.read()
+
+
+@pytest.mark.parametrize("head", ["Connection: close\r\nContent-Length: 2", "Connection: close", "X-Length: none"])
+def test_a_connection_that_the_engine_ends_is_made_anew(tmp_path: Path, head: str) -> None:
+    with talking(tmp_path, [f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n{{}}".encode()], [answer(b"[]")]) as (calls, _):
+        assert calls.get("/info") == {}
+        assert calls.get("/info") == []
+
+
+def test_what_a_head_announces_is_not_waited_for(tmp_path: Path) -> None:
+    heads = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nX-Stat: a\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-Stat: b\r\n\r\n"]
+    with talking(tmp_path, [*heads, answer(b"{}")]) as (calls, _):
+        for stat in ("a", "b"):
+            with calls.answer("HEAD", "/containers/x/archive") as found:
+                assert (found.headers["x-stat"], found.read()) == (stat, b"")
         assert calls.get("/info") == {}

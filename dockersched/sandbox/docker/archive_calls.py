@@ -6,15 +6,14 @@ import json
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from http.client import HTTPResponse
 from typing import Literal
 
 from dockersched.errors import EngineRefusedError, PermanentRunnerError
 from dockersched.sandbox.docker.engine_http import path_of
+from dockersched.sandbox.docker.http_answer import HttpAnswer
 from dockersched.sandbox.docker.transport import NO_SPACE, NOT_FOUND, Transport
 
-_ARCHIVE_CHUNK_BYTES = 2**18
-_PATH_STAT = "X-Docker-Container-Path-Stat"
+_PATH_STAT = "x-docker-container-path-stat"
 _GO_DIRECTORY = 1 << 31
 
 PathKind = Literal["file", "directory", "link"]
@@ -55,10 +54,9 @@ class ArchiveCalls(Transport):
             ask = self._http.answer
             yield self._pieces(self._repeat(lambda: opened.enter_context(ask("GET", _path(container), {"path": path}))))
 
-    def _pieces(self, answer: HTTPResponse) -> Iterator[bytes]:
+    def _pieces(self, answer: HttpAnswer) -> Iterator[bytes]:
         with self._translated():
-            while piece := answer.read(_ARCHIVE_CHUNK_BYTES):
-                yield piece
+            yield from answer
 
     def kind(self, container: str, path: str) -> PathKind | None:
         """What a path of a container is, without following it; None when there is nothing.

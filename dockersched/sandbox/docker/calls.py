@@ -17,8 +17,6 @@ from dockersched.sandbox.docker.volume_calls import VolumeCalls
 
 __all__ = ["ArchiveTooLargeError", "EngineCalls"]
 
-_LOG_PIECE_BYTES = 65_536
-
 
 class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
     """A batch of calls over one connection, for one thread.
@@ -181,8 +179,7 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
         """All output that the engine kept, stdout and stderr as they came, in raw multiplexed chunks."""
         path = path_of("containers", container, "logs")
         with self._translated(), self._http.answer("GET", path, {"stdout": 1, "stderr": 1}) as answer:
-            while piece := answer.read(_LOG_PIECE_BYTES):
-                yield piece
+            yield from answer
 
     def info(self) -> dict[str, Any]:
         """What the engine says of itself and its host."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from http.client import HTTPException
 
 from dockersched.errors import RunnerError
 from dockersched.sandbox.docker.connection import resolve_endpoint
@@ -28,5 +27,5 @@ def engine_features() -> EngineFeatures | None:
     try:
         with closing(EngineHttp(endpoint, version.api, ANSWER_TIMEOUT_S)) as http:
             return EngineFeatures.of(http.get("/info"), is_local=endpoint.socket is not None)
-    except (RunnerError, HTTPException, OSError, KeyError, TypeError, ValueError):
+    except (RunnerError, OSError, KeyError, TypeError, ValueError):
         return None

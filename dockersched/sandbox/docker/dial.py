@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import http.client
 import json
 import socket
 import subprocess
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from dockersched.errors import EngineUnavailableError
+from dockersched.sandbox.docker.http_answer import HttpAnswer
 
 if TYPE_CHECKING:
     import ssl
@@ -62,17 +62,14 @@ def fetch_version(endpoint: EngineEndpoint, timeout: float) -> EngineVersion:
     Raises:
         EngineUnavailableError: it does not answer, or not as an engine does.
     """
-    connection = http.client.HTTPConnection("localhost")
     try:
-        connection.sock = dial(endpoint, timeout)
-        connection.request("GET", "/version")
-        body = json.loads(connection.getresponse().read())
+        with dial(endpoint, timeout) as connection:
+            connection.sendall(b"GET /version HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: identity\r\n\r\n")
+            body = json.loads(HttpAnswer(connection).read())
         return EngineVersion(engine=str(body["Version"]), api=str(body["ApiVersion"]))
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         reason = str(error) or repr(error)
         raise EngineUnavailableError(f"No Docker engine answers at {endpoint}: {reason}") from error
-    finally:
-        connection.close()
 
 
 def _dial_unix(path: str, timeout: float) -> socket.socket:

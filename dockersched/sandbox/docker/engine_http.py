@@ -7,17 +7,18 @@ Format: https://docs.docker.com/reference/api/engine/version/v1.41/
 
 from __future__ import annotations
 
-import http.client
 import json
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from http import HTTPStatus
+from itertools import chain
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from dockersched.errors import EngineRefusedError
 from dockersched.sandbox.docker.connection import EngineEndpoint
 from dockersched.sandbox.docker.dial import dial
+from dockersched.sandbox.docker.http_answer import HttpAnswer
 
 Query = Mapping[str, str | int]
 
@@ -28,8 +29,8 @@ _JSON = "application/json"
 class EngineHttp:
     """Calls one after another, for one thread, over a connection that is kept until `close` or a failure.
 
-    All raise `EngineRefusedError` for an answer of 400 or more, `OSError` or `http.client.HTTPException` for a
-    connection that failed, and `ValueError` for an answer that is no JSON.
+    All raise `EngineRefusedError` for an answer of 400 or more, `OSError` for a connection that failed, also in the
+    middle of an answer, and `ValueError` for an answer that is no JSON.
 
     Args:
         endpoint: where the engine is.
@@ -41,11 +42,15 @@ class EngineHttp:
         self.endpoint = endpoint
         self.api_version = api_version
         self.timeout_s = timeout_s
-        self._connection = _Connection(endpoint, timeout_s)
+        self._host = _host(endpoint)
+        self._connection: socket.socket | None = None
+        self._is_idle = True
 
     def close(self) -> None:
-        """Closes the connection."""
-        self._connection.close()
+        """Closes the connection; the next call makes another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def get(self, path: str, query: Query | None = None) -> Any:
         """What the engine answers to a question."""
@@ -75,7 +80,7 @@ class EngineHttp:
         query: Query | None = None,
         body: bytes | Iterable[bytes] | None = None,
         content_type: str = _TAR,
-    ) -> Iterator[http.client.HTTPResponse]:
+    ) -> Iterator[HttpAnswer]:
         """The engine's answer, to be read in the block; what is not read by then is given up with the connection.
 
         Args:
@@ -85,20 +90,39 @@ class EngineHttp:
             body: of the request; what is no bytes goes in chunks.
             content_type: of the body.
         """
-        is_read = False
+        request = self._request(method, path, query, body, content_type)
+        if not self._is_idle:
+            self.close()  # what is left of an answer that is still being read must not be taken for this one
+        self._is_idle = False
         try:
+            if self._connection is None:
+                self._connection = dial(self.endpoint, self.timeout_s)
             # An engine that refuses a body need not read it to its end: its answer says why.
             with suppress(BrokenPipeError, ConnectionResetError):
-                target = f"/v{self.api_version}{path}" + (f"?{urlencode(query)}" if query else "")
-                self._connection.request(method, target, body, {} if body is None else {"Content-Type": content_type})
-            answer = self._connection.getresponse()
-            if answer.status >= HTTPStatus.BAD_REQUEST:
+                for piece in request:
+                    self._connection.sendall(piece)
+            answer = HttpAnswer(self._connection, is_head=method == "HEAD")
+            if answer.status >= 400:
                 raise EngineRefusedError(answer.status, _explanation(answer.read()))
             yield answer
-            is_read = answer.isclosed()
+            self._is_idle = answer.leaves_connection_usable
         finally:
-            if not is_read:
-                self._connection.close()
+            if not self._is_idle:
+                self.close()
+
+    def _request(
+        self, method: str, path: str, query: Query | None, body: bytes | Iterable[bytes] | None, content_type: str
+    ) -> Iterable[bytes]:
+        """What is to be sent, in pieces; the head and a body of bytes are one."""
+        target = f"/v{self.api_version}{path}" + (f"?{urlencode(query)}" if query else "")
+        head = f"{method} {target} HTTP/1.1\r\nHost: {self._host}\r\nAccept-Encoding: identity\r\n"
+        if body is None:
+            length = "Content-Length: 0\r\n" if method in {"POST", "PUT"} else ""
+            return [f"{head}{length}\r\n".encode("ascii")]
+        head += f"Content-Type: {content_type}\r\n"
+        if isinstance(body, bytes):
+            return [f"{head}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body]
+        return chain([f"{head}Transfer-Encoding: chunked\r\n\r\n".encode("ascii")], _chunks(body))
 
 
 def path_of(*parts: str) -> str:
@@ -113,14 +137,15 @@ def _explanation(body: bytes) -> str:
         return body.decode(errors="replace").strip()
 
 
-class _Connection(http.client.HTTPConnection):
-    """Connects by itself, and again after it was closed."""
+def _chunks(body: Iterable[bytes]) -> Iterator[bytes]:
+    for piece in body:
+        if piece:  # an empty chunk is the last
+            yield b"%X\r\n%b\r\n" % (len(piece), piece)
+    yield b"0\r\n\r\n"
 
-    def __init__(self, endpoint: EngineEndpoint, timeout_s: float) -> None:
-        url = urlsplit(endpoint.host)
-        super().__init__((url.scheme == "tcp" and url.hostname) or "localhost", url.port)
-        self._endpoint = endpoint
-        self._timeout_s = timeout_s
 
-    def connect(self) -> None:
-        self.sock = dial(self._endpoint, self._timeout_s)
+def _host(endpoint: EngineEndpoint) -> str:
+    url = urlsplit(endpoint.host)
+    if url.scheme != "tcp":
+        return "localhost"
+    return url.netloc if url.netloc.isascii() else url.netloc.encode("idna").decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -70,7 +69,7 @@ class Transport:
                 self._health.full()
                 raise EngineFullError(refused.explanation) from refused
             raise
-        except (OSError, http.client.HTTPException) as error:
+        except OSError as error:
             self._health.lost()
             raise EngineUnavailableError(f"the connection to the engine failed: {error}") from error
         except ValueError as error:

@@ -1,0 +1,120 @@
+"""The engine's answer to one HTTP request, parsed by llhttp as it comes out of a socket."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+_PIECE_BYTES = 2**16
+
+
+class HttpAnswer:
+    """One answer, whose head is there once this is made; its body is received as it is asked for.
+
+    All raise `ConnectionError` for an answer that is cut, goes on after its end or is no HTTP, and what the socket
+    raises.
+
+    Args:
+        connected: over which the request was sent.
+        is_head: whether that was a `HEAD` request, whose answer has no body whatever it says.
+
+    Attributes:
+        status: of HTTP.
+        headers: their names in lower case.
+    """
+
+    def __init__(self, connected: socket.socket, *, is_head: bool = False) -> None:
+        self._connected = connected
+        self._message = _Message(is_head=is_head)
+        while not self._message.status:
+            self._receive()
+        self.status = self._message.status
+        self.headers = self._message.headers
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The body in the pieces that it comes in, of at most 64 KiB; none is empty."""
+        message = self._message
+        while True:
+            if message.body:
+                piece = b"".join(message.body)
+                message.body.clear()
+                yield piece
+            elif message.is_whole:
+                return
+            else:
+                self._receive()
+
+    def read(self) -> bytes:
+        """What is left of the body."""
+        return b"".join(self)
+
+    @property
+    def leaves_connection_usable(self) -> bool:
+        """Whether the next request can go over the same connection: the answer was received to its end."""
+        return self._message.is_whole and self._message.keeps_alive
+
+    def _receive(self) -> None:
+        message = self._message
+        data = self._connected.recv(_PIECE_BYTES)
+        if not data:
+            message.end()
+            return
+        try:
+            message.parser.feed_data(data)
+        except HttpParserUpgrade:
+            message.keeps_alive = False  # what follows is of another protocol
+        except HttpParserError as error:
+            raise ConnectionError(f"the engine's answer is no HTTP: {error}") from error
+        if message.has_excess:
+            raise ConnectionError("the engine's answer goes on after its end")
+        if message.is_whole:
+            del message.parser  # which refers to the message: garbage that only a search would find
+
+
+class _Message:
+    """What the parser tells of an answer; a `100 Continue` before it, which nobody has asked for, is dropped."""
+
+    def __init__(self, *, is_head: bool) -> None:
+        self.parser = HttpResponseParser(self)
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.body: list[bytes] = []
+        self.is_whole = False
+        self.keeps_alive = False
+        self.has_excess = False
+        self._is_head = is_head
+
+    def on_message_begin(self) -> None:
+        self.has_excess = self.is_whole
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        status = self.parser.get_status_code()
+        if status == 100:
+            self.headers.clear()
+            return
+        self.status = status
+        self.is_whole = self._is_head
+        # The parser takes a HEAD's answer without a length for one that ends with the connection.
+        self.keeps_alive = self.parser.should_keep_alive() or (
+            self._is_head and self.headers.get("connection", "").lower() != "close"
+        )
+
+    def on_body(self, piece: bytes) -> None:
+        self.has_excess = self.is_whole
+        self.body.append(piece)
+
+    def on_message_complete(self) -> None:
+        self.is_whole = self.status != 0
+
+    def end(self) -> None:
+        """The connection ended, which is the end of an answer that has no other."""
+        if not self.status:
+            raise ConnectionError("the engine closed the connection without an answer")
+        if not self.headers.keys().isdisjoint(("content-length", "transfer-encoding")):
+            raise ConnectionError("the engine closed the connection in the middle of its answer")
+        self.is_whole = True
