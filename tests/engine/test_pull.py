@@ -10,7 +10,6 @@ from contextlib import suppress
 import pytest
 from docker.api import APIClient
 from docker.errors import ImageNotFound
-from tenacity import wait_none
 
 from dockersched import DockerRunner, Reason
 from dockersched.model import PullPolicy
@@ -87,7 +86,7 @@ async def test_the_policy_says_when_to_pull(registry: Registry, policy: PullPoli
 async def test_a_registry_that_refuses_makes_the_image_unavailable(
     registry: Registry, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(image_calls, "_PULL_WAIT", wait_none())
+    monkeypatch.setattr(image_calls, "PULL_RETRIES", image_calls.PULL_RETRIES._replace(longest_wait_s=0))
     registry.status = status
     async with await DockerRunner.connect() as runner:
         result = await run(runner, sandbox("true", image=registry.image))

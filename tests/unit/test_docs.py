@@ -303,7 +303,7 @@ def test_tables_are_those_of_the_database() -> None:
 
 def test_figures_of_reliability_are_those_of_the_code() -> None:
     text = " ".join(RELIABILITY.read_text("utf-8").split())
-    assert transport.TRIES == 4
+    assert transport.RETRIES.tries == 4
     assert "repeated up to three times within seconds" in text
     assert f"once a second for up to {patience._OUTAGE_LIMIT_S:g} s" in text
     assert patience._PAUSE_S == 1
@@ -311,7 +311,7 @@ def test_figures_of_reliability_are_those_of_the_code() -> None:
     assert f"tries again each second, up to {room._LIMIT_S:g} s" in text
     assert room._PAUSE_S == 1
     assert patience._FULL_LIMIT_S == room._LIMIT_S
-    assert image_calls.PULL_TRIES == 5
+    assert image_calls.PULL_RETRIES.tries == 5
     assert "is tried up to five times" in text
     assert f"SIGKILL does not end within {container._KILL_LIMIT_S:g} s" in text
     assert f"A listing every {watcher._LISTING_INTERVAL_S:g} s" in text

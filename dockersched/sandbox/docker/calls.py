@@ -53,7 +53,7 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
                 )
             return str(found["Id"])
 
-        return self._retrying(create)
+        return self._retry(create)
 
     def start(self, container: str) -> None:
         """Starts a container once: after a lost reply it looks before it tries again.
@@ -76,7 +76,7 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
             with self._translated():
                 self._http.call("POST", path_of("containers", container, "start"))
 
-        self._retrying(start)
+        self._retry(start)
 
     def inspect(self, container: str) -> dict[str, Any]:
         """What the engine knows of a container."""

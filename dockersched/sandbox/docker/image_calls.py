@@ -6,14 +6,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tenacity import retry_if_exception, stop_after_attempt, wait_random_exponential
-
 from dockersched.errors import EngineRefusedError
 from dockersched.sandbox.docker.engine_http import path_of
+from dockersched.sandbox.docker.retries import Retries
 from dockersched.sandbox.docker.transport import NOT_FOUND, Transport, is_worth_another_try, unless
 
-PULL_TRIES = 5
-_PULL_WAIT = wait_random_exponential(multiplier=1, max=10)
+PULL_RETRIES = Retries(tries=5, first_wait_s=1.0, longest_wait_s=10.0)
 # What the engine says of a registry that may do better in a moment: too many requests, its own trouble, the way to it.
 _REGISTRY_TROUBLE = re.compile(
     r"toomanyrequests|too many requests|unexpected http status(?: code)?: (?:429|5\d\d)|status code (?:429|5\d\d)"
@@ -49,10 +47,7 @@ class ImageCalls(Transport):
                     if message.get("status") and not message.get("progressDetail"):  # not each step of a download
                         progress(" ".join(filter(None, ("pull", message.get("id"), str(message["status"])))))
 
-        pulling = self._retrying.copy(
-            retry=retry_if_exception(_is_worth_another_pull), wait=_PULL_WAIT, stop=stop_after_attempt(PULL_TRIES)
-        )
-        pulling(pull)
+        PULL_RETRIES.run(pull, _is_worth_another_pull, self._closing)
 
 
 def _is_worth_another_pull(error: BaseException) -> bool:

@@ -7,20 +7,18 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-from tenacity.nap import sleep_using_event
-
 from dockersched.errors import EngineFullError, EngineRefusedError, EngineUnavailableError, TransientRunnerError
 from dockersched.sandbox.docker.connection import make_client
 from dockersched.sandbox.docker.engine_http import EngineHttp
 from dockersched.sandbox.docker.health import EngineHealth
+from dockersched.sandbox.docker.retries import Retries
 
 if TYPE_CHECKING:
     from docker.api import APIClient
 
 T = TypeVar("T")
 CONFLICT, NOT_FOUND, SERVER_ERROR = 409, 404, 500
-TRIES = 4
+RETRIES = Retries(tries=4, first_wait_s=0.1, longest_wait_s=2.0)
 NO_SPACE = "no space left on device"
 
 
@@ -36,15 +34,7 @@ class Transport:
     def __init__(self, http: EngineHttp, closing: threading.Event, health: EngineHealth) -> None:
         self._http = http
         self._health = health
-        self._retrying = Retrying(
-            retry=retry_if_exception(is_worth_another_try),
-            wait=wait_random_exponential(multiplier=0.1, max=2.0),
-            stop=stop_after_attempt(TRIES),
-            sleep=sleep_using_event(closing),
-            reraise=True,
-        )
-        # A call that changes nothing when it is repeated is worth it whatever the engine's trouble was.
-        self._repeating = self._retrying.copy(retry=retry_if_exception(_is_engine_trouble))
+        self._closing = closing
 
     def close(self) -> None:
         """Closes the connection."""
@@ -76,12 +66,18 @@ class Transport:
             raise TransientRunnerError(f"the engine's answer could not be used: {error}") from error
         self._health.answered(begun_at)
 
+    def _retry(self, call: Callable[[], T]) -> T:
+        """Makes a call, and again after a failure that may be gone in a moment."""
+        return RETRIES.run(call, is_worth_another_try, self._closing)
+
     def _repeat(self, call: Callable[[], T]) -> T:
+        """The same for a plain call that changes nothing when it is repeated: whatever the engine's trouble was."""
+
         def translated() -> T:
             with self._translated():
                 return call()
 
-        return self._repeating(translated)
+        return RETRIES.run(translated, _is_engine_trouble, self._closing)
 
 
 def unless(status: int, call: Callable[[], T]) -> T | None:
