@@ -108,6 +108,20 @@ def test_an_answer_is_unread_until_its_end_has_come() -> None:
     assert next(pieces, None) is None
 
 
+@pytest.mark.parametrize(
+    ("head", "is_usable"),
+    [
+        (ENDLESS, True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nConnection: Close\r\n\r\n", False),
+        (b"HTTP/1.0 200 OK\r\n\r\n", False),
+    ],
+)
+def test_a_connection_is_used_again_after_a_head_request(head: bytes, is_usable: bool) -> None:
+    answer = HttpAnswer(_Coming(head), is_head=True)
+    assert (answer.read(), answer.leaves_connection_usable) == (b"", is_usable)
+
+
 def test_an_answer_to_a_head_request_that_has_a_body_all_the_same_is_none() -> None:
     with pytest.raises(ConnectionError, match="after its end"):
         HttpAnswer(_Coming(LENGTH), is_head=True)

@@ -99,10 +99,7 @@ class _Message:
             return
         self.status = status
         self.is_whole = self._is_head
-        # The parser takes a HEAD's answer without a length for one that ends with the connection.
-        self.keeps_alive = self.parser.should_keep_alive() or (
-            self._is_head and self.headers.get("connection", "").lower() != "close"
-        )
+        self.keeps_alive = self.parser.should_keep_alive() or (self._is_head and self._asks_for_no_end())
 
     def on_body(self, piece: bytes) -> None:
         self.has_excess = self.is_whole
@@ -110,6 +107,10 @@ class _Message:
 
     def on_message_complete(self) -> None:
         self.is_whole = self.status != 0
+
+    def _asks_for_no_end(self) -> bool:
+        # The parser does not know of HEAD: an answer without a length is to it one that the connection's end ends.
+        return self.parser.get_http_version() != "1.0" and self.headers.get("connection", "").lower() != "close"
 
     def end(self) -> None:
         """The connection ended, which is the end of an answer that has no other."""
