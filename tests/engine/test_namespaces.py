@@ -124,6 +124,25 @@ async def test_a_namespace_is_used_again_when_it_is_empty(runner: DockerRunner, 
     assert numbers[1] == numbers[2] != numbers[3]
 
 
+async def test_the_last_sandbox_outlives_the_holder(runner: DockerRunner, engine: APIClient, run_id: str) -> None:
+    loopback = "nc -l -p 7777 & sleep 1; echo hello | nc 127.0.0.1 7777; wait"
+    options = [shell(NAMESPACE, task_id=f"t{number}", run_id=run_id) for number in range(5)]
+    options.append(shell(f"{NAMESPACE}; {loopback}; {NAMESPACE}", task_id="last", run_id=run_id))
+    runner.share_namespaces(options, at_once=1)
+    numbers = [log_of(await runner.run(each)) for each in options[:-1]]
+    await runner._settle_background()
+    of_holder = {"label": [f"io.dockersched.run={run_id}", "io.dockersched.attempt=0"]}
+    assert len(engine.containers(filters=of_holder)) == 1
+    running = asyncio.create_task(runner.run(options[-1]))
+    async with asyncio.timeout(20):
+        while engine.containers(filters=of_holder):
+            await asyncio.sleep(0.02)
+    assert not running.done()
+    result = await running
+    assert result.succeeded
+    assert log_of(result).splitlines() == [numbers[-1].strip(), b"hello", numbers[-1].strip()]
+
+
 async def test_no_two_sandboxes_are_in_one_namespace(runner: DockerRunner, engine: APIClient, run_id: str) -> None:
     running = [shell(f"{NAMESPACE}; sleep 0.2", task_id=f"t{number}", run_id=run_id) for number in range(12)]
     share(runner, running[0], at_once=2)

@@ -75,6 +75,7 @@ class Engine:
         self.fails = False
         self.may_start = asyncio.Event()
         self.may_start.set()
+        self.is_idle = asyncio.Event()
         self.started = 0
         self.removed = 0
 
@@ -88,6 +89,10 @@ class Engine:
     async def start_when_idle(self, batch: Callable[..., Any], wanted: asyncio.Event) -> str:
         assert not wanted.is_set()
         return await self.start(batch)
+
+    async def idle(self) -> None:
+        await self.is_idle.wait()
+        await asyncio.sleep(0.01)
 
     async def call(self, _batch: Callable[..., Any]) -> None:
         self.removed += 1
@@ -275,3 +280,72 @@ async def test_the_last_ones_leave_no_holder_behind() -> None:
     namespaces.give_back(held, is_empty=True)
     await settled()
     assert engine.removed == 1
+
+
+async def test_a_holder_goes_once_the_last_sandboxes_are_in_their_namespaces() -> None:
+    engine = Engine()
+    namespaces = pool(engine, sandboxes=16, at_once=2)
+    first, second = [slot for slot in await taken(namespaces, 4) if slot]
+    for slot in (first, second):
+        namespaces.joined(slot)
+        namespaces.give_back(slot, is_empty=True)
+    for _ in range(11):
+        held = await take(namespaces)
+        assert held is not None
+        namespaces.joined(held)
+        namespaces.give_back(held, is_empty=True)
+    assert engine.removed == 0
+    last = await take(namespaces)
+    assert last is not None
+    await settled()
+    assert engine.removed == 0  # it is not in there yet
+    namespaces.joined(last)
+    await settled()
+    assert engine.removed == 2
+    namespaces.give_back(last, is_empty=True)
+    await settled()
+    assert engine.removed == 2
+
+
+async def test_more_are_made_for_those_behind_gates_only_while_the_engine_is_idle() -> None:
+    engine = Engine()
+    namespaces = pool(engine, sandboxes=100, at_once=1, ahead=2)
+    await taken(namespaces, 2)
+    ahead = [asyncio.ensure_future(namespaces.take(asyncio.Event())) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    assert engine.started == 1
+    engine.is_idle.set()
+    await asyncio.wait(ahead, timeout=0.1)
+    assert engine.started == 3
+    assert [each.done() for each in ahead] == [True, True, False]
+    ahead[2].cancel()
+
+
+async def test_none_is_made_when_idle_if_nobody_waits_any_more() -> None:
+    engine = Engine()
+    namespaces = pool(engine, sandboxes=100, at_once=1, ahead=2)
+    await taken(namespaces, 2)
+    wanted = asyncio.Event()
+    ahead = asyncio.ensure_future(namespaces.take(wanted))
+    await asyncio.sleep(0.01)
+    wanted.set()
+    assert await asyncio.wait_for(ahead, 5) is None
+    engine.is_idle.set()
+    await settled()
+    assert engine.started == 1
+
+
+async def test_one_that_nobody_waits_for_yet_takes_the_one_that_is_coming() -> None:
+    engine = Engine()
+    engine.may_start.clear()
+    namespaces = pool(engine, sandboxes=100, at_once=4, ahead=4)
+    assert await namespaces.take() is None
+    wanted = asyncio.Event()
+    ahead = asyncio.ensure_future(namespaces.take(wanted))
+    await asyncio.sleep(0.01)
+    wanted.set()
+    await asyncio.sleep(0.01)
+    assert not ahead.done()
+    engine.may_start.set()
+    assert await asyncio.wait_for(ahead, 5) is not None
+    assert engine.started == 1

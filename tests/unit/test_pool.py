@@ -76,3 +76,17 @@ async def test_one_that_is_given_up_takes_no_turn_from_another(pool: EnginePool)
     await held.end()
     await asyncio.wait_for(waiting, 5)
     assert done == ["waiting"]
+
+
+async def test_it_is_idle_when_nothing_starts_for_a_while(pool: EnginePool) -> None:
+    await asyncio.wait_for(pool.idle(), 5)
+    held = Held(pool)
+    idle = asyncio.ensure_future(pool.idle())
+    await asyncio.sleep(0.1)
+    assert not idle.done()
+    await held.end()
+    next_one = Held(pool)
+    await asyncio.sleep(0.1)
+    assert not idle.done()
+    await next_one.end()
+    await asyncio.wait_for(idle, 5)

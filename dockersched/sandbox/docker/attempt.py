@@ -67,6 +67,7 @@ class Attempt:
             RunnerError: the machinery failed.
         """
         await self._container.start_gated()
+        self._joined()
 
     async def run(self, clock: PhaseClock) -> SandboxResult:
         """Runs the attempt to its end.
@@ -82,7 +83,7 @@ class Attempt:
         ended: SandboxResult | None = None
         is_gone = False
         try:
-            ended = clock.timed(await self._container.run(clock))
+            ended = clock.timed(await self._container.run(clock, self._joined))
         except batches.LaunchRefusedError as refused:
             return clock.timed(refusal(self._known, refused, self._patterns))
         except batches.NeverReleasedError:
@@ -97,6 +98,10 @@ class Attempt:
             self._forget()
             if self._namespaces and self._slot:
                 self._namespaces.give_back(self._slot, is_empty=is_gone or is_known_to_have_ended(ended))
+
+    def _joined(self) -> None:
+        if self._namespaces and self._slot:
+            self._namespaces.joined(self._slot)
 
     async def give_up(self) -> None:
         """Removes the container behind its gate: nothing of the task has run, nor will."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -106,8 +106,11 @@ class Namespaces:
         self._ahead = ahead
         self._in_background = in_background
         self._idle: list[Slot] = []
+        self._in_use: dict[str, Slot] = {}
+        self._joined: set[str] = set()
         self._count = 0
         self._coming = 0
+        self._wants_more = False
         self._turns = Turns()
 
     async def take(self, wanted: asyncio.Event | None = None) -> Slot | None:
@@ -122,28 +125,23 @@ class Namespaces:
         """
         self._to_come -= 1
         self._drop_lost()
-        is_made = False
-        if not self._idle:
-            is_made = self._make_if_it_pays(wanted)
+        is_patient = self._is_made_for(wanted) if not self._idle else False
         if wanted is not None:
             while not self._idle and self._count and not wanted.is_set():
                 await self._turns.wait(wanted)
-        elif is_made and self._count > 1:
-            while not self._idle and self._coming:
-                await self._turns.wait(asyncio.Event())
-        return self._idle.pop() if self._idle else None
+            is_patient = True
+        while is_patient and not self._idle and self._coming:
+            await self._turns.wait(asyncio.Event())
+        if not self._idle:
+            return None
+        slot = self._idle.pop()
+        self._in_use[slot.container_id] = slot
+        return slot
 
-    def _make_if_it_pays(self, wanted: asyncio.Event | None) -> bool:
-        is_for_more = self._count >= self._most
-        if is_for_more and (wanted is None or self._count >= self._most + self._ahead):
-            return False
-        if self._to_come < (_EARNS_AHEAD_AFTER if is_for_more else _EARNS_AFTER) * (self._count + 1):
-            return False
-        pool = self._engine.pool
-        self._count += 1
-        self._coming += 1
-        self._in_background(self._make(pool.start if wanted is None else partial(pool.start_when_idle, wanted=wanted)))
-        return True
+    def joined(self, slot: Slot) -> None:
+        """A sandbox is in the namespace, which lives as long as that does, whatever becomes of the holder."""
+        self._joined.add(slot.container_id)
+        self._drop_unneeded()
 
     def give_back(self, slot: Slot, *, is_empty: bool) -> None:
         """Takes the namespace of a sandbox back, for the next one if nothing of this one can be left in it.
@@ -152,22 +150,62 @@ class Namespaces:
             slot: from `take`.
             is_empty: whether the sandbox is known to have ended, if it ever began.
         """
-        if is_empty and self._to_come <= 0 and not self._turns.are_wanted:
-            self._drop([slot])  # nobody will need it: it goes while the last ones run
-        elif is_empty:
-            self._idle.append(slot)
+        self._joined.discard(slot.container_id)
+        if self._in_use.pop(slot.container_id, None) is None:
+            return
+        self._idle.append(slot)
+        if is_empty:
+            self._drop_unneeded()
             self._turns.give()
         else:  # whatever happened may have happened to all of them
-            self._drop([slot, *self._idle])
+            self._drop(self._idle)
+
+    def _is_made_for(self, wanted: asyncio.Event | None) -> bool:
+        """Whether one is made from now on for which the sandbox should wait."""
+        pool = self._engine.pool
+        if self._count >= self._most:
+            if wanted is not None and not self._wants_more and self._earns_ahead():
+                self._wants_more = True
+                self._in_background(self._make_when_idle())
+            return False
+        if (wanted is not None and self._coming) or self._to_come < _EARNS_AFTER * (self._count + 1):
+            return False
+        self._count += 1
+        self._coming += 1
+        start = pool.start if wanted is None else partial(pool.start_when_idle, wanted=wanted)
+        self._in_background(self._make(start))
+        return self._count > 1
+
+    def _earns_ahead(self) -> bool:
+        is_room = self._count < self._most + self._ahead
+        return is_room and self._to_come >= _EARNS_AHEAD_AFTER * (self._count + 1)
+
+    async def _make_when_idle(self) -> None:
+        """Makes more for those that wait behind gates, as long as the engine has nothing better to do."""
+        await self._engine.pool.idle()
+        while self._turns.are_wanted and self._earns_ahead():
+            self._count += 1
+            self._coming += 1
+            await self._make(self._engine.pool.start)
+            await self._engine.pool.idle()
+        self._wants_more = False
+
+    def _drop_unneeded(self) -> None:
+        """What nobody will need goes while the last ones run."""
+        if self._to_come <= 0 and not self._turns.are_wanted:
+            self._drop(
+                [*self._idle, *(self._in_use[container_id] for container_id in self._joined & self._in_use.keys())]
+            )
 
     def _drop_lost(self) -> None:
         """A daemon that went down may have taken holders with it."""
         self._drop([slot for slot in self._idle if self._engine.health.was_lost_since(slot.made_at)])
 
-    def _drop(self, slots: list[Slot]) -> None:
+    def _drop(self, slots: Sequence[Slot]) -> None:
         self._idle = [slot for slot in self._idle if slot not in slots]
         self._count -= len(slots)
         for slot in slots:
+            self._in_use.pop(slot.container_id, None)
             self._in_background(self._remove(slot.options))
             self._turns.give()
 
@@ -192,6 +230,8 @@ class Namespaces:
                 self._turns.give_all()
         if slot is None:
             await self._remove(options)
+        else:
+            self._drop_unneeded()
 
     async def _remove(self, options: SandboxRunOptions) -> None:
         remove = partial(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _CALL_THREADS = 4
+_IDLE_S = 0.05
+"""A run that has all its starts waiting for the engine never leaves it alone for so long."""
 
 
 class EnginePool:
@@ -38,6 +40,9 @@ class EnginePool:
         self._closing = closing
         self._starts_ahead = starts_ahead
         self._starting = 0
+        self._begun = 0
+        self._nothing_starts = asyncio.Event()
+        self._nothing_starts.set()
         self._turns = Turns()
         self._starts = ThreadPoolExecutor(starts, "dockersched-start")
         self._calls = ThreadPoolExecutor(_CALL_THREADS, "dockersched-call")
@@ -45,10 +50,14 @@ class EnginePool:
     async def start(self, batch: Callable[[EngineCalls], T]) -> T:
         """Runs a batch that starts a container."""
         self._starting += 1
+        self._begun += 1
+        self._nothing_starts.clear()
         try:
             return await self._submit(self._starts, batch)
         finally:
             self._starting -= 1
+            if not self._starting:
+                self._nothing_starts.set()
             if self._starting < self._starts_ahead:
                 self._turns.give()
 
@@ -62,6 +71,15 @@ class EnginePool:
         if self._starting >= self._starts_ahead and not wanted.is_set():
             await self._turns.wait(wanted)
         return await self.start(batch)
+
+    async def idle(self) -> None:
+        """Returns once no container has been starting for a while."""
+        while True:
+            await self._nothing_starts.wait()
+            begun = self._begun
+            await asyncio.sleep(_IDLE_S)
+            if begun == self._begun:
+                return
 
     async def call(self, batch: Callable[[EngineCalls], T]) -> T:
         """Runs any other batch."""
