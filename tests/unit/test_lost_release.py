@@ -24,6 +24,7 @@ class Container:
     shows: Sequence[Sequence[str] | None]
     can_be_paused: bool = True
     asked: list[str] = field(default_factory=list)
+    is_paused: bool = False
 
     def __post_init__(self) -> None:
         self._shows: Iterator[Sequence[str] | None] = iter(self.shows)
@@ -38,6 +39,10 @@ class Container:
         self.asked.append("pause")
         if not self.can_be_paused:
             raise EngineRefusedError(500, "is not running")
+        self.is_paused = True
+
+    def inspect_or_none(self, _container: str) -> dict[str, dict[str, bool]]:
+        return {"State": {"Paused": self.is_paused}}
 
     def unpause(self, _container: str) -> None:
         self.asked.append("unpause")
@@ -64,3 +69,9 @@ def test_only_a_gate_that_waits_stays_frozen(
 def test_what_ends_meanwhile_was_released() -> None:
     container = Container([[INIT, GATE]], can_be_paused=False)
     assert not freeze_if_waiting(cast("EngineCalls", container), "name")
+
+
+def test_what_an_earlier_try_froze_goes_on_if_it_was_released() -> None:
+    container = Container([[INIT, TASK]], is_paused=True)
+    assert not freeze_if_waiting(cast("EngineCalls", container), "name")
+    assert container.asked == ["unpause"]

@@ -81,7 +81,7 @@ class Container:
         self._journal = journal
         self._patterns = patterns
         self._usage = usage
-        self._clock = PhaseClock(options.phases, engine.health.now)
+        self._clock: PhaseClock
         self._attachments = attachments
         self._files = files
         self._exited = watcher.watch(name)

@@ -6,6 +6,8 @@ wait until the deadline of a task that never began.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from dockersched.errors import EngineRefusedError
 from dockersched.sandbox.docker import gating
 from dockersched.sandbox.docker.calls import EngineCalls
@@ -21,16 +23,18 @@ def freeze_if_waiting(calls: EngineCalls, container: str) -> bool:
         calls: to the engine.
         container: id or name.
     """
-    if not _waits(calls, container):
-        return False
-    try:
-        calls.pause(container)
-        waits = _waits(calls, container)
-        if not waits:
+    if _waits(calls, container):
+        try:
+            calls.pause(container)
+        except EngineRefusedError:  # it has ended
+            return False
+        if _waits(calls, container):
+            return True
+    inspected = calls.inspect_or_none(container)
+    if inspected is not None and inspected["State"]["Paused"]:  # now, or by an earlier try that the engine broke off
+        with suppress(EngineRefusedError):  # it has ended
             calls.unpause(container)
-    except EngineRefusedError:  # it has ended
-        return False
-    return waits
+    return False
 
 
 def _waits(calls: EngineCalls, container: str) -> bool:
