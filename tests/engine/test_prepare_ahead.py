@@ -179,8 +179,9 @@ async def test_one_that_is_cancelled_before_its_release_never_started(
 ) -> None:
     options = sandbox("sleep", "30", run_id=run_id)
     runner.start_ahead(options)
-    running = asyncio.ensure_future(runner.run(options))
     await until(lambda: bool(engine.containers(all=True, filters={"name": container_name(options)})))
+    running = asyncio.ensure_future(runner.run(options))
+    await asyncio.sleep(0)
     running.cancel()
     with pytest.raises(asyncio.CancelledError) as raised:
         await running
@@ -188,6 +189,15 @@ async def test_one_that_is_cancelled_before_its_release_never_started(
         assert raised.value.result.reason is Reason.CANCELLED
         assert raised.value.result.started_at is None
     assert not engine.containers(all=True, filters={"name": container_name(options)})
+
+
+async def test_one_that_is_wanted_before_it_could_start_gets_no_gate(
+    runner: DockerRunner, engine: APIClient, run_id: str
+) -> None:
+    options = sandbox("true", run_id=run_id)
+    runner.start_ahead(options)
+    assert (await runner.run(options)).succeeded
+    assert not engine.inspect_container(container_name(options))["Config"]["OpenStdin"]
 
 
 async def test_a_released_task_that_is_cancelled_is_stopped(

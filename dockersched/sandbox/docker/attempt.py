@@ -60,14 +60,14 @@ class Attempt:
         return self._container.container_id
 
     async def start_gated(self) -> None:
-        """Starts the container behind its gate.
+        """Starts the container behind its gate, if it has one.
 
         Raises:
             LaunchRefusedError: it could not be started.
             RunnerError: the machinery failed.
         """
-        await self._container.start_gated()
-        self._joined()
+        if await self._container.start_gated():
+            self._joined()
 
     async def run(self, clock: PhaseClock) -> SandboxResult:
         """Runs the attempt to its end.

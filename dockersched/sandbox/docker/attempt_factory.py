@@ -72,13 +72,14 @@ class AttemptFactory:
 
         Args:
             options: of the sandbox, with the defaults filled in.
-            wanted: makes one with a gate, which is started before somebody waits for it; set when somebody does.
+            wanted: makes one with a gate, which is started before somebody waits for it; set when somebody does. Where
+                somebody does already when it can be started, it gets no gate.
 
         Raises:
             LaunchRefusedError: the sandbox must not or cannot be run.
             RunnerError: the machinery failed.
         """
-        volume = None if wanted is None else await self.gates.of_run(options.epic_id, options.run_id)
+        volume = await self._gate_volume(options, wanted) if wanted is not None else None
         given = await self._provisions.provide(options, self.secrets)
         options, image, patterns = given.options, given.image, self.secrets.patterns()
         known = replace(known_of(options), image_digest=image.digest, openings=openings(options))
@@ -95,7 +96,7 @@ class AttemptFactory:
             network_mode=slot.network_mode if slot else None,
         )
         gate = None
-        if wanted is not None and volume is not None:
+        if wanted is not None and volume is not None and not wanted.is_set():
             body = gated(body, volume=volume, search_path=image.search_path)
             gate = Gatekeeper(self._engine, name, body, given.attachments, wanted)
         container = Container(
@@ -121,6 +122,11 @@ class AttemptFactory:
             self._usage.forget(name)
 
         return Attempt(container, known=known, patterns=patterns, namespaces=namespaces, slot=slot, forget=forget)
+
+    async def _gate_volume(self, options: SandboxRunOptions, wanted: asyncio.Event) -> str | None:
+        """The volume with the gate, once the engine has a core to spare; None when somebody waits by then."""
+        await self._engine.pool.core_to_spare(wanted)
+        return None if wanted.is_set() else await self.gates.of_run(options.epic_id, options.run_id)
 
     async def aclose(self) -> None:
         """Stops watching."""

@@ -91,16 +91,21 @@ class Container:
         self._intended_at: datetime | None = None
         self._is_release_unseen = False
 
-    async def start_gated(self) -> None:
-        """Starts the container behind its gate; nothing of its task runs before `run`.
+    async def start_gated(self) -> bool:
+        """Starts the container behind its gate, if it has one; nothing of its task runs before `run`.
+
+        Returns:
+            whether it was started.
 
         Raises:
             LaunchRefusedError: it could not be started.
             RunnerError: the machinery failed; nothing is tried again.
         """
-        if self._gate is not None:
-            await self._gate.start()
-            self._watcher.started(self.name)
+        if self._gate is None:
+            return False
+        await self._gate.start()
+        self._watcher.started(self.name)
+        return True
 
     async def run(self, clock: PhaseClock, on_launched: Callable[[], None]) -> SandboxResult:
         """Launches the container, or releases the one that waits behind a gate, and waits for its end.

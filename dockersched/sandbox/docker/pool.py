@@ -68,9 +68,13 @@ class EnginePool:
             batch: the calls.
             wanted: set when somebody waits for it after all: then it begins at once.
         """
+        await self.core_to_spare(wanted)
+        return await self.start(batch)
+
+    async def core_to_spare(self, wanted: asyncio.Event) -> None:
+        """Returns when the engine has a core to spare for what nobody waits for yet, or somebody waits for it."""
         if self._starting >= self._starts_ahead and not wanted.is_set():
             await self._turns.wait(wanted)
-        return await self.start(batch)
 
     async def idle(self) -> None:
         """Returns once no container has been starting for a while."""
