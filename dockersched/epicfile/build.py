@@ -7,21 +7,19 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
-from pydantic import ValidationError
-
 from dockersched.epic import Epic
 from dockersched.epicfile import values
 from dockersched.epicfile.admission_spec import OvercommitSpec
 from dockersched.epicfile.expansion import expand
 from dockersched.epicfile.files_spec import check_references, files_fields
 from dockersched.epicfile.findings import Finding
+from dockersched.epicfile.kinds import findings_of
 from dockersched.epicfile.opening_spec import opening_fields
 from dockersched.epicfile.quota_spec import quota_of
 from dockersched.epicfile.retry_spec import BackoffSpec, ExitCodesSpec, RetrySpec
 from dockersched.epicfile.secret_spec import secret_sources
 from dockersched.epicfile.source import STDIN, name_of
 from dockersched.epicfile.spec import Defaults, EpicFile, TaskSpec
-from dockersched.epicfile.wording import to_findings
 from dockersched.errors import EpicError, Problem
 from dockersched.graph.dag import TaskDAG
 from dockersched.graph.problems import find_problems
@@ -54,9 +52,9 @@ def _build(data: Any, name: str) -> tuple[Epic | None, list[Finding]]:
         *check_references(_tasks(data), _defaults(data)),
     ]
     try:
-        file = EpicFile.model_validate(_without_extensions(data))
-    except ValidationError as error:
-        findings += to_findings(error)
+        file = EpicFile.read(_without_extensions(data))
+    except ValueError as error:
+        findings += findings_of(error)
     else:
         if not findings:
             return _epic(file, name)
@@ -160,7 +158,7 @@ def _graph_findings(problems: list[Problem] | tuple[Problem, ...]) -> list[Findi
 
 
 def _epic(file: EpicFile, name: str) -> tuple[Epic | None, list[Finding]]:
-    shared = file.defaults or Defaults.model_construct()  # nothing to check, so no validator to build
+    shared = file.defaults or Defaults()
     shared_retry = _retry(shared.retry, RetryPolicy())
     folder = PurePath(name).parent if name != name_of(STDIN) else PurePath()
     tasks: list[ScheduledTask] = []
@@ -179,7 +177,7 @@ def _epic(file: EpicFile, name: str) -> tuple[Epic | None, list[Finding]]:
 
 
 def _options(file: EpicFile) -> EpicExecutionOptions:
-    overcommit = file.overcommit or OvercommitSpec.model_construct()
+    overcommit = file.overcommit or OvercommitSpec()
     given = {
         "max_parallel": file.max_parallel,
         "prepare_ahead": file.prepare_ahead,
@@ -197,7 +195,7 @@ def _retry(spec: RetrySpec | None, default: RetryPolicy) -> RetryPolicy:
     """The policy, with every key that is left out taken from `default`; the list `on` is one key."""
     if spec is None:
         return default
-    backoff = spec.backoff or BackoffSpec.model_construct()
+    backoff = spec.backoff or BackoffSpec()
     given: dict[str, Any] = {
         "limit": spec.limit,
         "initial_s": backoff.initial,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from typing import Any
 
 from dockersched.data.patterns import pattern_problem
 from dockersched.epicfile import values
 from dockersched.epicfile.findings import Finding
-from dockersched.epicfile.types import Count, Given, Keys, OrText, Switch, Text, key, size_schema, text_schema
+from dockersched.epicfile.keys import Keys, key, needed
+from dockersched.epicfile.kinds import Kind, choice_of, list_of, map_of
+from dockersched.epicfile.types import COUNT, SWITCH, TEXT, map_or_text, size, text_schema
 from dockersched.errors import ValueReferenceError
 from dockersched.model import WORKSPACE_DIR, Input, Output, OutputWhen, Workspace, is_output_name
 from dockersched.model.files import MIN_WORKSPACE_BYTES, OUTPUT_NAME_PATTERN
@@ -29,11 +29,10 @@ def _pattern(value: object) -> str:
     return pattern
 
 
-Pattern = Annotated[str, BeforeValidator(_pattern), WithJsonSchema(text_schema())]
-WorkspaceSize = Annotated[
-    int, BeforeValidator(values.size(MIN_WORKSPACE_BYTES, "64k")), size_schema(MIN_WORKSPACE_BYTES)
-]
-OutputSize = Annotated[int, BeforeValidator(values.size(1, "1 byte")), size_schema(1)]
+PATTERN = Kind(_pattern, text_schema())
+WORKSPACE_SIZE = size(MIN_WORKSPACE_BYTES, "64k")
+OUTPUT_SIZE = size(1, "1 byte")
+OUTPUT_WHEN: Kind[OutputWhen] = choice_of(OutputWhen)
 
 
 def _path(value: object) -> str:
@@ -44,24 +43,24 @@ def _path(value: object) -> str:
         raise ValueError(str(error).removeprefix("path ")) from None
 
 
-OutputPath = Annotated[str, BeforeValidator(_path), WithJsonSchema(text_schema())]
+OUTPUT_PATH = Kind(_path, text_schema())
 
 
 class WorkspaceSpec(Keys):
     """A folder of which the sandbox gets a copy at /workspace, for its user to write to."""
 
-    source: Annotated[Text | None, Given] = key(
-        "The folder, from the epic file's folder if it does not begin with /; an empty workspace when left out.", "."
+    source = key(
+        TEXT,
+        "The folder, from the epic file's folder if it does not begin with /; an empty workspace when left out.",
+        ".",
     )
-    include: Annotated[list[Pattern] | None, Given] = key(
-        "What is taken, by the rules of .gitignore; everything when left out.", ["src/", "*.toml"]
+    include = key(
+        list_of(PATTERN), "What is taken, by the rules of .gitignore; everything when left out.", ["src/", "*.toml"]
     )
-    exclude: Annotated[list[Pattern] | None, Given] = key("What is left out.", ["*.log", "node_modules/"])
-    gitignore: Annotated[Switch | None, Given] = key("Whether .gitignore files count.", default=True)
-    git: Annotated[Switch | None, Given] = key("Whether .git is taken along.", default=False)
-    size: Annotated[WorkspaceSize | None, Given] = key(
-        "How much the workspace may hold; it is in memory.", "2g", default="1g"
-    )
+    exclude = key(list_of(PATTERN), "What is left out.", ["*.log", "node_modules/"])
+    gitignore = key(SWITCH, "Whether .gitignore files count.", default=True)
+    git = key(SWITCH, "Whether .git is taken along.", default=False)
+    size = key(WORKSPACE_SIZE, "How much the workspace may hold; it is in memory.", "2g", default="1g")
 
     def workspace(self, folder: PurePath) -> Workspace:
         """The workspace; a relative source is one below `folder`."""
@@ -78,14 +77,14 @@ class WorkspaceSpec(Keys):
 class OutputSpec(Keys):
     """A file or folder of the workspace that is copied out when the task has ended."""
 
-    path: OutputPath = Field(description="Of it, in /workspace.", examples=["out/"])
-    required: Annotated[Switch | None, Given] = key(
-        "Whether the task fails if it is not there (output_missing).", default=True
-    )
-    when: Annotated[OutputWhen | None, Given] = key("success, or always: after a failure too.", default="success")
-    max_size: Annotated[OutputSize | None, Given] = key("Content of all its files together.", "10m", default="1g")
-    max_entries: Annotated[Count | None, Given] = key("Files and folders in it.", default=100_000)
-    max_depth: Annotated[Count | None, Given] = key("Folders above a file, and the file.", default=64)
+    noun = "output"
+
+    path = needed(OUTPUT_PATH, "Of it, in /workspace.", "out/")
+    required = key(SWITCH, "Whether the task fails if it is not there (output_missing).", default=True)
+    when = key(OUTPUT_WHEN, "success, or always: after a failure too.", default="success")
+    max_size = key(OUTPUT_SIZE, "Content of all its files together.", "10m", default="1g")
+    max_entries = key(COUNT, "Files and folders in it.", default=100_000)
+    max_depth = key(COUNT, "Folders above a file, and the file.", default=64)
 
     def output(self) -> Output:
         """The output."""
@@ -111,17 +110,17 @@ def _at(value: object) -> str:
 
 FROM_PATTERN = rf"[\s\S]+\.{OUTPUT_NAME_PATTERN}"
 
-From = Annotated[str, BeforeValidator(_from), WithJsonSchema(text_schema(FROM_PATTERN))]
-At = Annotated[str, BeforeValidator(_at), WithJsonSchema(text_schema(rf"{WORKSPACE_DIR}(?:/[\s\S]*)?"))]
+FROM = Kind(_from, text_schema(FROM_PATTERN))
+AT = Kind(_at, text_schema(rf"{WORKSPACE_DIR}(?:/[\s\S]*)?"))
 
 
 class InputSpec(Keys):
     """An output of an earlier task that is put into the workspace; it implies the dependency."""
 
-    from_: From = Field(alias="from", description="TASK.OUTPUT.", examples=["build.report"])
-    at: Annotated[At | None, Given] = key(
-        "Folder that gets what the output holds; /workspace/OUTPUT when left out.", "/workspace/in"
-    )
+    noun = "input"
+
+    from_ = needed(FROM, "TASK.OUTPUT.", "build.report", name="from")
+    at = key(AT, "Folder that gets what the output holds; /workspace/OUTPUT when left out.", "/workspace/in")
 
     def input(self) -> Input:
         """The input."""
@@ -138,15 +137,6 @@ def _output_name(value: object) -> str:
     return name
 
 
-def _map_of(name: str) -> Callable[[object], object]:
-    """Makes a map of a text that stands for its most important key."""
-
-    def read(value: object) -> object:
-        return {name: value} if isinstance(value, str) else value
-
-    return read
-
-
 def _value_key(value: object) -> str:
     text = values.text(value)
     if not re.fullmatch(VALUE_KEY_PATTERN, text):
@@ -154,32 +144,39 @@ def _value_key(value: object) -> str:
     return text
 
 
-OutputName = Annotated[str, BeforeValidator(_output_name), WithJsonSchema(text_schema(OUTPUT_NAME_PATTERN))]
-OneOutput = Annotated[OutputSpec, OrText(), BeforeValidator(_map_of("path"))]
-OneInput = Annotated[InputSpec, OrText(FROM_PATTERN), BeforeValidator(_map_of("from"))]
-ValueKey = Annotated[str, BeforeValidator(_value_key), WithJsonSchema(text_schema(VALUE_KEY_PATTERN))]
+WORKSPACE = map_or_text(WorkspaceSpec.kind(), "source")
+OUTPUT_NAME = Kind(_output_name, text_schema(OUTPUT_NAME_PATTERN))
+OUTPUT = map_or_text(OutputSpec.kind(), "path")
+INPUT = map_or_text(InputSpec.kind(), "from", FROM_PATTERN)
+VALUE_KEY = Kind(_value_key, text_schema(VALUE_KEY_PATTERN))
 
 
 class WorkspaceKey(Keys):
     """The key that tasks can share."""
 
-    workspace: Annotated[Annotated[WorkspaceSpec, OrText()] | None, BeforeValidator(_map_of("source")), Given] = key(
+    workspace = key(
+        WORKSPACE,
         "Files that the sandbox begins with at /workspace: a folder, or a map of what is taken of it.",
         ".",
-        {"source": ".", "exclude": ["*.log"]},
+        {"exclude": ["*.log"], "source": "."},
     )
 
 
 class FilesKeys(WorkspaceKey):
     """What comes out of a task, and goes into it from others."""
 
-    outputs: Annotated[dict[OutputName, OneOutput] | None, Given] = key(
-        "What is copied out of /workspace when the task has ended, by name.", {"report": {"path": "out/"}}
+    outputs = key(
+        map_of(OUTPUT_NAME, OUTPUT),
+        "What is copied out of /workspace when the task has ended, by name.",
+        {"report": {"path": "out/"}},
     )
-    inputs: Annotated[list[OneInput] | None, Given] = key(
-        "Outputs of earlier tasks that are put into /workspace.", [{"from": "build.report", "at": "/workspace/in"}]
+    inputs = key(
+        list_of(INPUT),
+        "Outputs of earlier tasks that are put into /workspace.",
+        [{"at": "/workspace/in", "from": "build.report"}],
     )
-    values: Annotated[list[ValueKey] | None, Given] = key(
+    values = key(
+        list_of(VALUE_KEY),
         "Keys of the small values that the task writes to $DOCKERSCHED_OUTPUT; those that others refer to when left"
         " out.",
         ["version"],

@@ -9,12 +9,11 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import product
 from math import prod
-from typing import Annotated, Any
-
-from pydantic import WithJsonSchema
+from typing import Any
 
 from dockersched.epicfile import values
 from dockersched.epicfile.findings import Finding, Path
+from dockersched.epicfile.kinds import Kind
 from dockersched.graph.problems import suggestion
 
 MAX_INSTANCES = 256
@@ -25,28 +24,30 @@ AXIS_PATTERN = r"[A-Za-z_][A-Za-z0-9_-]{0,62}"
 _AXIS = re.compile(AXIS_PATTERN)
 _SCALAR = {"type": ["string", "number", "boolean"]}
 _ENTRIES = {
-    "type": "array",
-    "minItems": 1,
     "items": {
-        "type": "object",
+        "additionalProperties": _SCALAR,
         "minProperties": 1,
         "propertyNames": {"pattern": f"^(?:{AXIS_PATTERN})$"},
-        "additionalProperties": _SCALAR,
+        "type": "object",
     },
+    "minItems": 1,
+    "type": "array",
 }
 _SCHEMA = {
-    "type": "object",
+    "additionalProperties": {"items": _SCALAR, "minItems": 1, "type": "array"},
     "minProperties": 1,
-    "propertyNames": {"pattern": f"^(?:{AXIS_PATTERN})$"},
     "properties": {
-        "exclude": _ENTRIES | {"description": "Combinations to leave out: all that have these values."},
-        "include": _ENTRIES
-        | {"description": "Values to add to the combinations that they agree with, or else further combinations."},
+        "exclude": {"description": "Combinations to leave out: all that have these values."} | _ENTRIES,
+        "include": {
+            "description": "Values to add to the combinations that they agree with, or else further combinations."
+        }
+        | _ENTRIES,
     },
-    "additionalProperties": {"type": "array", "minItems": 1, "items": _SCALAR},
+    "propertyNames": {"pattern": f"^(?:{AXIS_PATTERN})$"},
+    "type": "object",
 }
 
-Matrix = Annotated[Any, WithJsonSchema(_SCHEMA)]
+MATRIX: Kind[Any] = Kind(lambda value: value, _SCHEMA)
 """What of it is wrong is found when tasks are expanded, before the keys of a task are looked at."""
 
 

@@ -1,9 +1,11 @@
-"""The JSON Schema of epic files, made from the models that the loader checks with."""
+"""The JSON Schema of epic files, made from the declarations that the loader reads with."""
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
+from dockersched.epicfile.keys import Keys
 from dockersched.epicfile.spec import EpicFile
 
 
@@ -13,27 +15,25 @@ def epic_schema() -> dict[str, Any]:
     What it accepts may still be refused by the loader, which also knows units, ids across tasks and the graph;
     what it refuses the loader refuses too.
     """
-    schema: dict[str, Any] = _tidied(EpicFile.model_json_schema(by_alias=True))
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
+    definitions: dict[str, dict[str, Any]] = {}
+    epic = _define(EpicFile, definitions)
+    words = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": dict(sorted(definitions.items()))}
+    return deepcopy(words | epic)
 
 
-def _tidied(node: Any) -> Any:
-    """The schema without what only the models need: generated titles, and null where a key may be left out."""
-    if isinstance(node, list):
-        return [_tidied(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    tidy = {key: _tidied(value) for key, value in node.items()}
-    for name, schema in tidy.get("properties", {}).items():
-        tidy["properties"][name] = _optional(schema)
-    if "patternProperties" in tidy:
-        tidy["additionalProperties"] = False
-    return tidy
-
-
-def _optional(schema: dict[str, Any]) -> dict[str, Any]:
-    kept = {word: value for word, value in schema.items() if word != "title" and (word, value) != ("default", None)}
-    choices = [choice for choice in kept.pop("anyOf", []) if choice != {"type": "null"}]
-    if not choices:
-        return kept
-    return kept | (choices[0] if len(choices) == 1 else {"anyOf": choices})
+def _define(keys: type[Keys], definitions: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The schema of a map, with the definitions that it refers to added to those."""
+    for declared in keys.declared.values():
+        for inner in declared.kind.maps:
+            if inner.__name__ not in definitions:
+                definitions[inner.__name__] = _define(inner, definitions)
+    schema: dict[str, Any] = {
+        "additionalProperties": False,
+        "description": keys.__doc__,
+        "properties": {name: declared.told | declared.kind.schema for name, declared in keys.declared.items()},
+        "title": keys.__name__,
+        "type": "object",
+    }
+    if needed := [name for name, declared in keys.declared.items() if declared.needed]:
+        schema["required"] = needed
+    return dict(sorted((schema | keys.more_schema).items()))

@@ -6,12 +6,12 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Annotated, Self
-
-from pydantic import BeforeValidator, ConfigDict, WithJsonSchema, model_validator
+from typing import Any, ClassVar
 
 from dockersched.epicfile import values
-from dockersched.epicfile.types import Given, Keys, Text, key, text_schema
+from dockersched.epicfile.keys import Keys, key
+from dockersched.epicfile.kinds import Kind, map_of
+from dockersched.epicfile.types import TEXT, text_schema
 from dockersched.model import SECRET_NAME_PATTERN, SecretSource, is_secret_name
 
 _VARIABLE_PATTERN = "[A-Za-z_][A-Za-z0-9_]*"
@@ -27,28 +27,23 @@ def _source_variable(value: object) -> str:
     return value
 
 
-SourceVariable = Annotated[str, BeforeValidator(_source_variable), WithJsonSchema(text_schema(_VARIABLE_PATTERN))]
+SOURCE_VARIABLE = Kind(_source_variable, text_schema(_VARIABLE_PATTERN))
 
 
 class SecretSpec(Keys):
     """Where the value of a secret comes from when the run starts: one of the two."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["env"]}, {"required": ["file"]}]})
+    more_schema: ClassVar[dict[str, Any]] = {"oneOf": [{"required": ["env"]}, {"required": ["file"]}]}
 
-    env: Annotated[SourceVariable | None, Given] = key(
-        "A variable of the environment that dockersched runs in.", "API_KEY"
-    )
-    file: Annotated[Text | None, Given] = key(
-        "A file; a relative path is relative to the epic file.", "./token.txt", "~/.netrc"
-    )
+    env = key(SOURCE_VARIABLE, "A variable of the environment that dockersched runs in.", "API_KEY")
+    file = key(TEXT, "A file; a relative path is relative to the epic file.", "./token.txt", "~/.netrc")
 
-    @model_validator(mode="after")
-    def _has_one_source(self) -> Self:
+    def check(self) -> None:
+        """Refuses all but one source."""
         if self.env is None and self.file is None:
             raise ValueError(f"has no source: {_REMEDY}")
         if self.env is not None and self.file is not None:
             raise ValueError("env and file exclude each other: keep one of them")
-        return self
 
     def source(self, folder: PurePath) -> SecretSource:
         """The source; a relative path is one below `folder`."""
@@ -68,22 +63,22 @@ def _secret_name(value: object) -> str:
 
 
 def _map_of_source(value: object) -> object:
-    if value is None or isinstance(value, dict | SecretSpec):
+    if isinstance(value, dict):
         return value
     raise ValueError(f"is not a map: {_REMEDY}; {_NO_VALUES}")
 
 
-def map_of_secrets(value: object) -> object:
+def _map_of_names(value: object) -> object:
     """Refuses what is no map of names, a list of Compose, say."""
-    if value is None or isinstance(value, dict):
+    if isinstance(value, dict):
         return value
     raise ValueError(
         f"is not a map of names: write it as NAME: {{env: VARIABLE}} or NAME: {{file: path}}; {_NO_VALUES}"
     )
 
 
-SecretName = Annotated[str, BeforeValidator(_secret_name), WithJsonSchema(text_schema(SECRET_NAME_PATTERN))]
-Secrets = dict[SecretName, Annotated[SecretSpec, BeforeValidator(_map_of_source), Given]]
+SECRET_NAME = Kind(_secret_name, text_schema(SECRET_NAME_PATTERN))
+SECRETS = map_of(SECRET_NAME, SecretSpec.kind().after(_map_of_source)).after(_map_of_names)
 
 
 def secret_sources(

@@ -2,153 +2,157 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Any, ClassVar
 
-from pydantic import BeforeValidator, ConfigDict, Field
-
-from dockersched.epicfile.admission_spec import OvercommitSpec, Priority
+from dockersched.epicfile import wording
+from dockersched.epicfile.admission_spec import PRIORITY, OvercommitSpec
 from dockersched.epicfile.files_spec import FilesKeys, WorkspaceKey
-from dockersched.epicfile.matrix import Matrix
+from dockersched.epicfile.keys import Keys, key, needed
+from dockersched.epicfile.kinds import Kind, choice_of, list_of, map_of
+from dockersched.epicfile.matrix import MATRIX
 from dockersched.epicfile.opening_spec import OpeningKeys
 from dockersched.epicfile.quota_spec import QuotaSpec
-from dockersched.epicfile.retry_spec import RetrySpec, map_of_retry
-from dockersched.epicfile.secret_spec import Secrets, map_of_secrets
+from dockersched.epicfile.retry_spec import RETRY
+from dockersched.epicfile.secret_spec import SECRETS
 from dockersched.epicfile.types import (
-    AbsolutePath,
-    Command,
-    Count,
-    Cpus,
-    DependsOn,
-    Duration,
-    EpicId,
-    Given,
-    Keys,
-    MemorySize,
-    Name,
-    Switch,
-    TaskKey,
-    Text,
-    User,
-    Variable,
-    WholeNumber,
-    Word,
-    key,
+    ABSOLUTE_PATH,
+    COMMAND,
+    COUNT,
+    CPUS,
+    DEPENDS_ON,
+    DURATION,
+    EPIC_ID,
+    MEMORY_SIZE,
+    NAME,
+    SWITCH,
+    TASK_KEY,
+    TEXT,
+    USER,
+    VARIABLE,
+    WHOLE_NUMBER,
+    WORD,
 )
-from dockersched.epicfile.when_spec import Condition
+from dockersched.epicfile.when_spec import CONDITION
 from dockersched.model import Network, PullPolicy
+
+NETWORK: Kind[Network] = choice_of(Network)
+PULL_POLICY: Kind[PullPolicy] = choice_of(PullPolicy)
 
 
 class Defaults(OpeningKeys, WorkspaceKey):
     """What tasks share: a task's own key wins; quota, environment, secrets and retry merge key by key."""
 
-    image: Annotated[Name | None, Given] = key(
-        "The image to run in.", "dockersched/python", "alpine:3.20", default="dockersched/base"
+    image = key(NAME, "The image to run in.", "dockersched/python", "alpine:3.20", default="dockersched/base")
+    environment = key(
+        map_of(VARIABLE, WORD),
+        "Variables for the command; values stay as they are written.",
+        {"LANG": "C.UTF-8", "VERSION": "1.10"},
     )
-    environment: Annotated[dict[Variable, Word] | None, Given] = key(
-        "Variables for the command; values stay as they are written.", {"LANG": "C.UTF-8", "VERSION": "1.10"}
+    working_dir = key(ABSOLUTE_PATH, "Directory the command starts in; the image's when left out.", "/usr/src")
+    user = key(USER, "uid, uid:gid or a name that the image knows.", "1000:1000", default="65534:65534")
+    quota = key(QuotaSpec.kind(), "Limits of the sandbox.", {"cpus": 0.5, "memory": "512m"})
+    network = key(NETWORK, "none: no network at all; bridge: the engine's default network.", default="none")
+    timeout = key(DURATION, "How long the sandbox may run before it is stopped.", "90s", "1h30m", default="10m")
+    stop_grace_period = key(
+        DURATION, "How long a sandbox that is being stopped has between SIGTERM and SIGKILL.", "500ms", default="5s"
     )
-    working_dir: Annotated[AbsolutePath | None, Given] = key(
-        "Directory the command starts in; the image's when left out.", "/usr/src"
+    pull_policy = key(
+        PULL_POLICY, "When to pull the image; images named dockersched/… are built, never pulled.", default="missing"
     )
-    user: Annotated[User | None, Given] = key(
-        "uid, uid:gid or a name that the image knows.", "1000:1000", default="65534:65534"
+    retry = key(
+        RETRY, "When a task that failed is tried again, in a new container.", {"limit": 3, "on": ["infra", "timed_out"]}
     )
-    quota: Annotated[QuotaSpec | None, Given] = key("Limits of the sandbox.", {"cpus": 0.5, "memory": "512m"})
-    network: Annotated[Network | None, Given] = key(
-        "none: no network at all; bridge: the engine's default network.", default="none"
+    secrets = key(
+        SECRETS,
+        "Files below /run/secrets that only the task's user can read, by name.",
+        {"API_KEY": {"env": "API_KEY"}},
     )
-    timeout: Annotated[Duration | None, Given] = key(
-        "How long the sandbox may run before it is stopped.", "90s", "1h30m", default="10m"
+    priority = key(
+        PRIORITY,
+        "Of the tasks that may start, those with a higher one start first; before expected_duration.",
+        10,
+        default=0,
     )
-    stop_grace_period: Annotated[Duration | None, Given] = key(
-        "How long a sandbox that is being stopped has between SIGTERM and SIGKILL.", "500ms", default="5s"
-    )
-    pull_policy: Annotated[PullPolicy | None, Given] = key(
-        "When to pull the image; images named dockersched/… are built, never pulled.", default="missing"
-    )
-    retry: Annotated[RetrySpec | None, BeforeValidator(map_of_retry), Given] = key(
-        "When a task that failed is tried again, in a new container.", {"limit": 3, "on": ["infra", "timed_out"]}
-    )
-    secrets: Annotated[Secrets | None, BeforeValidator(map_of_secrets), Given] = key(
-        "Files below /run/secrets that only the task's user can read, by name.", {"API_KEY": {"env": "API_KEY"}}
-    )
-    priority: Annotated[Priority | None, Given] = key(
-        "Of the tasks that may start, those with a higher one start first; before expected_duration.", 10, default=0
-    )
-    expected_duration: Annotated[Duration | None, Given] = key(
+    expected_duration = key(
+        DURATION,
         "How long the task will probably take; orders the starts, longest remaining path first. When left out, what it"
         " took in earlier runs.",
         "10m",
     )
 
+    @classmethod
+    def refusal(cls, name: str) -> str:
+        """Words for what only tasks can have, and for what nobody can."""
+        return "is a key of tasks only: defaults cannot hold it" if name in TaskSpec.declared else wording.never(name)
+
 
 class TaskSpec(Defaults, FilesKeys):
     """One task: a command with args, or a script to run, in a sandbox of its own."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "oneOf": [{"required": ["command"]}, {"required": ["run"]}],
-            "dependentRequired": {"args": ["command"]},
-        }
-    )
+    more_schema: ClassVar[dict[str, Any]] = {
+        "oneOf": [{"required": ["command"]}, {"required": ["run"]}],
+        "dependentRequired": {"args": ["command"]},
+    }
 
-    command: Annotated[Command | None, Given] = key(
-        "The program, looked up in the image's PATH; never passed through a shell.", "pytest"
-    )
-    args: Annotated[list[Word] | None, Given] = key("Arguments of command, one by one.", ["-q", "tests"])
-    run: Annotated[Text | None, Given] = key("A script for sh -eu, instead of command and args.", "pytest -q | tail")
-    depends_on: Annotated[DependsOn | None, Given] = key(
-        "Tasks that must have succeeded before this one starts.", ["lint", "build"]
-    )
-    when: Annotated[Condition | None, Given] = key(
+    command = key(COMMAND, "The program, looked up in the image's PATH; never passed through a shell.", "pytest")
+    args = key(list_of(WORD), "Arguments of command, one by one.", ["-q", "tests"])
+    run = key(TEXT, "A script for sh -eu, instead of command and args.", "pytest -q | tail")
+    depends_on = key(DEPENDS_ON, "Tasks that must have succeeded before this one starts.", ["lint", "build"])
+    when = key(
+        CONDITION,
         "Whether it runs, by how those ended that it depends on, or by a value; else it is skipped.",
         "always",
-        {"task": "build", "is": "failed"},
-        {"value": "tasks.build.values.flag", "equals": "yes"},
+        {"is": "failed", "task": "build"},
+        {"equals": "yes", "value": "tasks.build.values.flag"},
         default="success",
     )
-    allow_failure: Annotated[Switch | None, Given] = key(
-        "Whether the epic can succeed, and dependents run, although this task failed.", default=False
+    allow_failure = key(
+        SWITCH, "Whether the epic can succeed, and dependents run, although this task failed.", default=False
     )
-    finally_: Annotated[Switch | None, Given] = Field(
-        default=None,
-        alias="finally",
-        description="Whether it runs at the end, once all other tasks have ended, however that was.",
-        json_schema_extra={"default": False},
+    finally_ = key(
+        SWITCH,
+        "Whether it runs at the end, once all other tasks have ended, however that was.",
+        default=False,
+        name="finally",
     )
-    matrix: Annotated[Matrix | None, Given] = key(
-        "Lists of values: the task becomes several, one for each combination.", {"python": ["3.11", "3.12"]}
+    matrix = key(
+        MATRIX, "Lists of values: the task becomes several, one for each combination.", {"python": ["3.11", "3.12"]}
     )
 
 
 class EpicFile(Keys):
     """A graph of tasks, each run in a sandbox of its own as soon as the tasks it depends on have succeeded."""
 
-    model_config = ConfigDict(title="dockersched epic", json_schema_extra={"patternProperties": {"^x-": {}}})
+    noun = "epic"
+    more_schema: ClassVar[dict[str, Any]] = {"patternProperties": {"^x-": {}}, "title": "dockersched epic"}
 
-    schema_: Annotated[Text | None, Given] = Field(
-        default=None, alias="$schema", description="Where editors find this schema; otherwise ignored."
+    schema_ = key(TEXT, "Where editors find this schema; otherwise ignored.", name="$schema")
+    epic = needed(EPIC_ID, "Name of the epic.", "checkout-service")
+    defaults = key(Defaults.kind(), "What tasks share.", {"image": "dockersched/python"})
+    max_parallel = key(COUNT, "Sandboxes that may run side by side.", 8, default=4)
+    max_cpus = key(
+        CPUS, "What quota.cpus of the sandboxes side by side may add up to; the engine's CPUs when left out.", 4
     )
-    epic: EpicId = Field(description="Name of the epic.", examples=["checkout-service"])
-    defaults: Annotated[Defaults | None, Given] = key("What tasks share.", {"image": "dockersched/python"})
-    max_parallel: Annotated[Count | None, Given] = key("Sandboxes that may run side by side.", 8, default=4)
-    max_cpus: Annotated[Cpus | None, Given] = key(
-        "What quota.cpus of the sandboxes side by side may add up to; the engine's CPUs when left out.", 4
-    )
-    max_memory: Annotated[MemorySize | None, Given] = key(
+    max_memory = key(
+        MEMORY_SIZE,
         "What quota.memory of the sandboxes side by side may add up to; 80 % of the engine's memory when left out.",
         "8g",
     )
-    overcommit: Annotated[OvercommitSpec | None, Given] = key(
-        "The same in proportion to the engine, instead of max_cpus and max_memory.", {"cpus": 2}
+    overcommit = key(
+        OvercommitSpec.kind(), "The same in proportion to the engine, instead of max_cpus and max_memory.", {"cpus": 2}
     )
-    prepare_ahead: Annotated[WholeNumber | None, Given] = key(
-        "Sandboxes that may be started behind a gate before their tasks may run; see docs/planning.md.", 4, default=0
+    prepare_ahead = key(
+        WHOLE_NUMBER,
+        "Sandboxes that may be started behind a gate before their tasks may run; see docs/planning.md.",
+        4,
+        default=0,
     )
-    fail_fast: Annotated[Switch | None, Given] = key(
-        "Stop everything at the first failure; by default independent branches go on.", default=False
+    fail_fast = key(
+        SWITCH, "Stop everything at the first failure; by default independent branches go on.", default=False
     )
-    timeout: Annotated[Duration | None, Given] = key("Limit for the whole epic; none when left out.", "2h")
-    tasks: Annotated[dict[TaskKey, TaskSpec], Given] = Field(
-        min_length=1, description="The tasks by their ids.", examples=[{"lint": {"run": "ruff check ."}}]
+    timeout = key(DURATION, "Limit for the whole epic; none when left out.", "2h")
+    tasks = needed(
+        map_of(TASK_KEY, TaskSpec.kind(), empty="holds nothing: an epic needs at least one task"),
+        "The tasks by their ids.",
+        {"lint": {"run": "ruff check ."}},
     )

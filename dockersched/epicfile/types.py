@@ -1,140 +1,81 @@
-"""What the values of an epic file's keys accept, with their JSON Schema; and what the models of its maps share."""
+"""Kinds of values that several keys of an epic file share."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from typing import Annotated, Any, TypeVar
-
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    WithJsonSchema,
-)
-from pydantic_core import CoreSchema
+from typing import Any
 
 from dockersched.epicfile import values
+from dockersched.epicfile.kinds import Kind, list_of
 from dockersched.ids import TASK_ID_PATTERN
 from dockersched.model import MIN_CPUS, MIN_MEMORY_BYTES
 from dockersched.model.checks import MAX_ID
 from dockersched.units import DURATION_PATTERN, SIZE_PATTERN
 
-_Item = TypeVar("_Item", bound=Hashable)
-
 
 def text_schema(pattern: str = r"[\s\S]+") -> dict[str, Any]:
     """The schema of a text that matches a pattern as a whole."""
-    return {"type": "string", "pattern": f"^(?:{pattern})$"}
+    return {"pattern": f"^(?:{pattern})$", "type": "string"}
 
 
-def either(*schemas: dict[str, Any]) -> WithJsonSchema:
+def number_schema(minimum: float, maximum: float, kind: str = "integer") -> dict[str, Any]:
+    """The schema of a number within bounds."""
+    return {"maximum": maximum, "minimum": minimum, "type": kind}
+
+
+def either(*schemas: dict[str, Any]) -> dict[str, Any]:
     """The schema of a value that may be written in several ways."""
-    return WithJsonSchema({"anyOf": list(schemas)})
+    return {"anyOf": list(schemas)}
 
 
-class OrText:
-    """A map that may be written as one text, which a validator before it makes a map of: for the schema.
+def whole(minimum: int, maximum: int = values.MAX_COUNT) -> Kind[int]:
+    """A whole number within bounds."""
+    return Kind(values.whole(minimum, maximum), number_schema(minimum, maximum))
+
+
+def factor(minimum: float) -> Kind[float]:
+    """A factor from a minimum on."""
+    return Kind(values.factor(minimum), number_schema(minimum, values.MAX_FACTOR, "number"))
+
+
+def size(minimum: int, words: str) -> Kind[int]:
+    """A number of bytes, from a minimum that messages call `words`."""
+    schema = either(number_schema(minimum, values.MAX_SIZE_BYTES), text_schema(rf"\s*(?:{SIZE_PATTERN})\s*"))
+    return Kind(values.size(minimum, words), schema)
+
+
+def map_or_text(kind: Kind[Any], name: str, pattern: str = r"[\s\S]+") -> Kind[Any]:
+    """A map, or a text that stands for its most important key.
 
     Args:
+        kind: of the map.
+        name: of that key.
         pattern: of the text, as a whole.
     """
-
-    def __init__(self, pattern: str = r"[\s\S]+") -> None:
-        self._pattern = pattern
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The schema of either."""
-        return {"anyOf": [text_schema(self._pattern), handler(schema)]}
+    prepared = kind.after(lambda value: {name: value} if isinstance(value, str) else value)
+    return Kind(prepared.read, either(text_schema(pattern), kind.schema), kind.maps)
 
 
-def size_schema(minimum: int) -> WithJsonSchema:
-    """The schema of a number of bytes."""
-    return either(
-        {"type": "integer", "minimum": minimum, "maximum": values.MAX_SIZE_BYTES},
-        text_schema(rf"\s*(?:{SIZE_PATTERN})\s*"),
-    )
-
-
-def check_unique(items: Iterable[Hashable]) -> None:
-    """Refuses what is listed twice."""
-    seen: set[Hashable] = set()
-    for item in items:
-        if item in seen:
-            raise ValueError(f"{item!r} is listed twice: remove one")
-        seen.add(item)
-
-
-def unique(items: list[_Item]) -> list[_Item]:
-    """The items, of which none is listed twice."""
-    check_unique(items)
-    return items
-
-
-Given = BeforeValidator(values.given)
-
-EpicId = Annotated[str, BeforeValidator(values.epic_id), WithJsonSchema(text_schema(TASK_ID_PATTERN))]
-TaskKey = Annotated[str, BeforeValidator(values.task_id), WithJsonSchema(text_schema(TASK_ID_PATTERN))]
-TaskId = Annotated[
-    str, BeforeValidator(values.task_id), either(text_schema(TASK_ID_PATTERN), {"type": "number", "minimum": 0})
-]
-Text = Annotated[str, BeforeValidator(values.text), WithJsonSchema(text_schema())]
-Command = Annotated[str, BeforeValidator(values.program), WithJsonSchema(text_schema())]
-Word = Annotated[str, BeforeValidator(values.word), WithJsonSchema({"type": ["string", "number", "boolean"]})]
-Name = Annotated[str, BeforeValidator(values.name), WithJsonSchema(text_schema(r"\S+"))]
-User = Annotated[
-    str,
-    BeforeValidator(values.user),
-    either(text_schema(r"\S+"), {"type": "integer", "minimum": 0, "maximum": MAX_ID}),
-]
-AbsolutePath = Annotated[str, BeforeValidator(values.absolute_path), WithJsonSchema(text_schema(r"/[\s\S]*"))]
-Variable = Annotated[str, BeforeValidator(values.variable), WithJsonSchema(text_schema("[^=]+"))]
-Switch = Annotated[bool, BeforeValidator(values.boolean)]
-Count = Annotated[
-    int,
-    BeforeValidator(values.whole(1)),
-    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": values.MAX_COUNT}),
-]
-WholeNumber = Annotated[
-    int,
-    BeforeValidator(values.whole(0)),
-    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": values.MAX_COUNT}),
-]
-Cpus = Annotated[
-    float,
-    BeforeValidator(values.cpus),
-    either({"type": "number", "minimum": MIN_CPUS, "maximum": values.MAX_CPUS}, text_schema(values.NUMBER_PATTERN)),
-]
-Duration = Annotated[
-    float,
-    BeforeValidator(values.duration),
+EPIC_ID = Kind(values.epic_id, text_schema(TASK_ID_PATTERN))
+TASK_KEY = Kind(values.task_id, text_schema(TASK_ID_PATTERN))
+TASK_ID = Kind(values.task_id, either(text_schema(TASK_ID_PATTERN), {"minimum": 0, "type": "number"}))
+TEXT = Kind(values.text, text_schema())
+COMMAND = Kind(values.program, text_schema())
+WORD = Kind(values.word, {"type": ["string", "number", "boolean"]})
+NAME = Kind(values.name, text_schema(r"\S+"))
+USER = Kind(values.user, either(text_schema(r"\S+"), number_schema(0, MAX_ID)))
+ABSOLUTE_PATH = Kind(values.absolute_path, text_schema(r"/[\s\S]*"))
+VARIABLE = Kind(values.variable, text_schema("[^=]+"))
+SWITCH = Kind(values.boolean, {"type": "boolean"})
+COUNT = whole(1)
+WHOLE_NUMBER = whole(0)
+CPUS = Kind(values.cpus, either(number_schema(MIN_CPUS, values.MAX_CPUS, "number"), text_schema(values.NUMBER_PATTERN)))
+DURATION = Kind(
+    values.duration,
     either(
-        {"type": "number", "exclusiveMinimum": 0, "maximum": values.MAX_SECONDS},
+        {"exclusiveMinimum": 0, "maximum": values.MAX_SECONDS, "type": "number"},
         text_schema(rf"\s*(?:{DURATION_PATTERN})\s*"),
     ),
-]
-Factor = Annotated[
-    float,
-    BeforeValidator(values.factor(1)),
-    WithJsonSchema({"type": "number", "minimum": 1, "maximum": values.MAX_FACTOR}),
-]
-MemorySize = Annotated[
-    int,
-    BeforeValidator(values.size(MIN_MEMORY_BYTES, "6m (the engine's lower limit)")),
-    size_schema(MIN_MEMORY_BYTES),
-]
-DependsOn = Annotated[list[TaskId], AfterValidator(unique), Field(json_schema_extra={"uniqueItems": True})]
-
-
-def key(description: str, *examples: Any, default: Any = None) -> Any:
-    """A key that may be left out; `default` is only shown, the runner fills it in."""
-    shown: dict[str, Any] = {} if default is None else {"default": default}
-    return Field(default=None, description=description, examples=list(examples) or None, json_schema_extra=shown)
-
-
-class Keys(BaseModel):
-    """A map of known keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+)
+FACTOR = factor(1)
+MEMORY_SIZE = size(MIN_MEMORY_BYTES, "6m (the engine's lower limit)")
+DEPENDS_ON = list_of(TASK_ID, unique=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast, get_args
-
-from pydantic import BeforeValidator
+from typing import cast, get_args
 
 from dockersched.epicfile import values
-from dockersched.epicfile.types import either, text_schema
+from dockersched.epicfile.kinds import Kind
+from dockersched.epicfile.types import TASK_ID, WORD, either, text_schema
 from dockersched.graph.problems import suggestion
-from dockersched.ids import TASK_ID_PATTERN
 from dockersched.model import TaskIs, ValueIs, When
 from dockersched.model.condition import Ending, Rule
 from dockersched.model.references import VALUE_KEY_PATTERN, parse_expression
@@ -55,35 +53,31 @@ def _task_is(given: dict[str, object]) -> TaskIs:
     return TaskIs(values.task_id(given["task"]), cast("Ending", ending))
 
 
-Condition = Annotated[
-    When,
-    BeforeValidator(_when),
+CONDITION: Kind[When] = Kind(
+    _when,
     either(
         {"enum": list(_RULES)},
         {
-            "type": "object",
-            "required": ["task", "is"],
+            "additionalProperties": False,
             "properties": {
-                "task": {
-                    "description": "A task in depends_on, by its id.",
-                    "anyOf": [text_schema(TASK_ID_PATTERN), {"type": "number", "minimum": 0}],
-                },
+                "task": {"description": "A task in depends_on, by its id."} | TASK_ID.schema,
                 "is": {"description": "How it ended.", "enum": list(_ENDINGS)},
             },
-            "additionalProperties": False,
+            "required": ["task", "is"],
+            "type": "object",
         },
         *(
             {
-                "type": "object",
-                "required": ["value", comparison],
+                "additionalProperties": False,
                 "properties": {
                     "value": {
                         "description": "A value of a task, which this one then depends on.",
                         **text_schema(rf"\s*tasks\.\S+\.values\.{VALUE_KEY_PATTERN}\s*"),
                     },
-                    comparison: {"description": description, "type": ["string", "number", "boolean"]},
+                    comparison: {"description": description} | WORD.schema,
                 },
-                "additionalProperties": False,
+                "required": ["value", comparison],
+                "type": "object",
             }
             for comparison, description in (
                 ("equals", "What it must be."),
@@ -91,4 +85,4 @@ Condition = Annotated[
             )
         ),
     ),
-]
+)

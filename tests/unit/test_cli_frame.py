@@ -29,7 +29,7 @@ from dockersched.results import EpicResult
 from dockersched.states import EpicState
 
 NOW = datetime.now(UTC)
-HEAVY = ("rich", "pydantic", "structlog", "docker", "asyncio", "yaml", "requests")
+HEAVY = ("rich", "structlog", "docker", "asyncio", "yaml", "requests")
 
 Execute = Callable[[Namespace], int]
 Verb = Callable[[Execute], None]

@@ -69,7 +69,9 @@ def test_the_schema_is_a_schema() -> None:
 
 def test_the_file_for_editors_is_the_schema() -> None:
     """To write it anew: dockersched schema > docs/epic.schema.json."""
-    assert json.loads((ROOT / "docs" / "epic.schema.json").read_text("utf-8")) == epic_schema()
+    written = json.dumps(epic_schema(), indent=2, ensure_ascii=False) + "\n"
+
+    assert (ROOT / "docs" / "epic.schema.json").read_text("utf-8") == written
 
 
 def nodes(node: Any) -> Iterator[dict[str, Any]]:
@@ -157,24 +159,24 @@ def test_the_mistakes_of_the_reference_are_what_the_loader_says() -> None:
 
 def test_the_reference_has_a_row_for_every_key() -> None:
     rows = set(re.findall(r"^\| `([^`]+)` \|", REFERENCE.read_text("utf-8"), re.MULTILINE))
-    keys = {field.alias or name for model in (EpicFile, TaskSpec) for name, field in model.model_fields.items()}
+    keys = {*EpicFile.declared, *TaskSpec.declared}
 
-    inner = {f"quota.{name}" for name in QuotaSpec.model_fields}
-    inner |= {f"retry.{name}" for name in RetrySpec.model_fields}
-    inner |= {f"ulimits.{name}" for name in UlimitsSpec.model_fields}
-    inner |= {f"mounts[].{name}" for name in MountSpec.model_fields}
-    inner |= {f"workspace.{name}" for name in WorkspaceSpec.model_fields}
-    inner |= {f"outputs.*.{name}" for name in OutputSpec.model_fields}
-    inner |= {f"inputs[].{field.alias or name}" for name, field in InputSpec.model_fields.items()}
-    inner |= {f"retry.backoff.{name}" for name in BackoffSpec.model_fields}
-    inner |= {f"retry.memory.{name}" for name in MemorySpec.model_fields}
+    inner = {f"quota.{name}" for name in QuotaSpec.declared}
+    inner |= {f"retry.{name}" for name in RetrySpec.declared}
+    inner |= {f"ulimits.{name}" for name in UlimitsSpec.declared}
+    inner |= {f"mounts[].{name}" for name in MountSpec.declared}
+    inner |= {f"workspace.{name}" for name in WorkspaceSpec.declared}
+    inner |= {f"outputs.*.{name}" for name in OutputSpec.declared}
+    inner |= {f"inputs[].{name}" for name in InputSpec.declared}
+    inner |= {f"retry.backoff.{name}" for name in BackoffSpec.declared}
+    inner |= {f"retry.memory.{name}" for name in MemorySpec.declared}
     inner |= {"when.task", "when.is", "when.value", "when.equals", "when.not_equals"}
     inner |= {"matrix.exclude", "matrix.include"}
-    inner |= {f"overcommit.{name}" for name in OvercommitSpec.model_fields}
+    inner |= {f"overcommit.{name}" for name in OvercommitSpec.declared}
 
     assert rows == keys | inner | {"x-…"}
-    assert set(Defaults.model_fields) == set(TaskSpec.model_fields) - {
-        *("command", "args", "run", "depends_on", "matrix", "allow_failure", "when", "finally_"),
+    assert set(Defaults.declared) == set(TaskSpec.declared) - {
+        *("command", "args", "run", "depends_on", "matrix", "allow_failure", "when", "finally"),
         *("outputs", "inputs", "values"),
     }
 
@@ -247,7 +249,7 @@ MATRICES: list[Any] = [
     {"a": ["x", "y"], "exclude": [{"a": "x"}]}, {"a": ["x", "y"], "exclude": [{"a": ["x"]}]},
     {"a": ["x", "y"], "exclude": []}, {"a": ["x", "y"], "exclude": "x"},
 ]  # fmt: skip
-TASK_KEYS = [*TaskSpec.model_fields, "unknown"]
+TASK_KEYS = [*TaskSpec.declared, "unknown"]
 FILES: list[Any] = [
     *({"source": "src", key: value} for key in ("include", "exclude") for value in (["*.c"], [""], ["../x"], "*.c")),
     *({"size": size} for size in ("64k", "63k", 65536, "1t", 0)),
@@ -293,8 +295,8 @@ def test_what_the_loader_accepts_the_schema_accepts(data: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        *((field.alias or name, value) for name, field in TaskSpec.model_fields.items() for value in VALUES),
-        *((key, value) for key in (*OpeningKeys.model_fields, "quota") for value in OPENINGS),
+        *((name, value) for name in TaskSpec.declared for value in VALUES),
+        *((key, value) for key in (*OpeningKeys.declared, "quota") for value in OPENINGS),
         *(("retry", value) for value in RETRIES),
         *(("secrets", value) for value in SECRETS),
         *(("matrix", value) for value in MATRICES),
@@ -316,7 +318,7 @@ def test_the_reference_names_what_can_be_given() -> None:
 
     (given,) = re.findall(r"^Capabilities that can be given: (.*?)\.$", text, re.DOTALL | re.MULTILINE)
     assert tuple(re.findall(r"`(\w+)`", given)) == CAPABILITIES
-    assert tuple(UlimitsSpec.model_fields) == ULIMITS
+    assert tuple(UlimitsSpec.declared) == ULIMITS
 
 
 @pytest.mark.parametrize("pattern", [units.SIZE_PATTERN, units.DURATION_PATTERN])
