@@ -76,6 +76,8 @@ class Engine:
         self.may_start = asyncio.Event()
         self.may_start.set()
         self.is_idle = asyncio.Event()
+        self.has_core_to_spare = asyncio.Event()
+        self.has_core_to_spare.set()
         self.started = 0
         self.removed = 0
 
@@ -89,6 +91,10 @@ class Engine:
     async def start_when_idle(self, batch: Callable[..., Any], wanted: asyncio.Event) -> str:
         assert not wanted.is_set()
         return await self.start(batch)
+
+    async def core_to_spare(self, wanted: asyncio.Event) -> None:
+        either = [asyncio.ensure_future(event.wait()) for event in (self.has_core_to_spare, wanted)]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
 
     async def idle(self) -> None:
         await self.is_idle.wait()
@@ -349,3 +355,21 @@ async def test_one_that_nobody_waits_for_yet_takes_the_one_that_is_coming() -> N
     engine.may_start.set()
     assert await asyncio.wait_for(ahead, 5) is not None
     assert engine.started == 1
+
+
+async def test_what_is_given_back_while_the_engine_is_busy_is_for_whoever_is_wanted() -> None:
+    engine = Engine()
+    namespaces = pool(engine, sandboxes=100, at_once=1)
+    await take(namespaces)
+    held = await take(namespaces)
+    assert held is not None
+    early = asyncio.ensure_future(namespaces.take(asyncio.Event()))
+    await asyncio.sleep(0.01)
+    engine.has_core_to_spare.clear()
+    namespaces.give_back(held, is_empty=True)
+    await asyncio.sleep(0.01)
+    assert not early.done()
+    assert await take(namespaces) == held
+    engine.has_core_to_spare.set()
+    namespaces.give_back(held, is_empty=True)
+    assert await asyncio.wait_for(early, 5) == held

@@ -129,6 +129,8 @@ class Namespaces:
         if wanted is not None:
             while not self._idle and self._count and not wanted.is_set():
                 await self._turns.wait(wanted)
+                # Where the engine has enough to do, whoever is wanted next may have it.
+                await self._engine.pool.core_to_spare(wanted)
             is_patient = True
         while is_patient and not self._idle and self._coming:
             await self._turns.wait(asyncio.Event())
