@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -12,6 +13,8 @@ from benchmarks.graphs import Graph
 
 NOISE_LIMIT = 0.25
 """How far the runs of the floor may lie apart, (most - least) / median, for any figure to be told."""
+
+_PAUSE_S = 1.5
 
 _HEAD = (
     *("graph", "client", "makespan s", "spread", "ratio", "by round", "overhead ms/step", "ratio", "before + after s"),
@@ -85,10 +88,14 @@ class Turns:
 
 
 def take(contenders: Sequence[Contender], graph: Graph, rounds: int) -> Turns:
-    """Runs a graph with each contender; the order turns around with each round, so that a drift favours none."""
+    """Runs a graph with each contender; the order turns around with each round, so that a drift favours none.
+
+    Before each run is a pause, for what the engine and the kernel still take down of the one before.
+    """
     runs: dict[str, list[Measured]] = {contender.name: [] for contender in contenders}
     for number in range(rounds):
         for contender in contenders if number % 2 == 0 else reversed(contenders):
+            time.sleep(_PAUSE_S)
             runs[contender.name].append(contender.run(graph))
     return Turns(graph, runs)
 
