@@ -117,7 +117,10 @@ def _without_silence(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _encode(value: object) -> str:
-    return msgspec.json.encode(value, enc_hook=dict).decode()  # it has no word for mappings that cannot be changed
+    try:
+        return msgspec.json.encode(value, enc_hook=dict).decode()  # the hook: for mappings that cannot be changed
+    except UnicodeEncodeError:  # half of a surrogate pair, as names that are no UTF-8 have: only ASCII can tell it
+        return json.dumps(msgspec.to_builtins(value, enc_hook=dict))
 
 
 def _fields(task: ScheduledTask) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dockersched.sandbox.docker.http_answer import HttpAnswer
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\nX-Trailer: 1\r\n\r\n"
 INTERIM = b"HTTP/1.1 100 Continue\r\nX-Interim: 1\r\n\r\n"
+HINTS = b"HTTP/1.1 103 Early Hints\r\nX-Interim: 1\r\n\r\n"
 ENDLESS = b"HTTP/1.1 200 OK\r\n\r\n"
 
 
@@ -38,7 +39,9 @@ def by_bytes(data: bytes) -> list[bytes]:
     return [data[offset : offset + 1] for offset in range(len(data))]
 
 
-@pytest.mark.parametrize("data", [LENGTH, CHUNKS, INTERIM + LENGTH, INTERIM + CHUNKS, ENDLESS + b"hello"])
+@pytest.mark.parametrize(
+    "data", [LENGTH, CHUNKS, INTERIM + LENGTH, INTERIM + CHUNKS, HINTS + LENGTH, ENDLESS + b"hello"]
+)
 def test_an_answer_is_the_same_in_whatever_pieces_it_comes(data: bytes) -> None:
     for pieces in ([data], by_bytes(data)):
         answer = received(*pieces)
@@ -54,7 +57,7 @@ def test_an_answer_that_is_cut_is_none_wherever_that_is(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", [LENGTH, CHUNKS])
-@pytest.mark.parametrize("excess", [b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"])
+@pytest.mark.parametrize("excess", [b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", LENGTH])
 def test_an_answer_that_goes_on_after_its_end_is_none(data: bytes, excess: bytes) -> None:
     with pytest.raises(ConnectionError, match=r"no HTTP|after its end"):
         received(data + excess).read()

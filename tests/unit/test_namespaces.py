@@ -21,6 +21,7 @@ from dockersched.sandbox.docker.features import EngineFeatures
 from dockersched.sandbox.docker.gate.program import ARCHITECTURES, archive, program
 from dockersched.sandbox.docker.health import EngineHealth
 from dockersched.sandbox.docker.namespaces import Namespaces, Slot, may_share
+from dockersched.sandbox.docker.turns import first_of
 from dockersched.states import Reason
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -88,16 +89,11 @@ class Engine:
         self.started += 1
         return f"holder-{self.started}"
 
-    async def start_when_idle(self, batch: Callable[..., Any], wanted: asyncio.Event) -> str:
-        assert not wanted.is_set()
-        return await self.start(batch)
-
     async def core_to_spare(self, wanted: asyncio.Event) -> None:
-        either = [asyncio.ensure_future(event.wait()) for event in (self.has_core_to_spare, wanted)]
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        await first_of(self.has_core_to_spare, wanted)
 
-    async def idle(self) -> None:
-        await self.is_idle.wait()
+    async def idle(self, ended: asyncio.Event) -> None:
+        await first_of(self.is_idle, ended)
         await asyncio.sleep(0.01)
 
     async def call(self, _batch: Callable[..., Any]) -> None:
@@ -373,3 +369,31 @@ async def test_what_is_given_back_while_the_engine_is_busy_is_for_whoever_is_wan
     engine.has_core_to_spare.set()
     namespaces.give_back(held, is_empty=True)
     assert await asyncio.wait_for(early, 5) == held
+
+
+async def test_nothing_more_is_made_once_the_run_has_ended() -> None:
+    engine = Engine()
+    namespaces = pool(engine, sandboxes=100, at_once=1, ahead=2)
+    await taken(namespaces, 2)
+    ahead = asyncio.ensure_future(namespaces.take(asyncio.Event()))
+    await asyncio.sleep(0.01)
+    namespaces.end()
+    await asyncio.wait_for(settled(), 5)
+    assert engine.started == 1
+    ahead.cancel()
+
+
+async def test_one_that_is_given_up_leaves_its_turn_to_the_next() -> None:
+    engine = Engine()
+    namespaces = pool(engine, sandboxes=100, at_once=1)
+    await take(namespaces)
+    held = await take(namespaces)
+    assert held is not None
+    first, second = [asyncio.ensure_future(namespaces.take(asyncio.Event())) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    engine.has_core_to_spare.clear()
+    namespaces.give_back(held, is_empty=True)
+    await asyncio.sleep(0.01)
+    first.cancel()
+    engine.has_core_to_spare.set()
+    assert await asyncio.wait_for(second, 5) == held

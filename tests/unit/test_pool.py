@@ -79,9 +79,9 @@ async def test_one_that_is_given_up_takes_no_turn_from_another(pool: EnginePool)
 
 
 async def test_it_is_idle_when_nothing_starts_for_a_while(pool: EnginePool) -> None:
-    await asyncio.wait_for(pool.idle(), 5)
+    await asyncio.wait_for(pool.idle(asyncio.Event()), 5)
     held = Held(pool)
-    idle = asyncio.ensure_future(pool.idle())
+    idle = asyncio.ensure_future(pool.idle(asyncio.Event()))
     await asyncio.sleep(0.1)
     assert not idle.done()
     await held.end()
@@ -90,3 +90,27 @@ async def test_it_is_idle_when_nothing_starts_for_a_while(pool: EnginePool) -> N
     assert not idle.done()
     await next_one.end()
     await asyncio.wait_for(idle, 5)
+
+
+async def test_idleness_does_not_matter_to_a_run_that_has_ended(pool: EnginePool) -> None:
+    held, ended = Held(pool), asyncio.Event()
+    idle = asyncio.ensure_future(pool.idle(ended))
+    await asyncio.sleep(0.1)
+    assert not idle.done()
+    ended.set()
+    await asyncio.wait_for(idle, 5)
+    await held.end()
+
+
+async def test_a_core_to_spare_that_one_does_not_use_is_for_the_next(pool: EnginePool) -> None:
+    done: list[str] = []
+    held = [Held(pool) for _ in range(2)]
+    await asyncio.sleep(0)
+    spare = asyncio.ensure_future(pool.core_to_spare(asyncio.Event()))
+    behind = [asyncio.ensure_future(pool.start_when_idle(noting(done, name), asyncio.Event())) for name in "ab"]
+    await asyncio.sleep(0.05)
+    assert not spare.done()
+    for each in held:
+        await each.end()
+    await asyncio.wait_for(asyncio.gather(spare, *behind), 5)
+    assert sorted(done) == ["a", "b"]

@@ -557,6 +557,15 @@ def test_a_result_survives_its_json(result: SandboxResult) -> None:
     assert codec.load_result(codec.dump_result(result)) == result
 
 
+def test_names_that_are_no_utf8_survive_their_json() -> None:
+    odd = os.fsdecode(b"\xff")
+    result = SandboxResult(f"e.{odd}", 3, detail=odd, started_at=datetime.now(UTC), values={"key": odd})
+    assert codec.load_result(codec.dump_result(result)) == result
+    epic = Epic(TaskDAG([ScheduledTask("a", [], odd, [odd], environment={"NAME": odd})]), EpicExecutionOptions(), odd)
+    found = codec.load_epic(codec.dump_epic(epic))
+    assert (list(found.dag), found.source) == (list(epic.dag), odd)
+
+
 def test_a_result_is_recorded_without_what_it_does_not_have() -> None:
     assert json.loads(codec.dump_result(SandboxResult("e.t", exit_code=0))) == {"sandbox_id": "e.t", "exit_code": 0}
 

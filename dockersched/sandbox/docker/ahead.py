@@ -24,7 +24,8 @@ class AttemptsAhead:
     """Those of one runner, from `begin` until each is taken or given up. What cannot be prepared is not there.
 
     Args:
-        make: makes an attempt whose container has a gate, and is started at once when the event is set.
+        make: makes an attempt whose container has a gate, and is started at once when the event is set; if that is set
+            before it could start, it has none.
     """
 
     def __init__(self, make: Callable[[SandboxRunOptions, asyncio.Event], Awaitable[Attempt]]) -> None:

@@ -104,7 +104,7 @@ class Attempt:
             self._namespaces.joined(self._slot)
 
     async def give_up(self) -> None:
-        """Removes the container behind its gate: nothing of the task has run, nor will."""
+        """Removes what was made before `run`, which will not come: nothing of the task has run."""
         is_gone = False
         try:
             await self._container.remove()

@@ -125,8 +125,9 @@ class AttemptFactory:
 
     async def _gate_volume(self, options: SandboxRunOptions, wanted: asyncio.Event) -> str | None:
         """The volume with the gate, once the engine has a core to spare; None when somebody waits by then."""
+        self.gates.begin(options.epic_id, options.run_id)
         await self._engine.pool.core_to_spare(wanted)
-        return None if wanted.is_set() else await self.gates.of_run(options.epic_id, options.run_id)
+        return None if wanted.is_set() else await self.gates.of_run(options.run_id)
 
     async def aclose(self) -> None:
         """Stops watching."""

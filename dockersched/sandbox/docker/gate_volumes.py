@@ -16,22 +16,25 @@ from dockersched.sandbox.docker.volumes import volume_labels
 
 
 class GateVolumes:
-    """Makes a run's volume when its first gated sandbox is prepared; the sweep at the end of the run removes it."""
+    """Makes a run's volume when its first sandbox is prepared; the sweep at the end of the run removes it."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._made: dict[str, asyncio.Task[str]] = {}
 
-    async def of_run(self, epic_id: str, run_id: str) -> str:
-        """The name of the run's volume.
-
-        Raises:
-            RunnerError: it could not be made; that is tried once.
-        """
+    def begin(self, epic_id: str, run_id: str) -> None:
+        """Begins to make the run's volume, if that has not begun."""
         if run_id not in self._made:
             options = holder.identity(epic_id, run_id, f"gate-{secrets.token_hex(4)}")
             make = partial(_make, options=options, architecture=self._engine.features.architecture)
             self._made[run_id] = asyncio.create_task(self._engine.pool.call(make))
+
+    async def of_run(self, run_id: str) -> str:
+        """The name of the volume that was begun for the run.
+
+        Raises:
+            RunnerError: it could not be made; that is tried once.
+        """
         return await asyncio.shield(self._made[run_id])
 
     async def forget(self, run_id: str) -> None:

@@ -74,7 +74,7 @@ class HttpAnswer:
 
 
 class _Message:
-    """What the parser tells of an answer; a `100 Continue` before it, which nobody has asked for, is dropped."""
+    """What the parser tells of an answer; what only announces it, such as `100 Continue`, is dropped."""
 
     def __init__(self, *, is_head: bool) -> None:
         self.parser = HttpResponseParser(self)
@@ -87,14 +87,14 @@ class _Message:
         self._is_head = is_head
 
     def on_message_begin(self) -> None:
-        self.has_excess = self.is_whole
+        self.has_excess = self.has_excess or self.is_whole
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         status = self.parser.get_status_code()
-        if status == 100:
+        if status < 200 and status != 101:
             self.headers.clear()
             return
         self.status = status
@@ -102,7 +102,7 @@ class _Message:
         self.keeps_alive = self.parser.should_keep_alive() or (self._is_head and self._asks_for_no_end())
 
     def on_body(self, piece: bytes) -> None:
-        self.has_excess = self.is_whole
+        self.has_excess = self.has_excess or self.is_whole
         self.body.append(piece)
 
     def on_message_complete(self) -> None:

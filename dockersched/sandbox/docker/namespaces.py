@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -37,8 +37,6 @@ _EARNS_AHEAD_AFTER = 6
 
 _ROUNDS = 2
 """Where fewer rounds of sandboxes are to come, all of them start before a holder is of use."""
-
-_Start = Callable[[Callable[[EngineCalls], str]], Awaitable[str]]
 
 log = Logger("namespaces")
 
@@ -111,6 +109,7 @@ class Namespaces:
         self._count = 0
         self._coming = 0
         self._wants_more = False
+        self._ended = asyncio.Event()
         self._turns = Turns()
 
     async def take(self, wanted: asyncio.Event | None = None) -> Slot | None:
@@ -129,8 +128,11 @@ class Namespaces:
         if wanted is not None:
             while not self._idle and self._count and not wanted.is_set():
                 await self._turns.wait(wanted)
-                # Where the engine has enough to do, whoever is wanted next may have it.
-                await self._engine.pool.core_to_spare(wanted)
+                try:  # where the engine has enough to do, whoever is wanted next may have it
+                    await self._engine.pool.core_to_spare(wanted)
+                except asyncio.CancelledError:
+                    self._turns.give()
+                    raise
             is_patient = True
         while is_patient and not self._idle and self._coming:
             await self._turns.wait(asyncio.Event())
@@ -139,6 +141,10 @@ class Namespaces:
         slot = self._idle.pop()
         self._in_use[slot.container_id] = slot
         return slot
+
+    def end(self) -> None:
+        """Nothing more of the run is to come."""
+        self._ended.set()
 
     def joined(self, slot: Slot) -> None:
         """A sandbox is in the namespace, which lives as long as that does, whatever becomes of the holder."""
@@ -164,7 +170,6 @@ class Namespaces:
 
     def _is_made_for(self, wanted: asyncio.Event | None) -> bool:
         """Whether one is made from now on for which the sandbox should wait."""
-        pool = self._engine.pool
         if self._count >= self._most:
             if wanted is not None and not self._wants_more and self._earns_ahead():
                 self._wants_more = True
@@ -174,8 +179,7 @@ class Namespaces:
             return False
         self._count += 1
         self._coming += 1
-        start = pool.start if wanted is None else partial(pool.start_when_idle, wanted=wanted)
-        self._in_background(self._make(start))
+        self._in_background(self._make())
         return self._count > 1
 
     def _earns_ahead(self) -> bool:
@@ -184,12 +188,12 @@ class Namespaces:
 
     async def _make_when_idle(self) -> None:
         """Makes more for those that wait behind gates, as long as the engine has nothing better to do."""
-        await self._engine.pool.idle()
-        while self._turns.are_wanted and self._earns_ahead():
+        await self._engine.pool.idle(self._ended)
+        while self._turns.are_wanted and self._earns_ahead() and not self._ended.is_set():
             self._count += 1
             self._coming += 1
-            await self._make(self._engine.pool.start)
-            await self._engine.pool.idle()
+            await self._make()
+            await self._engine.pool.idle(self._ended)
         self._wants_more = False
 
     def _drop_unneeded(self) -> None:
@@ -211,13 +215,13 @@ class Namespaces:
             self._in_background(self._remove(slot.options))
             self._turns.give()
 
-    async def _make(self, start: _Start) -> None:
+    async def _make(self) -> None:
         options = holder.identity(self._epic_id, self._run_id, f"namespace-{secrets.token_hex(4)}")
         made_at = self._engine.health.now()
         launch = partial(_launch, options=options, architecture=self._engine.features.architecture)
         slot: Slot | None = None
         try:
-            slot = Slot(options, await start(launch), made_at)
+            slot = Slot(options, await self._engine.pool.start(launch), made_at)
             self._idle.append(slot)
         except (RunnerError, batches.LaunchRefusedError) as error:
             log.warning("namespaces.holder_not_made", error=str(error))

@@ -6,9 +6,10 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from dockersched.sandbox.docker.turns import Turns
+from dockersched.sandbox.docker.turns import Turns, first_of
 
 if TYPE_CHECKING:
     from dockersched.sandbox.docker.calls import EngineCalls
@@ -73,16 +74,23 @@ class EnginePool:
 
     async def core_to_spare(self, wanted: asyncio.Event) -> None:
         """Returns when the engine has a core to spare for what nobody waits for yet, or somebody waits for it."""
-        if self._starting >= self._starts_ahead and not wanted.is_set():
+        while self._starting >= self._starts_ahead and not wanted.is_set():
             await self._turns.wait(wanted)
+        if self._starting < self._starts_ahead:
+            self._turns.give()  # this one need not start anything
 
-    async def idle(self) -> None:
-        """Returns once no container has been starting for a while."""
-        while True:
-            await self._nothing_starts.wait()
+    async def idle(self, ended: asyncio.Event) -> None:
+        """Returns once no container has been starting for a while, or when that does not matter any more.
+
+        Args:
+            ended: set when it does not.
+        """
+        while not ended.is_set():
+            await first_of(self._nothing_starts, ended)
             begun = self._begun
-            await asyncio.sleep(_IDLE_S)
-            if begun == self._begun:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), _IDLE_S)
+            if not self._starting and begun == self._begun:
                 return
 
     async def call(self, batch: Callable[[EngineCalls], T]) -> T:

@@ -270,7 +270,8 @@ class DockerRunner(SandboxBackend):
 
     async def sweep(self, run_id: str) -> list[str]:
         """Removes every container and volume of a run; returns in words what could not be removed."""
-        self._attempts.namespaces.pop(run_id, None)
+        if (namespaces := self._attempts.namespaces.pop(run_id, None)) is not None:
+            namespaces.end()
         await self._ahead.settle()
         await self._settle_background()
         await self._attempts.gates.forget(run_id)
@@ -279,6 +280,8 @@ class DockerRunner(SandboxBackend):
 
     async def aclose(self) -> None:
         """Waits for removals in the background, then lets go of threads and connections."""
+        for namespaces in self._attempts.namespaces.values():
+            namespaces.end()
         await self._ahead.aclose()
         await self._settle_background()
         await self.images.aclose()

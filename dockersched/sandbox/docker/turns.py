@@ -31,15 +31,22 @@ class Turns:
         """Waits for a turn, or until `wanted` is set."""
         turn = asyncio.Event()
         self._waiting.append(turn)
-        either = [asyncio.ensure_future(event.wait()) for event in (turn, wanted)]
         try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            await first_of(turn, wanted)
         except asyncio.CancelledError:
             if turn.is_set():
                 self.give()
             raise
         finally:
-            for waiting in either:
-                waiting.cancel()
             if not turn.is_set():
                 self._waiting.remove(turn)
+
+
+async def first_of(*events: asyncio.Event) -> None:
+    """Waits until one of the events is set."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waiting:
+            each.cancel()
