@@ -284,31 +284,6 @@ async def test_the_last_ones_leave_no_holder_behind() -> None:
     assert engine.removed == 1
 
 
-async def test_a_holder_goes_once_the_last_sandboxes_are_in_their_namespaces() -> None:
-    engine = Engine()
-    namespaces = pool(engine, sandboxes=16, at_once=2)
-    first, second = [slot for slot in await taken(namespaces, 4) if slot]
-    for slot in (first, second):
-        namespaces.joined(slot)
-        namespaces.give_back(slot, is_empty=True)
-    for _ in range(11):
-        held = await take(namespaces)
-        assert held is not None
-        namespaces.joined(held)
-        namespaces.give_back(held, is_empty=True)
-    assert engine.removed == 0
-    last = await take(namespaces)
-    assert last is not None
-    await settled()
-    assert engine.removed == 0  # it is not in there yet
-    namespaces.joined(last)
-    await settled()
-    assert engine.removed == 2
-    namespaces.give_back(last, is_empty=True)
-    await settled()
-    assert engine.removed == 2
-
-
 async def test_more_are_made_for_those_behind_gates_only_while_the_engine_is_idle() -> None:
     engine = Engine()
     namespaces = pool(engine, sandboxes=100, at_once=1, ahead=2)

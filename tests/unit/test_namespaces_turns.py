@@ -40,8 +40,6 @@ async def start_ahead(namespaces: Namespaces, pool: Pool, wanted: asyncio.Event)
     slot = await namespaces.take(wanted)
     try:
         await pool.start_when_idle(lambda _: None, wanted)
-        if slot:
-            namespaces.joined(slot)
         await wanted.wait()
     finally:
         if slot:

@@ -66,8 +66,7 @@ class Attempt:
             LaunchRefusedError: it could not be started.
             RunnerError: the machinery failed.
         """
-        if await self._container.start_gated():
-            self._joined()
+        await self._container.start_gated()
 
     async def run(self, clock: PhaseClock) -> SandboxResult:
         """Runs the attempt to its end.
@@ -83,7 +82,7 @@ class Attempt:
         ended: SandboxResult | None = None
         is_gone = False
         try:
-            ended = clock.timed(await self._container.run(clock, self._joined))
+            ended = clock.timed(await self._container.run(clock))
         except batches.LaunchRefusedError as refused:
             return clock.timed(refusal(self._known, refused, self._patterns))
         except batches.NeverReleasedError:
@@ -98,10 +97,6 @@ class Attempt:
             self._forget()
             if self._namespaces and self._slot:
                 self._namespaces.give_back(self._slot, is_empty=is_gone or is_known_to_have_ended(ended))
-
-    def _joined(self) -> None:
-        if self._namespaces and self._slot:
-            self._namespaces.joined(self._slot)
 
     async def give_up(self) -> None:
         """Removes what was made before `run`, which will not come: nothing of the task has run."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -91,28 +91,22 @@ class Container:
         self._intended_at: datetime | None = None
         self._is_release_unseen = False
 
-    async def start_gated(self) -> bool:
+    async def start_gated(self) -> None:
         """Starts the container behind its gate, if it has one; nothing of its task runs before `run`.
-
-        Returns:
-            whether it was started.
 
         Raises:
             LaunchRefusedError: it could not be started.
             RunnerError: the machinery failed; nothing is tried again.
         """
-        if self._gate is None:
-            return False
-        await self._gate.start()
-        self._watcher.started(self.name)
-        return True
+        if self._gate is not None:
+            await self._gate.start()
+            self._watcher.started(self.name)
 
-    async def run(self, clock: PhaseClock, on_launched: Callable[[], None]) -> SandboxResult:
+    async def run(self, clock: PhaseClock) -> SandboxResult:
         """Launches the container, or releases the one that waits behind a gate, and waits for its end.
 
         Args:
             clock: that measures it.
-            on_launched: called once it runs.
 
         Raises:
             LaunchRefusedError: it could not be started.
@@ -122,7 +116,6 @@ class Container:
         self._clock = clock
         launched = await self._launch() if self._gate is None else await self._release(self._gate)
         self._clock.launched()
-        on_launched()
         result = self._known = replace(self._known, quota_effective=launched.effective)
         self.container_id = launched.container_id
         self._watcher.started(self.name)

@@ -104,8 +104,6 @@ class Namespaces:
         self._ahead = ahead
         self._in_background = in_background
         self._idle: list[Slot] = []
-        self._in_use: dict[str, Slot] = {}
-        self._joined: set[str] = set()
         self._count = 0
         self._coming = 0
         self._wants_more = False
@@ -136,20 +134,11 @@ class Namespaces:
             is_patient = True
         while is_patient and not self._idle and self._coming:
             await self._turns.wait(asyncio.Event())
-        if not self._idle:
-            return None
-        slot = self._idle.pop()
-        self._in_use[slot.container_id] = slot
-        return slot
+        return self._idle.pop() if self._idle else None
 
     def end(self) -> None:
         """Nothing more of the run is to come."""
         self._ended.set()
-
-    def joined(self, slot: Slot) -> None:
-        """A sandbox is in the namespace, which lives as long as that does, whatever becomes of the holder."""
-        self._joined.add(slot.container_id)
-        self._drop_unneeded()
 
     def give_back(self, slot: Slot, *, is_empty: bool) -> None:
         """Takes the namespace of a sandbox back, for the next one if nothing of this one can be left in it.
@@ -158,9 +147,6 @@ class Namespaces:
             slot: from `take`.
             is_empty: whether the sandbox is known to have ended, if it ever began.
         """
-        self._joined.discard(slot.container_id)
-        if self._in_use.pop(slot.container_id, None) is None:
-            return
         self._idle.append(slot)
         if is_empty:
             self._drop_unneeded()
@@ -199,9 +185,7 @@ class Namespaces:
     def _drop_unneeded(self) -> None:
         """What nobody will need goes while the last ones run."""
         if self._to_come <= 0 and not self._turns.are_wanted:
-            self._drop(
-                [*self._idle, *(self._in_use[container_id] for container_id in self._joined & self._in_use.keys())]
-            )
+            self._drop(self._idle)
 
     def _drop_lost(self) -> None:
         """A daemon that went down may have taken holders with it."""
@@ -211,7 +195,6 @@ class Namespaces:
         self._idle = [slot for slot in self._idle if slot not in slots]
         self._count -= len(slots)
         for slot in slots:
-            self._in_use.pop(slot.container_id, None)
             self._in_background(self._remove(slot.options))
             self._turns.give()
 
