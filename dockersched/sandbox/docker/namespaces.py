@@ -32,8 +32,8 @@ from dockersched.sandbox.docker.turns import Turns
 _EARNS_AFTER = 4
 """So many sandboxes must be to come for each holder: it costs a start itself, and saves half of each one's."""
 
-_EARNS_AHEAD_AFTER = 6
-"""The same of holders that only let more sandboxes wait behind gates: what those save is less."""
+_EARNS_AHEAD_AFTER = 2
+"""The same of holders that only let more sandboxes wait behind gates: they are made while the engine is idle."""
 
 _ROUNDS = 2
 """Where fewer rounds of sandboxes are to come, all of them start before a holder is of use."""
