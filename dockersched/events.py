@@ -12,7 +12,7 @@ from dockersched.results import EpicResult, SandboxResult, TaskResult
 from dockersched.states import EpicState
 
 
-class RunLaunched(Struct, frozen=True):
+class RunLaunched(Struct, frozen=True, gc=False):
     """A process owns the run; images may still have to be made before the epic begins."""
 
     at: datetime
@@ -22,7 +22,7 @@ class RunLaunched(Struct, frozen=True):
     state_dir: Path
 
 
-class EpicStarted(Struct, frozen=True):
+class EpicStarted(Struct, frozen=True, gc=False):
     """An epic begins.
 
     Args:
@@ -41,7 +41,7 @@ class EpicStarted(Struct, frozen=True):
     max_memory_bytes: int | None = None
 
 
-class TaskStarted(Struct, frozen=True):
+class TaskStarted(Struct, frozen=True, gc=False):
     """A task got a slot; its sandbox is being made."""
 
     at: datetime
@@ -50,7 +50,7 @@ class TaskStarted(Struct, frozen=True):
     attempt: int
 
 
-class TaskRetrying(Struct, frozen=True):
+class TaskRetrying(Struct, frozen=True, gc=False):
     """An attempt did not succeed and another one follows after a pause, in which the task holds no slot."""
 
     at: datetime
@@ -60,21 +60,21 @@ class TaskRetrying(Struct, frozen=True):
     pause_s: float
 
 
-class TaskFinished(Struct, frozen=True):
+class TaskFinished(Struct, frozen=True, gc=False):
     """A task reached its final state, whether or not it ever started."""
 
     at: datetime
     result: TaskResult
 
 
-class EpicFinished(Struct, frozen=True):
+class EpicFinished(Struct, frozen=True, gc=False):
     """All dispatched sandboxes have settled."""
 
     at: datetime
     result: EpicResult
 
 
-class RunDone(Struct, frozen=True):
+class RunDone(Struct, frozen=True, gc=False):
     """The run is over and on record: `result.json` is written, no container is left that could be removed."""
 
     at: datetime

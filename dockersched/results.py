@@ -12,7 +12,7 @@ from dockersched.model import QuotaConfig
 from dockersched.states import EpicState, Reason, TaskState
 
 
-class LogSummary(Struct, frozen=True):
+class LogSummary(Struct, frozen=True, gc=False):
     """A task's output on disk.
 
     Args:
@@ -28,7 +28,7 @@ class LogSummary(Struct, frozen=True):
     complete: bool = True
 
 
-class Usage(Struct, frozen=True):
+class Usage(Struct, frozen=True, gc=False):
     """What a sandbox used, as far as it was seen: read every few seconds while it ran, never at its very end.
 
     Args:
@@ -50,7 +50,7 @@ class Usage(Struct, frozen=True):
     last_read_at: datetime
 
 
-class OutputSummary(Struct, frozen=True):
+class OutputSummary(Struct, frozen=True, gc=False):
     """An output of a task, copied out of its sandbox.
 
     Args:
@@ -66,7 +66,7 @@ class OutputSummary(Struct, frozen=True):
     size_bytes: int
 
 
-class Phases(Struct, frozen=True):
+class Phases(Struct, frozen=True, gc=False):
     """Where the time of one attempt went: milliseconds with one decimal, None where it is not known.
 
     The phases follow one another and leave out no waiting for threads, calls that were repeated, or the engine. So they
@@ -98,7 +98,7 @@ class Phases(Struct, frozen=True):
     remove_ms: float | None = None
 
 
-class SandboxResult(Struct, frozen=True, omit_defaults=True):
+class SandboxResult(Struct, frozen=True, gc=False, omit_defaults=True):
     """How one sandbox ended. A failure of the task is data here, never an exception.
 
     Args:
@@ -151,7 +151,7 @@ class SandboxResult(Struct, frozen=True, omit_defaults=True):
         return self.exit_code == 0 and self.reason is None
 
 
-class TaskResult(Struct, frozen=True):
+class TaskResult(Struct, frozen=True, gc=False):
     """How one task ended.
 
     Args:
@@ -212,7 +212,7 @@ class TaskResult(Struct, frozen=True):
         return (self.sandbox.finished_at - self.sandbox.started_at).total_seconds()
 
 
-class EpicResult(Struct, frozen=True):
+class EpicResult(Struct, frozen=True, gc=False):
     """How an epic ended.
 
     Args:

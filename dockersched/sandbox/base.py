@@ -30,7 +30,7 @@ from dockersched.states import Reason
 from dockersched.units import to_ms
 
 
-class SandboxRunOptions(Struct, frozen=True, eq=False):
+class SandboxRunOptions(Struct, frozen=True, eq=False, gc=False):
     """Everything a runner needs for one attempt of one task.
 
     Args:
