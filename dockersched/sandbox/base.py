@@ -50,7 +50,7 @@ class SandboxRunOptions(Struct, frozen=True, eq=False, gc=False):
     run_id: str = "run"
     task_id: str = "task"
     attempt: int = 1
-    queued_s: float | None = field(default=None)
+    queued_s: float | None = None
     quota: QuotaConfig | None = None
     image: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)

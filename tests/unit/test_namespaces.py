@@ -131,6 +131,15 @@ async def taken(namespaces: Namespaces, count: int) -> list[Slot | None]:
     return [await take(namespaces) for _ in range(count)]
 
 
+async def with_one_held(engine: Engine) -> tuple[Namespaces, Slot]:
+    """The namespaces of a run whose second sandbox has the only one there may be."""
+    namespaces = pool(engine, sandboxes=100, at_once=1)
+    assert await take(namespaces) is None
+    held = await take(namespaces)
+    assert held is not None
+    return namespaces, held
+
+
 async def test_a_chain_is_served_by_one_holder() -> None:
     engine = Engine()
     namespaces = pool(engine, sandboxes=12, at_once=4)
@@ -218,10 +227,7 @@ def test_each_architecture_has_an_image_of_its_own() -> None:
 
 
 async def test_one_that_nobody_waits_for_yet_waits_for_a_namespace() -> None:
-    namespaces = pool(Engine(), sandboxes=100, at_once=1)
-    assert await take(namespaces) is None
-    held = await take(namespaces)
-    assert held is not None
+    namespaces, held = await with_one_held(Engine())
     wanted = asyncio.Event()
     ahead = [asyncio.ensure_future(namespaces.take(each)) for each in (asyncio.Event(), wanted)]
     await asyncio.sleep(0.01)
@@ -330,10 +336,7 @@ async def test_one_that_nobody_waits_for_yet_takes_the_one_that_is_coming() -> N
 
 async def test_what_is_given_back_while_the_engine_is_busy_is_for_whoever_is_wanted() -> None:
     engine = Engine()
-    namespaces = pool(engine, sandboxes=100, at_once=1)
-    await take(namespaces)
-    held = await take(namespaces)
-    assert held is not None
+    namespaces, held = await with_one_held(engine)
     early = asyncio.ensure_future(namespaces.take(asyncio.Event()))
     await asyncio.sleep(0.01)
     engine.has_core_to_spare.clear()
@@ -360,10 +363,7 @@ async def test_nothing_more_is_made_once_the_run_has_ended() -> None:
 
 async def test_one_that_is_given_up_leaves_its_turn_to_the_next() -> None:
     engine = Engine()
-    namespaces = pool(engine, sandboxes=100, at_once=1)
-    await take(namespaces)
-    held = await take(namespaces)
-    assert held is not None
+    namespaces, held = await with_one_held(engine)
     first, second = [asyncio.ensure_future(namespaces.take(asyncio.Event())) for _ in range(2)]
     await asyncio.sleep(0.01)
     engine.has_core_to_spare.clear()

@@ -122,7 +122,7 @@ class Namespaces:
         """
         self._to_come -= 1
         self._drop_lost()
-        is_patient = self._is_made_for(wanted) if not self._idle else False
+        is_patient = not self._idle and self._make_if_it_pays(wanted)
         if wanted is not None:
             while not self._idle and self._count and not wanted.is_set():
                 await self._turns.wait(wanted)
@@ -154,8 +154,8 @@ class Namespaces:
         else:  # whatever happened may have happened to all of them
             self._drop(self._idle)
 
-    def _is_made_for(self, wanted: asyncio.Event | None) -> bool:
-        """Whether one is made from now on for which the sandbox should wait."""
+    def _make_if_it_pays(self, wanted: asyncio.Event | None) -> bool:
+        """Begins to make one where that pays; returns whether the sandbox should wait for it."""
         if self._count >= self._most:
             if wanted is not None and not self._wants_more and self._earns_ahead():
                 self._wants_more = True
