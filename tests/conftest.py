@@ -1,6 +1,7 @@
 """What all tests share: the engine, and the promise that nothing is left on it."""
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 
@@ -47,7 +48,8 @@ def _ours(client: APIClient) -> set[str]:
 
 
 def pytest_configure() -> None:
-    """Whoever runs the tests, an agent or a CI service, the command is called as by a person."""
+    """Whoever runs the tests, an agent, `nohup` or a CI service, the command is called as by a person."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for name in (*(variable.name for variable in AGENT_VARIABLES), "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
         os.environ.pop(name, None)
 

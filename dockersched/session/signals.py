@@ -23,6 +23,7 @@ _LEFT = """dockersched: ended at once; sandboxes may be left: `dockersched resum
 def stopping_on_signals(stop: Callable[[int], None], run_id: str) -> Iterator[None]:
     """Handles signals while the block runs: the first one stops the run, a second one ends the process at once.
 
+    A hangup stays ignored where it was, as `nohup` asks for; afterwards all signals do what they did before.
     Only for the main thread, and for one run at a time: a loop has one handler for each signal.
 
     Args:
@@ -42,10 +43,15 @@ def stopping_on_signals(stop: Callable[[int], None], run_id: str) -> Iterator[No
         log.info("session.signal_received", signal=number.name)
         stop(128 + number)
 
-    for number in SIGNALS:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]
+    for number in before:
         loop.add_signal_handler(number, on_signal, number)
     try:
         yield
     finally:
-        for number in SIGNALS:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            if handler is not None:  # else not set by Python, and cannot be
+                signal.signal(number, handler)

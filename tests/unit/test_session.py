@@ -31,9 +31,21 @@ async def test_a_signal_stops_with_its_exit_code_and_handlers_go_with_the_block(
     with stopping_on_signals(stopped.put_nowait, "r"):
         os.kill(os.getpid(), number)
         assert await asyncio.wait_for(stopped.get(), 5) == 128 + number
-    after = [signal.getsignal(each) for each in SIGNALS]
-    assert after[1:] == before[1:]
-    assert after[0] is signal.default_int_handler
+    assert [signal.getsignal(each) for each in SIGNALS] == before
+
+
+async def test_a_hangup_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stopped: asyncio.Queue[int] = asyncio.Queue()
+    try:
+        with stopping_on_signals(stopped.put_nowait, "r"):
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert await asyncio.wait_for(stopped.get(), 5) == 128 + signal.SIGTERM
+            assert stopped.empty()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 async def test_requests_of_other_processes_reach_the_run(tmp_path: Path) -> None:
