@@ -16,7 +16,8 @@ from dockersched.data.store import PRUNE_GRACE_S, ContentStore
 from dockersched.epic_run import EpicRun
 from dockersched.errors import RunOwnedError, TaskExecutionError
 from dockersched.report.digest import DigestSettings, make_digest
-from dockersched.report.document import result_document, write_json_atomically
+from dockersched.report.document import result_json
+from dockersched.report.files import write_atomically
 from dockersched.results import EpicResult, SandboxResult
 from dockersched.sandbox.docker import leftovers
 from dockersched.sandbox.docker.connect import connect
@@ -65,7 +66,7 @@ async def end_orphan(store: StateStore, run_id: str, digest: DigestSettings | No
             result = _as_recorded(store, run_id, journal)
             path = store.run_dir(run_id) / "result.json"
             told = make_digest(result, digest or DigestSettings())
-            write_json_atomically(path, result_document(result, digest=told))
+            write_atomically(path, result_json(result, digest=told))
             store.finish_run(run_id, str(result.state), result.exit_code)
             CancelRequests(store.run_dir(run_id)).clear()
             return leaked

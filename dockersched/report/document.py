@@ -6,7 +6,6 @@ The document and its JSON Schema are made from the same tables of fields, so tha
 from __future__ import annotations
 
 import json
-from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from dockersched.report.digest import Digest, DigestSettings, RootCause, make_digest
@@ -21,25 +20,24 @@ from dockersched.report.fields import (
     timestamp,
     values_of,
 )
-from dockersched.report.files import write_atomically
 from dockersched.report.task_fields import QUOTAS, TASK
 from dockersched.states import EpicState, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from dockersched.results import EpicResult
 
 SCHEMA_VERSION = 1
 
-_JSON = json.JSONEncoder(indent=2)
+_text = json.JSONEncoder(indent=2).encode
 
 
-def result_document(
-    result: EpicResult, *, digest: Digest | None = None, exit_code: int | None = None
-) -> dict[str, object]:
+def result_json(result: EpicResult, *, digest: Digest | None = None, exit_code: int | None = None) -> Iterator[bytes]:
     """The content of `result.json`: every key is always there, null where the value is not known.
+
+    It is in ASCII: what a task is called can upset no terminal and no encoding. And it comes in pieces: of a run with
+    thousands of tasks, the whole text, or all that is in it, would be most of what the process ever holds.
 
     Args:
         result: of the run.
@@ -47,7 +45,15 @@ def result_document(
         exit_code: of the program, where it differs from the result's own (143 after SIGTERM, for one).
     """
     code = result.exit_code if exit_code is None else exit_code
-    return values_of(_RUN, _Run(result, code, digest or make_digest(result, DigestSettings())))
+    run = _Run(result, code, digest or make_digest(result, DigestSettings()))
+    yield _text(values_of(_RUN, run)).removesuffix("\n}").encode("ascii")
+    yield f',\n  "{_TASKS.key}": {{'.encode("ascii")
+    separator = ""
+    for task in _task_documents(run):
+        lines = _text(task).split("\n")[1:-1]  # without its own braces
+        yield "\n  ".join((separator, *lines)).encode("ascii")
+        separator = ","
+    yield b"\n  }\n}\n"
 
 
 def result_schema() -> dict[str, object]:
@@ -56,18 +62,8 @@ def result_schema() -> dict[str, object]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Result of a dockersched run",
         "description": "Every key is always there. Later versions may add keys: ignore those you do not know.",
-        **object_schema(_RUN),
+        **object_schema((*_RUN, _TASKS)),
     }
-
-
-def write_json_atomically(path: Path, document: Mapping[str, object]) -> None:
-    """Writes the document; a reader sees all of it or what was there before, even after a power failure.
-
-    It is in ASCII: what a task is called can upset no terminal and no encoding.
-    """
-    # Piece by piece: of a run with thousands of tasks, the whole text would be most of what the process ever holds.
-    pieces = chain(_JSON.iterencode(document), ["\n"])
-    write_atomically(path, (piece.encode("ascii") for piece in pieces))
 
 
 _CAUSE: tuple[Field[RootCause], ...] = (
@@ -141,10 +137,17 @@ _RUN: tuple[Field[_Run], ...] = (
         map_of({"type": "array", "items": TEXT}, "The tasks that had this opening."),
         lambda run: run.result.openings,
     ),
-    Field(
-        "tasks",
-        "Every task of the epic by its id, in declaration order.",
-        map_of(object_schema(TASK), "How one task ended."),
-        lambda run: {task_id: values_of(TASK, task) for task_id, task in run.result.tasks.items()},
-    ),
 )
+
+
+def _task_documents(run: _Run) -> Iterator[dict[str, object]]:
+    return ({task_id: values_of(TASK, task)} for task_id, task in run.result.tasks.items())
+
+
+_TASKS = Field(
+    "tasks",
+    "Every task of the epic by its id, in declaration order.",
+    map_of(object_schema(TASK), "How one task ended."),
+    _task_documents,
+)
+"""The last key, and most of the document."""

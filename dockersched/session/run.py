@@ -23,8 +23,9 @@ from dockersched.graph.capacity import check_capacity, share_out
 from dockersched.graph.dag import TaskDAG
 from dockersched.log import Logger
 from dockersched.report.digest import make_digest
-from dockersched.report.document import result_document, write_json_atomically
+from dockersched.report.document import result_json
 from dockersched.report.event_log import EventLog
+from dockersched.report.files import write_atomically
 from dockersched.results import EpicResult, SandboxResult
 from dockersched.sandbox.asked import sandbox_options
 from dockersched.sandbox.base import SandboxRunOptions
@@ -285,10 +286,9 @@ class Session:
         if self._exit_code is not None and result.state is EpicState.CANCELLED:
             exit_code = self._exit_code
         digest = make_digest(result, self._settings.digest)
-        document = result_document(result, digest=digest, exit_code=exit_code)
         path = self.run_dir / "result.json"
-        write_json_atomically(path, document)
-        return SessionResult(result, exit_code, digest, document, path, leaked)
+        write_atomically(path, result_json(result, digest=digest, exit_code=exit_code))
+        return SessionResult(result, exit_code, digest, path, leaked)
 
 
 def _tell(observers: Sequence[Observer], event: Event) -> None:

@@ -44,7 +44,6 @@ class SessionResult(Struct, frozen=True):
         result: of the epic.
         exit_code: for the program that ran it; 128 + number after a signal.
         digest: of its failures.
-        document: what `result.json` says.
         path: of `result.json`.
         leaked: what could not be removed from the engine, in words.
     """
@@ -52,6 +51,5 @@ class SessionResult(Struct, frozen=True):
     result: EpicResult
     exit_code: int
     digest: Digest
-    document: dict[str, object]
     path: Path
     leaked: Sequence[str]

@@ -43,7 +43,7 @@ def result_of(tmp_path: Path, *, code: int = 0) -> SessionResult:
     epic_state = EpicState.FAILED if code else EpicState.SUCCEEDED
     result = EpicResult("e", "run-1", epic_state, {"a": task}, NOW, NOW)
     digest = make_digest(result, DigestSettings())
-    return SessionResult(result, result.exit_code, digest, {}, tmp_path / "result.json", [])
+    return SessionResult(result, result.exit_code, digest, tmp_path / "result.json", [])
 
 
 def test_what_was_asked_for_is_written_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,8 @@ from dockersched.inspection.runs import find_run
 from dockersched.inspection.spans import AttemptSpan, read_spans
 from dockersched.inspection.spans_text import timeline_lines, timeline_schema
 from dockersched.model import ScheduledTask
-from dockersched.report.document import result_document, write_json_atomically
+from dockersched.report.document import result_json
+from dockersched.report.files import write_atomically
 from dockersched.report.phase_fields import PHASES
 from dockersched.report.timeline import timeline_html, timeline_svg
 from dockersched.results import EpicResult, Phases, SandboxResult, TaskResult
@@ -129,7 +130,7 @@ def _record_phases(tmp_path: Path) -> None:
     removed = [replace(one, phases=replace(one.phases, remove_ms=30.25)) for one in tries if one.phases]
     task = TaskResult("a", TaskState.SUCCEEDED, attempts=2, sandbox=removed[1], earlier=removed[:1])
     result = EpicResult("e", "r", EpicState.SUCCEEDED, {"a": task}, AT, AT)
-    write_json_atomically(run.folder / "result.json", result_document(result))
+    write_atomically(run.folder / "result.json", result_json(result))
 
 
 def test_the_timeline_tells_programs_where_time_went(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

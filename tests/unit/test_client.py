@@ -50,7 +50,7 @@ class ScriptedSession:
             self.observe(LAUNCHED)
         await self.ending.wait()
         self.observe(DONE)
-        return SessionResult(RESULT, 0, Digest(0, (), 0, Commands()), {}, self.run_dir / "result.json", ["container x"])
+        return SessionResult(RESULT, 0, Digest(0, (), 0, Commands()), self.run_dir / "result.json", ["container x"])
 
     def cancel(self, task_ids: Sequence[str] | None = None) -> None:
         self.cancelled.append(task_ids)

@@ -33,6 +33,11 @@ def test_limits_in_effect_make_no_difference() -> None:
     )
 
 
+def test_equal_limits_are_kept_but_once() -> None:
+    body = body_of()
+    assert readback.effective_quota(inspected(body)) is readback.effective_quota(inspected(body))
+
+
 @pytest.mark.parametrize(
     ("changed", "difference"),
     [

@@ -11,7 +11,8 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from dockersched.model import QuotaConfig
-from dockersched.report.document import result_document, result_schema, write_json_atomically
+from dockersched.report.document import result_json, result_schema
+from dockersched.report.files import write_atomically
 from dockersched.results import EpicResult, LogSummary, OutputSummary, Phases, SandboxResult, TaskResult, Usage
 from dockersched.states import EpicState, Reason, TaskState
 
@@ -65,8 +66,17 @@ def task_of(document: dict[str, object], task_id: str) -> dict[str, object]:
     return task
 
 
+def text_of(result: EpicResult, exit_code: int | None = None) -> str:
+    return b"".join(result_json(result, exit_code=exit_code)).decode("ascii")
+
+
+def document_of(result: EpicResult, exit_code: int | None = None) -> dict[str, object]:
+    document: dict[str, object] = json.loads(text_of(result, exit_code))
+    return document
+
+
 def test_document_tells_of_the_epic() -> None:
-    document = result_document(epic(ran(), ran("test", exit_code=3), never_ran()))
+    document = document_of(epic(ran(), ran("test", exit_code=3), never_ran()))
 
     assert set(document) == EPIC_KEYS
     assert document | {"tasks": None, "digest": None} == {
@@ -86,7 +96,7 @@ def test_document_tells_of_the_epic() -> None:
 
 
 def test_document_digests_the_failures() -> None:
-    digest = result_document(epic(ran(), ran("test", exit_code=3), never_ran()))["digest"]
+    digest = document_of(epic(ran(), ran("test", exit_code=3), never_ran()))["digest"]
 
     limits = {"cpus": 0.5, "memory": 64 * 2**20, "pids": 32, "disk": None, "nofile": None, "fsize": None, "log": None}
     assert digest == {
@@ -108,7 +118,7 @@ def test_document_digests_the_failures() -> None:
 
 
 def test_document_tells_of_a_task_that_ran() -> None:
-    task = task_of(result_document(epic(ran("test", Reason.OOM_KILLED, 137))), "test")
+    task = task_of(document_of(epic(ran("test", Reason.OOM_KILLED, 137))), "test")
 
     limits = {"cpus": 0.5, "memory": 64 * 2**20, "pids": 32, "disk": None, "nofile": None, "fsize": None, "log": None}
     assert task == {
@@ -156,7 +166,7 @@ def test_document_tells_of_a_task_that_ran() -> None:
 
 
 def test_document_has_every_key_of_a_task_that_never_ran() -> None:
-    task = task_of(result_document(epic(never_ran())), "deploy")
+    task = task_of(document_of(epic(never_ran())), "deploy")
 
     unknown = dict.fromkeys(("cpus", "memory", "pids", "disk", "nofile", "fsize", "log"))
     assert set(task) == TASK_KEYS
@@ -171,7 +181,7 @@ def test_document_tells_where_the_time_of_every_attempt_went() -> None:
     first, second = (SandboxResult("s", code, phases=Phases(number, 1.5)) for number, code in ((2, 75), (3, 0)))
     task = TaskResult("flaky", TaskState.SUCCEEDED, attempts=2, sandbox=second, earlier=[first])
 
-    phases = task_of(result_document(epic(task)), "flaky")["phases"]
+    phases = task_of(document_of(epic(task)), "flaky")["phases"]
 
     unknown = dict.fromkeys(("create_ms", "start_ms", "run_ms", "exit_seen_ms", "collect_ms", "remove_ms"))
     assert phases == [{"attempt": 2, "queued_ms": 1.5, **unknown}, {"attempt": 3, "queued_ms": 1.5, **unknown}]
@@ -180,18 +190,18 @@ def test_document_tells_where_the_time_of_every_attempt_went() -> None:
 def test_document_counts_attempts_of_which_no_phases_were_noted() -> None:
     task = TaskResult("old", TaskState.SUCCEEDED, attempts=1, sandbox=SandboxResult("s", 0))
 
-    phases = task_of(result_document(epic(task)), "old")["phases"]
+    phases = task_of(document_of(epic(task)), "old")["phases"]
 
     assert isinstance(phases, list)
     assert [{key for key, value in each.items() if value is not None} for each in phases] == [{"attempt"}]
 
 
 def test_document_takes_the_exit_code_of_the_program() -> None:
-    assert result_document(epic(state=EpicState.CANCELLED), exit_code=143)["exit_code"] == 143
+    assert document_of(epic(state=EpicState.CANCELLED), exit_code=143)["exit_code"] == 143
 
 
 def test_document_keeps_declaration_order() -> None:
-    tasks = result_document(epic(ran("b"), ran("a"), ran("c")))["tasks"]
+    tasks = document_of(epic(ran("b"), ran("a"), ran("c")))["tasks"]
 
     assert isinstance(tasks, dict)
     assert list(tasks) == ["b", "a", "c"]
@@ -201,25 +211,19 @@ def test_document_gives_times_in_utc_whatever_their_zone() -> None:
     east = datetime(2026, 1, 31, 14, 0, tzinfo=timezone(timedelta(hours=2)))
     result = EpicResult("quick", "run", EpicState.SUCCEEDED, {}, east, east)
 
-    assert result_document(result)["started_at"] == "2026-01-31T12:00:00.000000Z"
-
-
-def written(document: dict[str, object], folder: Path) -> str:
-    """The text of the file that it is written to."""
-    write_json_atomically(folder / "result.json", document)
-    return (folder / "result.json").read_text("utf-8")
+    assert document_of(result)["started_at"] == "2026-01-31T12:00:00.000000Z"
 
 
 @pytest.mark.parametrize("reason", [None, *Reason])
-def test_documents_are_valid_by_the_schema(tmp_path: Path, reason: Reason | None) -> None:
-    document = result_document(epic(ran(reason=reason), ran("lost", exit_code=None), never_ran()))
+def test_documents_are_valid_by_the_schema(reason: Reason | None) -> None:
+    document = document_of(epic(ran(reason=reason), ran("lost", exit_code=None), never_ran()))
 
-    Draft202012Validator(result_schema()).validate(json.loads(written(document, tmp_path)))
+    Draft202012Validator(result_schema()).validate(document)
 
 
 @pytest.mark.parametrize("state", EpicState)
-def test_documents_of_every_epic_state_are_valid(tmp_path: Path, state: EpicState) -> None:
-    Draft202012Validator(result_schema()).validate(json.loads(written(result_document(epic(state=state)), tmp_path)))
+def test_documents_of_every_epic_state_are_valid(state: EpicState) -> None:
+    Draft202012Validator(result_schema()).validate(document_of(epic(state=state)))
 
 
 def test_schema_is_a_schema_and_describes_every_key() -> None:
@@ -240,16 +244,27 @@ def test_schema_is_a_schema_and_describes_every_key() -> None:
     [("state", "running"), ("reason", "bad luck"), ("started_at", "2026-01-31T12:00:00Z"), ("attempts", -1)],
 )
 def test_schema_refuses_what_a_document_never_holds(key: str, value: object) -> None:
-    document = result_document(epic(ran()))
+    document = document_of(epic(ran()))
     task_of(document, "lint")[key] = value
 
     with pytest.raises(ValidationError):
         Draft202012Validator(result_schema()).validate(document)
 
 
-def test_json_is_ascii_and_survives_any_id(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tasks", [[ran()], [ran("a"), ran("b", exit_code=3), never_ran()]])
+def test_json_is_laid_out_as_ever(tasks: list[TaskResult]) -> None:
+    text = text_of(epic(*tasks))
+
+    assert text == json.dumps(json.loads(text), indent=2) + "\n"
+
+
+def test_json_of_an_epic_without_tasks_is_whole() -> None:
+    assert document_of(epic())["tasks"] == {}
+
+
+def test_json_is_ascii_and_survives_any_id() -> None:
     hostile = "a\x1b[2J\u202e\ud800é"
-    text = written(result_document(epic(ran(hostile))), tmp_path)
+    text = text_of(epic(ran(hostile)))
 
     assert text.isascii()
     assert "\x1b" not in text
@@ -260,9 +275,9 @@ def test_writing_replaces_the_file_and_leaves_nothing_else(tmp_path: Path) -> No
     path = tmp_path / "result.json"
     path.write_text("old")
 
-    write_json_atomically(path, {"state": "succeeded"})
+    write_atomically(path, [b"n", b"ew"])
 
-    assert json.loads(path.read_text()) == {"state": "succeeded"}
+    assert path.read_text() == "new"
     assert os.listdir(tmp_path) == ["result.json"]  # noqa: PTH208 - names alone
 
 
@@ -270,8 +285,8 @@ def test_failed_writing_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_text("old")
 
-    with pytest.raises(TypeError):
-        write_json_atomically(path, {"state": object()})
+    with pytest.raises(ZeroDivisionError):
+        write_atomically(path, (str(1 // number).encode() for number in (1, 0)))
 
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["result.json"]

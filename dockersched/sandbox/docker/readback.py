@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from dockersched import units
@@ -27,7 +28,7 @@ def effective_quota(inspected: Mapping[str, Any]) -> QuotaConfig:
     memory = host.get("Memory") or None
     swap_is_bounded = host.get("MemorySwap") == memory
     ulimits = {limit["Name"]: limit["Hard"] for limit in host.get("Ulimits") or ()}
-    return QuotaConfig(
+    quota = QuotaConfig(
         cpus=(host.get("NanoCpus") or 0) / 1e9 or None,
         memory=memory if swap_is_bounded else None,
         pids=_positive(host.get("PidsLimit")),
@@ -36,6 +37,7 @@ def effective_quota(inspected: Mapping[str, Any]) -> QuotaConfig:
         fsize=_positive(ulimits.get("fsize")),
         log=_log(host.get("LogConfig") or {}),
     )
+    return _first_equal(quota)
 
 
 def difference(body: Mapping[str, Any], inspected: Mapping[str, Any]) -> str:
@@ -48,6 +50,12 @@ def difference(body: Mapping[str, Any], inspected: Mapping[str, Any]) -> str:
         if not _is_applied(key, value, found.get(key))
     ]
     return "; ".join([*lines, *_unbounded_volumes(body, inspected)])
+
+
+@lru_cache(maxsize=1_024)
+def _first_equal(quota: QuotaConfig) -> QuotaConfig:
+    """One object for all that are equal: every result keeps one to the end of the run."""
+    return quota
 
 
 def _positive(limit: int | None) -> int | None:
