@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from dockersched.report.digest import Digest, DigestSettings, RootCause, make_digest
 from dockersched.report.fields import (
     COUNT,
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from dockersched.results import EpicResult
 
 SCHEMA_VERSION = 1
-
-_text = json.JSONEncoder(indent=2).encode
 
 
 def result_json(result: EpicResult, *, digest: Digest | None = None, exit_code: int | None = None) -> Iterator[bytes]:
@@ -54,6 +54,19 @@ def result_json(result: EpicResult, *, digest: Digest | None = None, exit_code: 
         yield "\n  ".join((separator, *lines)).encode("ascii")
         separator = ","
     yield b"\n  }\n}\n"
+
+
+def _text(document: dict[str, object]) -> str:
+    """JSON with an indentation of two.
+
+    The encoder of the standard library, the only one that writes ASCII, is slow where it indents, and each of its calls
+    leaves garbage that only a full collection finds.
+    """
+    text = json.dumps(document)
+    try:
+        return msgspec.json.format(text, indent=2)
+    except msgspec.DecodeError:  # what is called by half of a surrogate pair
+        return json.dumps(document, indent=2)
 
 
 def result_schema() -> dict[str, object]:

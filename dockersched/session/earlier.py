@@ -49,7 +49,7 @@ async def remove_prepared(
 
 async def record_the_rest(store: StateStore, options: EpicExecutionOptions) -> None:
     """Ends, on record too, the attempts of an earlier process for which the run did not go on long enough."""
-    journal = await asyncio.to_thread(Journal, store, str(options.run_id))
-    for task_id, attempt in journal.unfinished():
+    run_id = str(options.run_id)
+    for task_id, attempt in await asyncio.to_thread(store.unfinished, run_id):
         sandbox_id = ids.sandbox_id(options.epic_id, task_id)
-        await journal.record(task_id, attempt, SandboxResult(sandbox_id, reason=Reason.CANCELLED))
+        await store.record(run_id, task_id, attempt, SandboxResult(sandbox_id, reason=Reason.CANCELLED))

@@ -15,6 +15,7 @@ from dockersched.errors import StateError, UnfinishedRunError
 from dockersched.results import SandboxResult
 from dockersched.states import Reason
 from dockersched.store import codec, history, schema
+from dockersched.store.connection import connect
 from dockersched.store.writer import BatchWriter, Row
 
 FILE_NAME = "state.db"
@@ -206,6 +207,13 @@ class StateStore:
                 for task_id, attempt, intended_at, stop_intent, result in rows
             }
 
+    def unfinished(self, run_id: str) -> list[tuple[str, int]]:
+        """Attempts of a run that were intended and have no record: task and number."""
+        with self._reading() as connection:
+            return connection.execute(
+                "SELECT task_id, attempt FROM attempts WHERE run_id = ? AND result IS NULL", (run_id,)
+            ).fetchall()
+
     def durations(self, epic_id: str) -> dict[str, float]:
         """How long tasks of an epic took in its last runs: the median of their successes, in seconds, by task id."""
         with self._reading() as connection:
@@ -243,9 +251,7 @@ class StateStore:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         try:
-            with closing(sqlite3.connect(self._path, isolation_level=None, timeout=30)) as connection:
-                connection.execute("PRAGMA foreign_keys = ON")
-                connection.execute("PRAGMA synchronous = FULL")
+            with closing(connect(self._path)) as connection:
                 yield connection
         except (sqlite3.Error, UnicodeError) as error:
             raise StateError(

@@ -12,11 +12,10 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from dockersched.errors import StateError
+from dockersched.store.connection import connect
 
 Row = Sequence[str | int]
 _Entry = tuple[tuple[str, Row], asyncio.AbstractEventLoop, "asyncio.Future[int]"]
-_CACHE_KB = 256
-"""Of the database in memory; what was written is hardly ever read again. SQLite's own 2 MB fill up during a run."""
 _as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -64,7 +63,7 @@ class BatchWriter:
                     batch.append(entry)
                 outcomes: Sequence[int | StateError]
                 try:
-                    connection = connection or self._connect()
+                    connection = connection or connect(self._path)
                     outcomes = _commit(connection, batch)
                 except (sqlite3.Error, ValueError) as cause:  # ValueError: a text that is no Unicode
                     outcomes = [StateError(f"the state database {self._path} cannot be written: {cause}")] * len(batch)
@@ -74,13 +73,6 @@ class BatchWriter:
         finally:
             if connection is not None:
                 connection.close()
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, timeout=30)
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute(f"PRAGMA cache_size = {-_CACHE_KB}")
-        return connection
 
 
 def _commit(connection: sqlite3.Connection, batch: Sequence[_Entry]) -> list[int]:

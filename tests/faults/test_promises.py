@@ -33,8 +33,9 @@ def test_foreign_containers_with_our_labels_are_left_alone(engine: APIClient, tm
     assert_clean(foreign.leave_look_alikes(engine, tmp_path / "bench", [way], 0))
 
 
-def test_many_tasks_leave_nothing_open(engine: APIClient, tmp_path: Path) -> None:
-    assert_clean(run_many(engine, tmp_path, 60, 6))
+@pytest.mark.parametrize("ahead", [0, 3])
+def test_many_tasks_leave_nothing_open(engine: APIClient, tmp_path: Path, ahead: int) -> None:
+    assert_clean(run_many(engine, tmp_path, 60, 6, ahead))
 
 
 def assert_clean(tally: Tally) -> None:

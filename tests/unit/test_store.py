@@ -305,11 +305,12 @@ async def test_an_attempt_without_a_record_is_run_under_its_number(store: StateS
     await store.intend(RUN, "a", 1)
     fake = FakeRunner()
     journal = Journal(store, RUN)
-    assert journal.unfinished() == [("a", 1)]
+    assert journal.unfinished() == store.unfinished(RUN) == [("a", 1)]
     await JournaledRunner(fake, journal).run(replace(options(), queued_s=1.0))
     ((key, row),) = store.attempts(RUN).items()
     assert key == ("a", 1)
     assert row.result is not None
+    assert store.unfinished(RUN) == []
     assert row.result.phases == Phases(1)  # only the process that started it knows how long it had waited
 
 
