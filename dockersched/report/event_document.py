@@ -34,6 +34,8 @@ from dockersched.results import Phases, TaskResult
 from dockersched.states import EpicState, Reason
 
 SCHEMA_VERSION = 1
+
+_as_json = json.JSONEncoder(separators=(",", ":")).encode  # made once: it takes as long as a line
 """Raised when a key or a type is removed or changes its meaning; not when one is added."""
 
 _IDS: Schema = {"type": "array", "items": TEXT}
@@ -127,7 +129,7 @@ def event_document(event: Event) -> dict[str, object]:
 
 def event_line(event: Event) -> str:
     """The same as one line of JSON, in ASCII, with its line end."""
-    return json.dumps(event_document(event), separators=(",", ":")) + "\n"
+    return _as_json(event_document(event)) + "\n"
 
 
 def event_schema() -> dict[str, object]:

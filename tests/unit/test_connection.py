@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dockersched.errors import EngineUnavailableError
+from dockersched.sandbox.docker import connect
 from dockersched.sandbox.docker.connection import (
     DEFAULT_HOST,
     EngineEndpoint,
@@ -20,13 +21,15 @@ from dockersched.sandbox.docker.connection import (
     make_client,
     resolve_endpoint,
 )
-from dockersched.sandbox.docker.dial import dial, fetch_version, ssh_command
+from dockersched.sandbox.docker.dial import EngineVersion, dial, fetch_version, ssh_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-BODY = b'{"Version": "20.10.24", "ApiVersion": "1.41"}'
+    from pytest_mock import MockerFixture
+
+BODY = b'{"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
 
 
@@ -145,7 +148,24 @@ def test_names_an_unreadable_context(tmp_path: Path) -> None:
 def test_reads_the_versions_of_an_engine(engine_socket: Path) -> None:
     version = fetch_version(EngineEndpoint(f"unix://{engine_socket}", None, "test"), timeout=5)
 
-    assert (version.engine, version.api) == ("20.10.24", "1.41")
+    assert version == EngineVersion("20.10.24", "1.41", "1.12")
+
+
+@pytest.mark.parametrize(
+    ("newest", "oldest", "spoken"),
+    [("1.41", "1.12", "1.41"), ("1.45", "1.24", "1.45"), ("1.52", "1.44", "1.45"), ("1.60", "1.50", "1.50")],
+)
+def test_speaks_what_the_engine_does(newest: str, oldest: str, spoken: str, mocker: MockerFixture) -> None:
+    mocker.patch.object(connect, "fetch_version", return_value=EngineVersion("30", newest, oldest))
+
+    assert connect.reach({})[2] == spoken
+
+
+def test_an_engine_that_is_too_old_is_refused(mocker: MockerFixture) -> None:
+    mocker.patch.object(connect, "fetch_version", return_value=EngineVersion("19.03", "1.40", "1.12"))
+
+    with pytest.raises(EngineUnavailableError, match=r"too old \(19\.03, API 1\.40\): use 20\.10 or newer"):
+        connect.reach({})
 
 
 def test_says_where_no_engine_answers(tmp_path: Path) -> None:

@@ -114,3 +114,53 @@ async def test_a_core_to_spare_that_one_does_not_use_is_for_the_next(pool: Engin
         await each.end()
     await asyncio.wait_for(asyncio.gather(spare, *behind), 5)
     assert sorted(done) == ["a", "b"]
+
+
+async def test_a_batch_that_is_cancelled_has_had_its_effect_when_that_is_told(pool: EnginePool) -> None:
+    begun, may_end, done = asyncio.Event(), threading.Event(), list[str]()
+    loop = asyncio.get_running_loop()
+
+    def batch(_: EngineCalls) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        may_end.wait(10)
+        done.append("effect")
+
+    call = asyncio.ensure_future(pool.call(batch))
+    await asyncio.wait_for(begun.wait(), 5)
+    call.cancel()
+    await asyncio.sleep(0.05)
+    assert not call.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(call, 5)
+    assert done == ["effect"]
+
+
+async def test_a_batch_that_is_cancelled_before_it_begins_never_does(pool: EnginePool) -> None:
+    done: list[str] = []
+    held = [Held(pool) for _ in range(4)]
+    waiting = asyncio.ensure_future(pool.start(noting(done, "waiting")))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(waiting, 1)
+    for each in held:
+        await each.end()
+    assert done == []
+
+
+async def test_a_failure_of_a_batch_that_is_cancelled_is_not_told(pool: EnginePool) -> None:
+    begun, may_end = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def batch(_: EngineCalls) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        may_end.wait(10)
+        raise OSError
+
+    call = asyncio.ensure_future(pool.call(batch))
+    await asyncio.wait_for(begun.wait(), 5)
+    call.cancel()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(call, 5)

@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 
     from dockersched.sandbox.docker.connection import EngineEndpoint, TlsFiles
 
+_ANY_API = "0.0"
 _ssh_processes: list[subprocess.Popen[bytes]] = []
 _ssh_processes_lock = threading.Lock()
 
 
 class EngineVersion(Struct, frozen=True):
-    """Versions that an engine reports: its own, and the newest API that it speaks."""
+    """Versions that an engine reports: its own, and the newest and the oldest API that it speaks."""
 
     engine: str
     api: str
+    oldest_api: str = _ANY_API
 
 
 def dial(endpoint: EngineEndpoint, timeout: float) -> socket.socket:
@@ -66,8 +68,9 @@ def fetch_version(endpoint: EngineEndpoint, timeout: float) -> EngineVersion:
         with dial(endpoint, timeout) as connection:
             connection.sendall(b"GET /version HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: identity\r\n\r\n")
             body = json.loads(HttpAnswer(connection).read())
-        return EngineVersion(engine=str(body["Version"]), api=str(body["ApiVersion"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        oldest = str(body.get("MinAPIVersion") or _ANY_API)
+        return EngineVersion(engine=str(body["Version"]), api=str(body["ApiVersion"]), oldest_api=oldest)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = str(error) or repr(error)
         raise EngineUnavailableError(f"No Docker engine answers at {endpoint}: {reason}") from error
 

@@ -11,9 +11,12 @@ import json
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
 
 from dockersched.errors import EngineRefusedError
 from dockersched.sandbox.docker.connection import EngineEndpoint
@@ -54,11 +57,11 @@ class EngineHttp:
 
     def get(self, path: str, query: Query | None = None) -> Any:
         """What the engine answers to a question."""
-        return json.loads(self.call("GET", path, query))
+        return _parsed(self.call("GET", path, query))
 
     def post(self, path: str, body: Mapping[str, Any], query: Query | None = None) -> Any:
         """What the engine answers to an order in JSON."""
-        return json.loads(self.call("POST", path, query, json.dumps(body).encode(), _JSON))
+        return _parsed(self.call("POST", path, query, json.dumps(body).encode(), _JSON))
 
     def call(
         self,
@@ -125,9 +128,21 @@ class EngineHttp:
         return chain([f"{head}Transfer-Encoding: chunked\r\n\r\n".encode("ascii")], _chunks(body))
 
 
+def _parsed(text: bytes) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from error
+
+
 def path_of(*parts: str) -> str:
     """The path of a thing of the engine, as `/containers/NAME/json`."""
-    return "".join(f"/{quote(part, safe='/:')}" for part in parts)
+    return "".join(map(_step, parts))
+
+
+@lru_cache(maxsize=1_024)  # a few words and names, each in several calls of a sandbox's life
+def _step(part: str) -> str:
+    return f"/{quote(part, safe='/:')}"
 
 
 def _explanation(body: bytes) -> str:

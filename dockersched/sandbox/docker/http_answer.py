@@ -22,7 +22,6 @@ class HttpAnswer:
 
     Attributes:
         status: of HTTP.
-        headers: their names in lower case.
     """
 
     def __init__(self, connected: socket.socket, *, is_head: bool = False) -> None:
@@ -31,7 +30,6 @@ class HttpAnswer:
         while not self._message.status:
             self._receive()
         self.status = self._message.status
-        self.headers = self._message.headers
 
     def __iter__(self) -> Iterator[bytes]:
         """The body in the pieces that it comes in, of at most 64 KiB; none is empty."""
@@ -49,6 +47,11 @@ class HttpAnswer:
     def read(self) -> bytes:
         """What is left of the body."""
         return b"".join(self)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Their names in lower case."""
+        return self._message.headers()
 
     @property
     def leaves_connection_usable(self) -> bool:
@@ -79,7 +82,7 @@ class _Message:
     def __init__(self, *, is_head: bool) -> None:
         self.parser = HttpResponseParser(self)
         self.status = 0
-        self.headers: dict[str, str] = {}
+        self._headers: list[tuple[bytes, bytes]] = []  # hardly any is ever asked for
         self.body: list[bytes] = []
         self.is_whole = False
         self.keeps_alive = False
@@ -90,12 +93,12 @@ class _Message:
         self.has_excess = self.has_excess or self.is_whole
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         status = self.parser.get_status_code()
         if status < 200 and status != 101:
-            self.headers.clear()
+            self._headers.clear()
             return
         self.status = status
         self.is_whole = self._is_head
@@ -108,14 +111,17 @@ class _Message:
     def on_message_complete(self) -> None:
         self.is_whole = self.status != 0
 
+    def headers(self) -> dict[str, str]:
+        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._headers}
+
     def _asks_for_no_end(self) -> bool:
         # The parser does not know of HEAD: an answer without a length is to it one that the connection's end ends.
-        return self.parser.get_http_version() != "1.0" and self.headers.get("connection", "").lower() != "close"
+        return self.parser.get_http_version() != "1.0" and self.headers().get("connection", "").lower() != "close"
 
     def end(self) -> None:
         """The connection ended, which is the end of an answer that has no other."""
         if not self.status:
             raise ConnectionError("the engine closed the connection without an answer")
-        if not self.headers.keys().isdisjoint(("content-length", "transfer-encoding")):
+        if not self.headers().keys().isdisjoint(("content-length", "transfer-encoding")):
             raise ConnectionError("the engine closed the connection in the middle of its answer")
         self.is_whole = True

@@ -105,14 +105,13 @@ class EnginePool:
 
     async def _submit(self, executor: ThreadPoolExecutor, batch: Callable[[EngineCalls], T]) -> T:
         future = executor.submit(self._run, batch)
-        outcome = asyncio.wrap_future(future)
         try:
-            return await asyncio.shield(outcome)
+            return await asyncio.wrap_future(future)  # whose cancellation keeps a batch that waits from beginning
         except asyncio.CancelledError:
             # A thread cannot be interrupted, and who cleans up must know that the batch has had its effect.
-            if not future.cancel():
-                await asyncio.wait([outcome])
-                outcome.exception()
+            if not future.cancelled():
+                await asyncio.wait([asyncio.wrap_future(future)])
+                future.exception()
             raise
 
     def _run(self, batch: Callable[[EngineCalls], T]) -> T:
