@@ -153,6 +153,20 @@ async def test_a_chain_is_served_by_one_holder() -> None:
     assert engine.started == 1
 
 
+async def test_retries_take_no_holder_from_those_that_are_to_come() -> None:
+    engine = Engine()
+    namespaces = pool(engine, sandboxes=12, at_once=1)
+    assert await take(namespaces) is None
+    for is_retry in [True, False] * 11:
+        slot = await asyncio.wait_for(namespaces.take(is_retry=is_retry), 5)
+        assert slot is not None
+        assert engine.removed == 0
+        namespaces.give_back(slot, is_empty=True)
+    await settled()
+    assert engine.removed == 1
+    assert engine.started == 1
+
+
 async def test_no_namespace_is_given_to_two_at_once() -> None:
     engine = Engine()
     namespaces = pool(engine, sandboxes=100, at_once=4)

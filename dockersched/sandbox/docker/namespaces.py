@@ -110,7 +110,7 @@ class Namespaces:
         self._ended = asyncio.Event()
         self._turns = Turns()
 
-    async def take(self, wanted: asyncio.Event | None = None) -> Slot | None:
+    async def take(self, wanted: asyncio.Event | None = None, *, is_retry: bool = False) -> Slot | None:
         """A namespace for one sandbox, which `give_back` must follow; None when it should have its own.
 
         Where one is made for it, only the first sandbox of a run does not wait for that: two that each make their own
@@ -119,8 +119,10 @@ class Namespaces:
         Args:
             wanted: given for a sandbox that nobody waits for yet, and set when somebody does; it waits for any
                 namespace, unless this run shares none.
+            is_retry: whether it is another one for a task that had one before: it is none of those that were to come.
         """
-        self._to_come -= 1
+        if not is_retry:
+            self._to_come -= 1
         self._drop_lost()
         is_patient = not self._idle and self._make_if_it_pays(wanted)
         if wanted is not None:
