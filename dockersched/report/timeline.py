@@ -13,7 +13,32 @@ from dockersched.states import TaskState
 from dockersched.units import format_duration
 
 _LEFT, _WIDTH, _ROW, _BAR, _TOP, _BOTTOM = 60, 1_100, 30, 22, 34, 44
-_TICKS = 8
+_TICKS_MAX = 10
+_STEPS_S = (
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    20,
+    60,
+    120,
+    300,
+    600,
+    1_800,
+    3_600,
+    7_200,
+    21_600,
+)
+"""What may be between two marks of the axis."""
 _LETTER = 7.0
 _STATES = {"succeeded": TaskState.SUCCEEDED, "running": TaskState.RUNNING, "cancelled": TaskState.CANCELLED}
 _PAGE = (
@@ -102,8 +127,9 @@ def timeline_html(title: str, bars: Sequence[Bar]) -> str:
 
 
 def _axis(took_s: float, scale: float, rows: int) -> Iterator[str]:
-    for tick in range(_TICKS + 1):
-        seconds = took_s * tick / _TICKS
+    step_s = next((step_s for step_s in _STEPS_S if took_s <= step_s * _TICKS_MAX), took_s / _TICKS_MAX)
+    for tick in range(int(took_s / step_s) + 1):
+        seconds = step_s * tick
         x = _LEFT + seconds * scale
         yield f'<line class="axis" x1="{x:.1f}" y1="{_TOP - 6}" x2="{x:.1f}" y2="{_TOP + rows * _ROW}"/>'
         yield f'<text class="note" x="{x:.1f}" y="20" text-anchor="middle">{format_duration(seconds)}</text>'

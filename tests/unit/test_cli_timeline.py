@@ -109,6 +109,25 @@ def test_names_are_escaped() -> None:
     assert "<script" not in timeline_html(name, [span])
 
 
+@pytest.mark.parametrize(
+    ("took_s", "marks"),
+    [
+        (0, ["0.00s"]),
+        (0.9, [f"{tenth / 10:.2f}s" for tenth in range(10)]),
+        (1.63, [f"{fifth / 5:.2f}s" for fifth in range(9)]),
+        (200, ["0.00s", "20.0s", "40.0s", "1m00s", "1m20s", "1m40s", "2m00s", "2m20s", "2m40s", "3m00s", "3m20s"]),
+        (400_000, 11),
+    ],
+)
+def test_the_axis_has_a_few_round_marks(took_s: float, marks: list[str] | int) -> None:
+    begin = datetime(2026, 1, 31, tzinfo=UTC)
+    ended = begin + timedelta(seconds=took_s)
+    span = AttemptSpan("t", 1, None, begin, None, ended, "killed", 0, False, Phases(1))
+    drawn = ET.fromstring(timeline_svg("r", [span]))  # noqa: S314 - our own
+    told = [text.text for text in drawn.iter(f"{SVG}text") if text.get("text-anchor") == "middle"]
+    assert (told if isinstance(marks, list) else len(told)) == marks
+
+
 def test_a_run_without_attempts_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     RecordedRun(tmp_path, "r", TASKS)
     assert main(["timeline", "last", "--state-dir", str(tmp_path)]) == 0
