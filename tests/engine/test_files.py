@@ -77,6 +77,23 @@ def test_each_sandbox_begins_with_a_copy_of_the_folder_that_is_its_users(bench: 
     assert not (bench.state_dir / "runs" / bench.run_id / "artifacts").exists()
 
 
+def test_the_folder_that_a_command_starts_in_is_its_users(bench: FileBench) -> None:
+    (bench.source / "old").mkdir(mode=0o700)
+    bench.put(**{"old/a.txt": "first\n"})
+    look = "pwd; stat -c '%u:%g %a' . ..; touch x && ls -A"
+    bench.run_tasks(
+        made={"run": look, "workspace": "source", "working_dir": "/workspace/new/deep/"},
+        there={"run": look, "workspace": "source", "working_dir": "/workspace/old", "user": "1234:4321"},
+        empty={"run": look, "workspace": {}, "working_dir": "/workspace/./new", "user": "nobody"},
+        outside={"run": "pwd", "workspace": "source", "working_dir": "/workspace/../tmp"},
+    )
+    assert bench.log("made") == "/workspace/new/deep\n65534:65534 755\n65534:65534 755\nx\n"
+    assert bench.log("there") == "/workspace/old\n1234:4321 755\n1234:4321 755\na.txt\nx\n"
+    assert bench.log("empty").startswith("/workspace/new\n65534:65534 755\n")
+    assert bench.log("empty").endswith("\nx\n")
+    assert bench.log("outside") == "/tmp\n"
+
+
 def test_outputs_come_out_as_the_task_ended(bench: FileBench) -> None:
     made = "mkdir -p out/deep; echo one > out/1; echo two > out/deep/2; echo '#!' > out/tool; chmod +x out/tool"
     log = {"path": "run.log", "when": "always"}

@@ -17,7 +17,7 @@ from msgspec import Struct
 from dockersched.data.extract import ExtractLimits, extract_archive, read_file
 from dockersched.data.run_files import RunFiles
 from dockersched.data.store import TreeDigest
-from dockersched.data.tarformat import END, FILE, header
+from dockersched.data.tarformat import DIRECTORY, END, FILE, header
 from dockersched.data.values import MAX_VALUES_BYTES, parse_values
 from dockersched.errors import ArchiveCutError, ArchiveRefusedError, ValuesError
 from dockersched.model import WORKSPACE_DIR, Output
@@ -99,6 +99,8 @@ class SandboxFiles:
             RunnerError: it did not get in.
         """
         uid, gid = find_owner(calls, translate.container_name(self.options), str(self.options.user))
+        if folders := _working_folders(self.options, uid, gid):  # before the workspace, which may know their modes
+            self._held.put(calls, WORKSPACE_DIR, lambda: [folders])
         workspace = self.options.workspace
         if workspace is not None and (digest := workspace.digest) is not None:
             self._held.put(calls, WORKSPACE_DIR, lambda: self.files.stream_workspace(digest, uid=uid, gid=gid))
@@ -208,6 +210,19 @@ class SandboxFiles:
         if self.options.values is None:
             return []
         return [TmpfsVolume(name, VALUES_DIR, _VALUES_BYTES, max_inodes=4, flags="nosuid,nodev,noexec")]
+
+
+def _working_folders(options: SandboxRunOptions, uid: int, gid: int) -> bytes:
+    """An archive with the folder that the command starts in, if that is below the workspace.
+
+    The engine makes it where it is not there, but as root's.
+    """
+    below = posixpath.normpath(options.working_dir or "/").removeprefix(f"{WORKSPACE_DIR}/")
+    if not options.has_workspace or below.startswith("/"):
+        return b""
+    steps = below.split("/")
+    paths = ["/".join(steps[:end]).encode(errors="surrogateescape") for end in range(1, len(steps) + 1)]
+    return b"".join(header(path, DIRECTORY, mode=0o755, uid=uid, gid=gid) for path in paths) + END
 
 
 def _surely(what: str, take: Callable[[], T]) -> T:
