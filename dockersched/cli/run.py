@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from dockersched.epic import Epic
     from dockersched.events import Observer
+    from dockersched.session import SessionSettings
 
 HELP = "run an epic, each task in its own sandbox"
 
@@ -37,7 +38,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Runs the epic; returns the exit code, or 0 once it is detached."""
-    from dataclasses import replace  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
+    from dockersched.sandbox.docker.connect import meet_in_background  # noqa: PLC0415 - keeps `--help` fast, as do all
+
+    met = None if args.detach else meet_in_background()  # before what takes longest, which is to load the rest
+
+    from dataclasses import replace  # noqa: PLC0415
+
+    from msgspec import structs  # noqa: PLC0415
 
     from dockersched.epicfile import load, locate  # noqa: PLC0415
     from dockersched.errors import EpicError  # noqa: PLC0415
@@ -52,11 +59,12 @@ def execute(args: argparse.Namespace) -> int:
         _refuse_tags(epic, args.epic)
     store = StateStore(open_state_dir(args))
 
+    def make(settings: SessionSettings) -> Session:
+        return Session(epic, structs.replace(settings, met=met), store, beside_others=args.new)
+
     def show(*observers: Observer) -> int:
         try:
-            return show_session(
-                args, lambda settings: Session(epic, settings, store, beside_others=args.new), *observers
-            )
+            return show_session(args, make, *observers)
         except EpicError as error:  # of secrets or the engine: the problems know the task, not yet the line
             raise EpicError(locate(error.problems, args.epic)) from error
 

@@ -258,6 +258,7 @@ class Session:
     async def _connect(self, secrets: SecretValues) -> DockerRunner:
         return await DockerRunner.connect(
             shared=self._settings.engine,
+            met=self._settings.met,
             logs_dir=self.run_dir / "logs",
             on_output=self._settings.on_output,
             progress=self._settings.progress,

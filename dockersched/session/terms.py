@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from dockersched.events import Observer
 from dockersched.report.digest import Digest, DigestSettings
 from dockersched.results import EpicResult
-from dockersched.sandbox.docker.connect import Engine
+from dockersched.sandbox.docker.connect import Engine, Meeting
 
 
 class SessionSettings(Struct, frozen=True):
@@ -24,6 +24,7 @@ class SessionSettings(Struct, frozen=True):
         progress: gets a line about each image that is built or pulled.
         digest: how the failures are digested.
         engine: that other runs use too, and that stays connected; None connects to the one of the environment.
+        met: the one of the environment, if it is being asked what it is already.
         handle_signals: whether SIGINT, SIGTERM and SIGHUP stop the run while it is owned. Off, no handler is touched.
     """
 
@@ -34,6 +35,7 @@ class SessionSettings(Struct, frozen=True):
     allow_mounts: Sequence[str] = ()
     digest: DigestSettings = field(default_factory=DigestSettings)
     engine: Engine | None = None
+    met: Meeting | None = None
     handle_signals: bool = False
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -166,6 +167,33 @@ def test_an_engine_that_is_too_old_is_refused(mocker: MockerFixture) -> None:
 
     with pytest.raises(EngineUnavailableError, match=r"too old \(19\.03, API 1\.40\): use 20\.10 or newer"):
         connect.reach({})
+
+
+async def test_an_engine_that_was_asked_in_the_background_is_not_asked_again(mocker: MockerFixture) -> None:
+    gone = EngineUnavailableError("no engine")
+    ask = mocker.patch.object(connect, "_meet", side_effect=gone)
+    met = connect.meet_in_background()
+    for _ in range(2):
+        with pytest.raises(EngineUnavailableError, match="no engine"):
+            await connect.connect(met=met)
+    ask.assert_called_once()
+
+
+async def test_who_gives_up_waiting_for_an_engine_leaves_it_alone(mocker: MockerFixture) -> None:
+    may_answer, answered = threading.Event(), threading.Event()
+
+    def ask(*_: object) -> None:
+        may_answer.wait(10)
+        answered.set()
+        raise EngineUnavailableError("no engine")
+
+    mocker.patch.object(connect, "_meet", side_effect=ask)
+    met = connect.meet_in_background()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(connect.connect(met=met), 0.05)
+    may_answer.set()
+    assert await asyncio.to_thread(answered.wait, 5)
+    assert isinstance(met.exception(5), EngineUnavailableError)
 
 
 def test_says_where_no_engine_answers(tmp_path: Path) -> None:

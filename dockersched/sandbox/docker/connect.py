@@ -7,9 +7,10 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from msgspec import Struct
 
@@ -57,34 +58,47 @@ class Engine:
         self.pool.close()
 
 
-async def connect(environ: Mapping[str, str] = os.environ, *, call_timeout_s: float = CALL_TIMEOUT_S) -> Engine:
+async def connect(
+    environ: Mapping[str, str] = os.environ, *, call_timeout_s: float = CALL_TIMEOUT_S, met: Meeting | None = None
+) -> Engine:
     """The engine that the docker command would use in this environment.
 
     Args:
         environ: the environment.
         call_timeout_s: seconds after which a call counts as not answered.
+        met: what `meet_in_background` began; None begins now.
 
     Raises:
         EngineUnavailableError: none answers there, or it is too old.
     """
-    endpoint, version, api_version = await asyncio.to_thread(reach, environ)
-    closing = threading.Event()
-
-    def http() -> EngineHttp:
-        return EngineHttp(endpoint, api_version, call_timeout_s)
-
-    info = await asyncio.to_thread(_info, http())
-    clock = _Clock(datetime.fromisoformat(str(info["SystemTime"])), time.monotonic())
-    health = EngineHealth(clock.now)
-    features = EngineFeatures.of(info, is_local=endpoint.socket is not None)
+    answer = await (asyncio.wrap_future(met) if met else asyncio.to_thread(_meet, environ, call_timeout_s))
+    is_closing = threading.Event()
+    health = EngineHealth(answer.clock.now)
+    features = answer.features
     pool = EnginePool(
-        lambda: EngineCalls(http(), closing, health),
+        lambda: EngineCalls(EngineHttp(answer.endpoint, answer.api_version, call_timeout_s), is_closing, health),
         # Measured on two cores: two to four starts at a time are fastest, more only make each one longer.
         starts=min(2 * features.cpus, _MOST_STARTS),
         starts_ahead=min(features.cpus, _MOST_STARTS),
-        closing=closing,
+        closing=is_closing,
     )
-    return Engine(endpoint, version.engine, api_version, features, clock.start, health, pool)
+    return Engine(answer.endpoint, answer.version, answer.api_version, features, answer.clock.start, health, pool)
+
+
+def meet_in_background() -> Meeting:
+    """Begins to ask the engine what it is, while the program is busy with something else, as with its imports."""
+    meeting: Meeting = Future()
+    meeting.set_running_or_notify_cancel()  # from now on, who gives up waiting for it leaves it alone
+
+    def meet() -> None:
+        try:
+            meeting.set_result(_meet(os.environ, CALL_TIMEOUT_S))
+        except Exception as error:  # noqa: BLE001 - whoever waits for it is told
+            meeting.set_exception(error)
+
+    # A daemon: where the epic cannot be run, an engine that does not answer must not keep the program from ending.
+    threading.Thread(target=meet, name="dockersched-meeting", daemon=True).start()
+    return meeting
 
 
 def reach(environ: Mapping[str, str] = os.environ) -> tuple[EngineEndpoint, EngineVersion, str]:
@@ -114,12 +128,28 @@ class _Clock(Struct, frozen=True):
         return self.start + timedelta(seconds=time.monotonic() - self.monotonic_start)
 
 
-def _info(http: EngineHttp) -> dict[str, Any]:
-    calls = EngineCalls(http, threading.Event(), EngineHealth(lambda: datetime.now(UTC)))
-    try:
-        return calls.info()
-    finally:
-        calls.close()
+class _Answer(Struct, frozen=True):
+    """What an engine said of itself."""
+
+    endpoint: EngineEndpoint
+    version: str
+    api_version: str
+    features: EngineFeatures
+    clock: _Clock
+
+
+Meeting = Future[_Answer]
+"""An engine that is being asked what it is."""
+
+
+def _meet(environ: Mapping[str, str], call_timeout_s: float) -> _Answer:
+    endpoint, version, api_version = reach(environ)
+    http = EngineHttp(endpoint, api_version, call_timeout_s)
+    with closing(EngineCalls(http, threading.Event(), EngineHealth(lambda: datetime.now(UTC)))) as calls:
+        info = calls.info()
+    clock = _Clock(datetime.fromisoformat(str(info["SystemTime"])), time.monotonic())
+    features = EngineFeatures.of(info, is_local=endpoint.socket is not None)
+    return _Answer(endpoint, version.engine, api_version, features, clock)
 
 
 def _parse(version: str) -> tuple[int, int]:

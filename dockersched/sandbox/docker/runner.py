@@ -25,7 +25,7 @@ from dockersched.sandbox.docker import attached, batches, leftovers, translate
 from dockersched.sandbox.docker.ahead import AttemptsAhead
 from dockersched.sandbox.docker.attempt import Attempt, refusal
 from dockersched.sandbox.docker.attempt_factory import AttemptFactory, known_of
-from dockersched.sandbox.docker.connect import CALL_TIMEOUT_S, Engine, connect
+from dockersched.sandbox.docker.connect import CALL_TIMEOUT_S, Engine, Meeting, connect
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.sandbox.docker.gating import can_be_gated
 from dockersched.sandbox.docker.images import ImageResolver, Progress
@@ -108,13 +108,19 @@ class DockerRunner(SandboxBackend):
 
     @classmethod
     async def connect(
-        cls, *, call_timeout_s: float = CALL_TIMEOUT_S, shared: Engine | None = None, **settings: Any
+        cls,
+        *,
+        call_timeout_s: float = CALL_TIMEOUT_S,
+        shared: Engine | None = None,
+        met: Meeting | None = None,
+        **settings: Any,
     ) -> Self:
         """Connects to the engine that the environment names, as the docker command would.
 
         Args:
             call_timeout_s: seconds after which a call counts as not answered.
             shared: an engine that others use, too, to take instead; it stays connected at the end.
+            met: what was begun by `meet_in_background`, to go on with.
             settings: the keyword arguments of the class.
 
         Raises:
@@ -123,7 +129,7 @@ class DockerRunner(SandboxBackend):
         """
         if shared is not None:
             return cls(shared, shares_engine=True, **settings)
-        engine = await connect(call_timeout_s=call_timeout_s)
+        engine = await connect(call_timeout_s=call_timeout_s, met=met)
         try:
             return cls(engine, **settings)
         except BaseException:
