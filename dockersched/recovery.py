@@ -16,8 +16,7 @@ from dockersched.data.store import PRUNE_GRACE_S, ContentStore
 from dockersched.epic_run import EpicRun
 from dockersched.errors import RunOwnedError, TaskExecutionError
 from dockersched.report.digest import DigestSettings, make_digest
-from dockersched.report.document import result_json
-from dockersched.report.files import write_atomically
+from dockersched.report.document import write_result
 from dockersched.results import EpicResult, SandboxResult
 from dockersched.sandbox.docker import leftovers
 from dockersched.sandbox.docker.connect import connect
@@ -66,7 +65,7 @@ async def end_orphan(store: StateStore, run_id: str, digest: DigestSettings | No
             result = _as_recorded(store, run_id, journal)
             path = store.run_dir(run_id) / "result.json"
             told = make_digest(result, digest or DigestSettings())
-            write_atomically(path, result_json(result, digest=told))
+            write_result(path, result, digest=told)
             store.finish_run(run_id, str(result.state), result.exit_code)
             CancelRequests(store.run_dir(run_id)).clear()
             return leaked

@@ -22,15 +22,22 @@ from dockersched.report.fields import (
     timestamp,
     values_of,
 )
+from dockersched.report.files import write_atomically
 from dockersched.report.task_fields import QUOTAS, TASK
 from dockersched.states import EpicState, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from dockersched.results import EpicResult
 
 SCHEMA_VERSION = 1
+
+
+def write_result(path: Path, result: EpicResult, *, digest: Digest | None = None, exit_code: int | None = None) -> None:
+    """Writes the file; a reader sees all of it or what was there before. The arguments are those of `result_json`."""
+    write_atomically(path, result_json(result, digest=digest, exit_code=exit_code))
 
 
 def result_json(result: EpicResult, *, digest: Digest | None = None, exit_code: int | None = None) -> Iterator[bytes]:

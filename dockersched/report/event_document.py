@@ -34,9 +34,9 @@ from dockersched.results import Phases, TaskResult
 from dockersched.states import EpicState, Reason
 
 SCHEMA_VERSION = 1
-
-_as_json = json.JSONEncoder(separators=(",", ":")).encode  # made once: it takes as long as a line
 """Raised when a key or a type is removed or changes its meaning; not when one is added."""
+
+_as_json = json.JSONEncoder(separators=(",", ":")).encode  # made once: that takes as long as a line
 
 _IDS: Schema = {"type": "array", "items": TEXT}
 _STATE: Schema = {"enum": [*EpicState]}

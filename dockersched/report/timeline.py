@@ -14,30 +14,7 @@ from dockersched.units import format_duration
 
 _LEFT, _WIDTH, _ROW, _BAR, _TOP, _BOTTOM = 60, 1_100, 30, 22, 34, 44
 _TICKS_MAX = 10
-_STEPS_S = (
-    0.001,
-    0.002,
-    0.005,
-    0.01,
-    0.02,
-    0.05,
-    0.1,
-    0.2,
-    0.5,
-    1,
-    2,
-    5,
-    10,
-    20,
-    60,
-    120,
-    300,
-    600,
-    1_800,
-    3_600,
-    7_200,
-    21_600,
-)
+_STEPS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600, 86_400)
 """What may be between two marks of the axis."""
 _LETTER = 7.0
 _STATES = {"succeeded": TaskState.SUCCEEDED, "running": TaskState.RUNNING, "cancelled": TaskState.CANCELLED}
@@ -128,7 +105,8 @@ def timeline_html(title: str, bars: Sequence[Bar]) -> str:
 
 def _axis(took_s: float, scale: float, rows: int) -> Iterator[str]:
     step_s = next((step_s for step_s in _STEPS_S if took_s <= step_s * _TICKS_MAX), took_s / _TICKS_MAX)
-    for tick in range(int(took_s / step_s) + 1):
+    marks = int(took_s / step_s + 1e-9)  # 0.6 / 0.2 is a little less than 3
+    for tick in range(marks + 1):
         seconds = step_s * tick
         x = _LEFT + seconds * scale
         yield f'<line class="axis" x1="{x:.1f}" y1="{_TOP - 6}" x2="{x:.1f}" y2="{_TOP + rows * _ROW}"/>'

@@ -23,9 +23,8 @@ from dockersched.graph.capacity import check_capacity, share_out
 from dockersched.graph.dag import TaskDAG
 from dockersched.log import Logger
 from dockersched.report.digest import make_digest
-from dockersched.report.document import result_json
+from dockersched.report.document import write_result
 from dockersched.report.event_log import EventLog
-from dockersched.report.files import write_atomically
 from dockersched.results import EpicResult, SandboxResult
 from dockersched.sandbox.asked import sandbox_options
 from dockersched.sandbox.base import SandboxRunOptions
@@ -288,7 +287,7 @@ class Session:
             exit_code = self._exit_code
         digest = make_digest(result, self._settings.digest)
         path = self.run_dir / "result.json"
-        write_atomically(path, result_json(result, digest=digest, exit_code=exit_code))
+        write_result(path, result, digest=digest, exit_code=exit_code)
         return SessionResult(result, exit_code, digest, path, leaked)
 
 

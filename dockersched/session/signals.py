@@ -23,7 +23,8 @@ _LEFT = """dockersched: ended at once; sandboxes may be left: `dockersched resum
 def stopping_on_signals(stop: Callable[[int], None], run_id: str) -> Iterator[None]:
     """Handles signals while the block runs: the first one stops the run, a second one ends the process at once.
 
-    A hangup stays ignored where it was, as `nohup` asks for; afterwards all signals do what they did before.
+    A hangup stays ignored where it was, as `nohup` asks for; afterwards all signals do what they did before, if
+    that was no handler of the loop.
     Only for the main thread, and for one run at a time: a loop has one handler for each signal.
 
     Args:
@@ -53,5 +54,6 @@ def stopping_on_signals(stop: Callable[[int], None], run_id: str) -> Iterator[No
     finally:
         for number, handler in before.items():
             loop.remove_signal_handler(number)
-            if handler is not None:  # else not set by Python, and cannot be
+            # What is not Python's, or was the loop's and is gone, cannot be set again.
+            if handler is not None and getattr(handler, "__module__", None) != loop.add_signal_handler.__module__:
                 signal.signal(number, handler)

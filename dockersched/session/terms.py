@@ -25,7 +25,8 @@ class SessionSettings(Struct, frozen=True):
         digest: how the failures are digested.
         engine: that other runs use too, and that stays connected; None connects to the one of the environment.
         met: the one of the environment, if it is being asked what it is already.
-        handle_signals: whether SIGINT, SIGTERM and SIGHUP stop the run while it is owned. Off, no handler is touched.
+        handle_signals: whether SIGINT, SIGTERM and SIGHUP stop the run while it is owned; a hangup that is ignored
+            stays so. Off, no handler is touched.
     """
 
     state_dir: Path

@@ -17,7 +17,11 @@ def connect(path: Path) -> sqlite3.Connection:
         sqlite3.Error: there is none.
     """
     connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA cache_size = {-_CACHE_KB}")
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = {-_CACHE_KB}")
+    except BaseException:
+        connection.close()
+        raise
     return connection

@@ -17,9 +17,8 @@ from dockersched.errors import StateError
 from dockersched.events import EpicStarted, Event, RunLaunched, TaskFinished, TaskRetrying, TaskStarted
 from dockersched.graph.dag import TaskDAG
 from dockersched.model import EpicExecutionOptions, ScheduledTask
-from dockersched.report.document import result_json
+from dockersched.report.document import write_result
 from dockersched.report.event_log import EventLog
-from dockersched.report.files import write_atomically
 from dockersched.results import EpicResult, LogSummary, SandboxResult, TaskResult
 from dockersched.states import EpicState, Reason, TaskState
 from dockersched.store.database import FILE_NAME, StateStore
@@ -109,7 +108,7 @@ class RecordedRun:
             for task in self.store.epic(self.run_id).dag
         }
         result = EpicResult(EPIC_ID, self.run_id, EpicState.CANCELLED, tasks, AT, AT)
-        write_atomically(self.folder / "result.json", result_json(result))
+        write_result(self.folder / "result.json", result)
         self.store.finish_run(self.run_id, str(result.state), result.exit_code)
 
     def dump(self) -> list[str]:

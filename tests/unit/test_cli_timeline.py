@@ -16,8 +16,7 @@ from dockersched.inspection.runs import find_run
 from dockersched.inspection.spans import AttemptSpan, read_spans
 from dockersched.inspection.spans_text import timeline_lines, timeline_schema
 from dockersched.model import ScheduledTask
-from dockersched.report.document import result_json
-from dockersched.report.files import write_atomically
+from dockersched.report.document import write_result
 from dockersched.report.phase_fields import PHASES
 from dockersched.report.timeline import timeline_html, timeline_svg
 from dockersched.results import EpicResult, Phases, SandboxResult, TaskResult
@@ -113,10 +112,13 @@ def test_names_are_escaped() -> None:
     ("took_s", "marks"),
     [
         (0, ["0.00s"]),
+        (0.012, ["0.00s", "0.01s"]),
+        (0.3, ["0.00s", "0.05s", "0.10s", "0.15s", "0.20s", "0.25s", "0.30s"]),
         (0.9, [f"{tenth / 10:.2f}s" for tenth in range(10)]),
         (1.63, [f"{fifth / 5:.2f}s" for fifth in range(9)]),
         (200, ["0.00s", "20.0s", "40.0s", "1m00s", "1m20s", "1m40s", "2m00s", "2m20s", "2m40s", "3m00s", "3m20s"]),
-        (400_000, 11),
+        (400_000, ["0.00s", "24h00m", "48h00m", "72h00m", "96h00m"]),
+        (10_000_000, 11),
     ],
 )
 def test_the_axis_has_a_few_round_marks(took_s: float, marks: list[str] | int) -> None:
@@ -149,7 +151,7 @@ def _record_phases(tmp_path: Path) -> None:
     removed = [replace(one, phases=replace(one.phases, remove_ms=30.25)) for one in tries if one.phases]
     task = TaskResult("a", TaskState.SUCCEEDED, attempts=2, sandbox=removed[1], earlier=removed[:1])
     result = EpicResult("e", "r", EpicState.SUCCEEDED, {"a": task}, AT, AT)
-    write_atomically(run.folder / "result.json", result_json(result))
+    write_result(run.folder / "result.json", result)
 
 
 def test_the_timeline_tells_programs_where_time_went(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

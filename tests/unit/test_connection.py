@@ -154,7 +154,13 @@ def test_reads_the_versions_of_an_engine(engine_socket: Path) -> None:
 
 @pytest.mark.parametrize(
     ("newest", "oldest", "spoken"),
-    [("1.41", "1.12", "1.41"), ("1.45", "1.24", "1.45"), ("1.52", "1.44", "1.45"), ("1.60", "1.50", "1.50")],
+    [
+        ("1.41", "1.12", "1.41"),
+        ("1.45", "1.24", "1.45"),
+        ("1.52", "1.44", "1.45"),
+        ("1.60", "1.50", "1.50"),
+        ("1.45.1", "v1", "1.45"),
+    ],
 )
 def test_speaks_what_the_engine_does(newest: str, oldest: str, spoken: str, mocker: MockerFixture) -> None:
     mocker.patch.object(connect, "fetch_version", return_value=EngineVersion("30", newest, oldest))

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import itertools
 import json
 import tarfile
 from collections.abc import Callable
@@ -101,24 +102,32 @@ class Engine:
 
 
 background: list[asyncio.Future[None]] = []
+task_numbers = itertools.count()
 
 
 def pool(engine: Engine, *, sandboxes: int, at_once: int, ahead: int = 0) -> Namespaces:
+    global task_numbers  # noqa: PLW0603
+    task_numbers = itertools.count()
     background.clear()
     return Namespaces(
         engine,  # type: ignore[arg-type]
         "e",
         "r",
-        sandboxes=sandboxes,
+        task_ids=list(map(str, range(sandboxes))),
         at_once=at_once,
         ahead=ahead,
         in_background=lambda work: background.append(asyncio.ensure_future(work)),
     )
 
 
+async def ask(namespaces: Namespaces, wanted: asyncio.Event | None = None) -> Slot | None:
+    """Takes one for the next task."""
+    return await namespaces.take(str(next(task_numbers)), wanted)
+
+
 async def take(namespaces: Namespaces) -> Slot | None:
-    """Takes one, and lets what was begun for it come to its end."""
-    slot = await asyncio.wait_for(namespaces.take(), 5)
+    """The same, and lets what was begun for it come to its end."""
+    slot = await asyncio.wait_for(ask(namespaces), 5)
     await settled()
     return slot
 
@@ -157,14 +166,14 @@ async def test_retries_take_no_holder_from_those_that_are_to_come() -> None:
     engine = Engine()
     namespaces = pool(engine, sandboxes=12, at_once=1)
     assert await take(namespaces) is None
-    for is_retry in [True, False] * 11:
-        slot = await asyncio.wait_for(namespaces.take(is_retry=is_retry), 5)
-        assert slot is not None
-        assert engine.removed == 0
-        namespaces.give_back(slot, is_empty=True)
+    for number in range(1, 12):
+        for _ in range(3 if number < 11 else 1):
+            slot = await asyncio.wait_for(namespaces.take(str(number)), 5)
+            assert slot is not None
+            assert engine.removed == 0
+            namespaces.give_back(slot, is_empty=True)
     await settled()
     assert engine.removed == 1
-    assert engine.started == 1
 
 
 async def test_no_namespace_is_given_to_two_at_once() -> None:
@@ -243,7 +252,7 @@ def test_each_architecture_has_an_image_of_its_own() -> None:
 async def test_one_that_nobody_waits_for_yet_waits_for_a_namespace() -> None:
     namespaces, held = await with_one_held(Engine())
     wanted = asyncio.Event()
-    ahead = [asyncio.ensure_future(namespaces.take(each)) for each in (asyncio.Event(), wanted)]
+    ahead = [asyncio.ensure_future(ask(namespaces, each)) for each in (asyncio.Event(), wanted)]
     await asyncio.sleep(0.01)
     assert not any(each.done() for each in ahead)
     wanted.set()
@@ -255,7 +264,7 @@ async def test_one_that_nobody_waits_for_yet_waits_for_a_namespace() -> None:
 async def test_where_no_namespace_is_shared_it_has_its_own() -> None:
     engine = Engine()
     namespaces = pool(engine, sandboxes=2, at_once=4, ahead=4)
-    assert await asyncio.wait_for(namespaces.take(asyncio.Event()), 5) is None
+    assert await asyncio.wait_for(ask(namespaces, asyncio.Event()), 5) is None
     assert engine.started == 0
 
 
@@ -265,8 +274,8 @@ async def test_all_but_the_first_wait_for_the_holder_that_is_made_for_them(fails
     engine.fails = fails
     engine.may_start.clear()
     namespaces = pool(engine, sandboxes=100, at_once=4)
-    assert await asyncio.wait_for(namespaces.take(), 5) is None
-    others = [asyncio.ensure_future(namespaces.take()) for _ in range(3)]
+    assert await asyncio.wait_for(ask(namespaces), 5) is None
+    others = [asyncio.ensure_future(ask(namespaces)) for _ in range(3)]
     await asyncio.sleep(0.01)
     assert not any(each.done() for each in others)
     engine.may_start.set()
@@ -278,11 +287,11 @@ async def test_nobody_waits_for_a_holder_that_another_took() -> None:
     engine = Engine()
     engine.may_start.clear()
     namespaces = pool(engine, sandboxes=100, at_once=4)
-    await namespaces.take()
-    waiting = [asyncio.ensure_future(namespaces.take()) for _ in range(3)]
+    await ask(namespaces)
+    waiting = [asyncio.ensure_future(ask(namespaces)) for _ in range(3)]
     await asyncio.sleep(0.01)
     engine.may_start.set()
-    thieves = [asyncio.ensure_future(namespaces.take()) for _ in range(4)]
+    thieves = [asyncio.ensure_future(ask(namespaces)) for _ in range(4)]
     slots = await asyncio.wait_for(asyncio.gather(*waiting, *thieves), 5)
     assert len({slot.container_id for slot in slots if slot}) == 4
 
@@ -308,7 +317,7 @@ async def test_more_are_made_for_those_behind_gates_only_while_the_engine_is_idl
     engine = Engine()
     namespaces = pool(engine, sandboxes=100, at_once=1, ahead=2)
     await taken(namespaces, 2)
-    ahead = [asyncio.ensure_future(namespaces.take(asyncio.Event())) for _ in range(3)]
+    ahead = [asyncio.ensure_future(ask(namespaces, asyncio.Event())) for _ in range(3)]
     await asyncio.sleep(0.01)
     assert engine.started == 1
     engine.is_idle.set()
@@ -323,7 +332,7 @@ async def test_none_is_made_when_idle_if_nobody_waits_any_more() -> None:
     namespaces = pool(engine, sandboxes=100, at_once=1, ahead=2)
     await taken(namespaces, 2)
     wanted = asyncio.Event()
-    ahead = asyncio.ensure_future(namespaces.take(wanted))
+    ahead = asyncio.ensure_future(ask(namespaces, wanted))
     await asyncio.sleep(0.01)
     wanted.set()
     assert await asyncio.wait_for(ahead, 5) is None
@@ -336,9 +345,9 @@ async def test_one_that_nobody_waits_for_yet_takes_the_one_that_is_coming() -> N
     engine = Engine()
     engine.may_start.clear()
     namespaces = pool(engine, sandboxes=100, at_once=4, ahead=4)
-    assert await namespaces.take() is None
+    assert await ask(namespaces) is None
     wanted = asyncio.Event()
-    ahead = asyncio.ensure_future(namespaces.take(wanted))
+    ahead = asyncio.ensure_future(ask(namespaces, wanted))
     await asyncio.sleep(0.01)
     wanted.set()
     await asyncio.sleep(0.01)
@@ -351,7 +360,7 @@ async def test_one_that_nobody_waits_for_yet_takes_the_one_that_is_coming() -> N
 async def test_what_is_given_back_while_the_engine_is_busy_is_for_whoever_is_wanted() -> None:
     engine = Engine()
     namespaces, held = await with_one_held(engine)
-    early = asyncio.ensure_future(namespaces.take(asyncio.Event()))
+    early = asyncio.ensure_future(ask(namespaces, asyncio.Event()))
     await asyncio.sleep(0.01)
     engine.has_core_to_spare.clear()
     namespaces.give_back(held, is_empty=True)
@@ -367,7 +376,7 @@ async def test_nothing_more_is_made_once_the_run_has_ended() -> None:
     engine = Engine()
     namespaces = pool(engine, sandboxes=100, at_once=1, ahead=2)
     await taken(namespaces, 2)
-    ahead = asyncio.ensure_future(namespaces.take(asyncio.Event()))
+    ahead = asyncio.ensure_future(ask(namespaces, asyncio.Event()))
     await asyncio.sleep(0.01)
     namespaces.end()
     await asyncio.wait_for(settled(), 5)
@@ -378,7 +387,7 @@ async def test_nothing_more_is_made_once_the_run_has_ended() -> None:
 async def test_one_that_is_given_up_leaves_its_turn_to_the_next() -> None:
     engine = Engine()
     namespaces, held = await with_one_held(engine)
-    first, second = [asyncio.ensure_future(namespaces.take(asyncio.Event())) for _ in range(2)]
+    first, second = [asyncio.ensure_future(ask(namespaces, asyncio.Event())) for _ in range(2)]
     await asyncio.sleep(0.01)
     engine.has_core_to_spare.clear()
     namespaces.give_back(held, is_empty=True)

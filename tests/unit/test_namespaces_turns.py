@@ -35,9 +35,9 @@ class Pool(EnginePool):
         return f"container-{number}"
 
 
-async def start_ahead(namespaces: Namespaces, pool: Pool, wanted: asyncio.Event) -> None:
+async def start_ahead(namespaces: Namespaces, pool: Pool, task_id: str, wanted: asyncio.Event) -> None:
     await pool.core_to_spare(wanted)
-    slot = await namespaces.take(wanted)
+    slot = await namespaces.take(task_id, wanted)
     try:
         await pool.start_when_idle(lambda _: None, wanted)
         await wanted.wait()
@@ -59,10 +59,12 @@ async def test_a_run_ends_whatever_is_given_up(cpus: int, wants_last: bool) -> N
             task.add_done_callback(background.discard)
 
         engine = cast("Engine", SimpleNamespace(pool=pool, health=EngineHealth(lambda: NOW), features=DEBIAN))
-        namespaces = Namespaces(engine, "e", "r", sandboxes=40, at_once=4, ahead=AHEAD, in_background=in_background)
-        await namespaces.take()
+        namespaces = Namespaces(
+            engine, "e", "r", task_ids=list(map(str, range(40))), at_once=4, ahead=AHEAD, in_background=in_background
+        )
+        await namespaces.take("0")
         wanted = [asyncio.Event() for _ in range(AHEAD)]
-        ahead = [asyncio.create_task(start_ahead(namespaces, pool, each)) for each in wanted]
+        ahead = [asyncio.create_task(start_ahead(namespaces, pool, str(at), each)) for at, each in enumerate(wanted, 1)]
         await pool.start(lambda _: None)
         if wants_last:
             wanted[-1].set()

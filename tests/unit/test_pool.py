@@ -1,6 +1,7 @@
 """Starts that nobody waits for yet let the others pass."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
@@ -160,7 +161,12 @@ async def test_a_failure_of_a_batch_that_is_cancelled_is_not_told(pool: EnginePo
 
     call = asyncio.ensure_future(pool.call(batch))
     await asyncio.wait_for(begun.wait(), 5)
+    complaints: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
     call.cancel()
     may_end.set()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(call, 5)
+    del call
+    gc.collect()
+    assert complaints == []

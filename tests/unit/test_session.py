@@ -34,6 +34,18 @@ async def test_a_signal_stops_with_its_exit_code_and_handlers_go_with_the_block(
     assert [signal.getsignal(each) for each in SIGNALS] == before
 
 
+async def test_a_handler_of_the_loop_does_not_come_back() -> None:
+    loop = asyncio.get_running_loop()
+    before = signal.getsignal(signal.SIGTERM)
+    loop.add_signal_handler(signal.SIGTERM, int)
+    try:
+        with stopping_on_signals(lambda _: None, "r"):
+            pass
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 async def test_a_hangup_that_is_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     stopped: asyncio.Queue[int] = asyncio.Queue()

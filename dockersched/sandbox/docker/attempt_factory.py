@@ -86,7 +86,7 @@ class AttemptFactory:
         log_path, watcher = self._log_path(options), self._watcher(options.run_id)
         await watcher.ready()
         namespaces = self.namespaces.get(options.run_id) if may_share(options, self._engine.features) else None
-        slot = await namespaces.take(wanted, is_retry=options.attempt > 1) if namespaces else None
+        slot = await namespaces.take(options.task_id, wanted) if namespaces else None
         name = translate.container_name(options)
         body = translate.create_body(
             options,

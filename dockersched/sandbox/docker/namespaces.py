@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -79,7 +79,7 @@ class Namespaces:
     Args:
         engine: to make them on.
         epic_id, run_id: of the run.
-        sandboxes: that can share and are to come.
+        task_ids: of those that can share and are to come.
         at_once: how many of these run at the same time at most.
         ahead: how many more may wait behind gates.
         in_background: runs a coroutine to its end; asked for what nobody waits for.
@@ -91,7 +91,7 @@ class Namespaces:
         epic_id: str,
         run_id: str,
         *,
-        sandboxes: int,
+        task_ids: Collection[str],
         at_once: int,
         ahead: int = 0,
         in_background: Callable[[Coroutine[Any, Any, None]], None],
@@ -99,7 +99,7 @@ class Namespaces:
         self._engine = engine
         self._epic_id = epic_id
         self._run_id = run_id
-        self._to_come = sandboxes if sandboxes >= _ROUNDS * at_once else 0
+        self._to_come = set(task_ids) if len(task_ids) >= _ROUNDS * at_once else set()
         self._most = at_once
         self._ahead = ahead
         self._in_background = in_background
@@ -110,19 +110,18 @@ class Namespaces:
         self._ended = asyncio.Event()
         self._turns = Turns()
 
-    async def take(self, wanted: asyncio.Event | None = None, *, is_retry: bool = False) -> Slot | None:
+    async def take(self, task_id: str, wanted: asyncio.Event | None = None) -> Slot | None:
         """A namespace for one sandbox, which `give_back` must follow; None when it should have its own.
 
         Where one is made for it, only the first sandbox of a run does not wait for that: two that each make their own
         keep the engine longer than one that is made, and joined.
 
         Args:
+            task_id: of its task, which can have one after another.
             wanted: given for a sandbox that nobody waits for yet, and set when somebody does; it waits for any
                 namespace, unless this run shares none.
-            is_retry: whether it is another one for a task that had one before: it is none of those that were to come.
         """
-        if not is_retry:
-            self._to_come -= 1
+        self._to_come.discard(task_id)
         self._drop_lost()
         is_patient = not self._idle and self._make_if_it_pays(wanted)
         if wanted is not None:
@@ -163,7 +162,7 @@ class Namespaces:
                 self._wants_more = True
                 self._in_background(self._make_when_idle())
             return False
-        if (wanted is not None and self._coming) or self._to_come < _EARNS_AFTER * (self._count + 1):
+        if (wanted is not None and self._coming) or len(self._to_come) < _EARNS_AFTER * (self._count + 1):
             return False
         self._count += 1
         self._coming += 1
@@ -172,7 +171,7 @@ class Namespaces:
 
     def _earns_ahead(self) -> bool:
         is_room = self._count < self._most + self._ahead
-        return is_room and self._to_come >= _EARNS_AHEAD_AFTER * (self._count + 1)
+        return is_room and len(self._to_come) >= _EARNS_AHEAD_AFTER * (self._count + 1)
 
     async def _make_when_idle(self) -> None:
         """Makes more for those that wait behind gates, as long as the engine has nothing better to do."""
@@ -186,7 +185,7 @@ class Namespaces:
 
     def _drop_unneeded(self) -> None:
         """What nobody will need goes while the last ones run."""
-        if self._to_come <= 0 and not self._turns.are_wanted:
+        if not self._to_come and not self._turns.are_wanted:
             self._drop(self._idle)
 
     def _drop_lost(self) -> None:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dockersched.sandbox.docker.turns import Turns, first_of
 
@@ -110,8 +110,9 @@ class EnginePool:
         except asyncio.CancelledError:
             # A thread cannot be interrupted, and who cleans up must know that the batch has had its effect.
             if not future.cancelled():
-                await asyncio.wait([asyncio.wrap_future(future)])
-                future.exception()
+                outcome = asyncio.wrap_future(future)
+                outcome.add_done_callback(_take_in)
+                await asyncio.wait([outcome])
             raise
 
     def _run(self, batch: Callable[[EngineCalls], T]) -> T:
@@ -120,3 +121,9 @@ class EnginePool:
             return batch(calls)
         finally:
             calls.close()
+
+
+def _take_in(outcome: asyncio.Future[Any]) -> None:
+    """A failure that nobody is told any more is none that asyncio should complain of."""
+    if not outcome.cancelled():
+        outcome.exception()

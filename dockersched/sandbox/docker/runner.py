@@ -207,7 +207,7 @@ class DockerRunner(SandboxBackend):
                 self.engine,
                 epic_id,
                 run_id,
-                sandboxes=len(sharing),
+                task_ids=[options.task_id for options in sharing],
                 at_once=at_once,
                 ahead=ahead,
                 in_background=self._in_background,
