@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from docker.api import APIClient
 
 from dockersched import DockerRunner, Reason, SandboxResult, SandboxRunOptions, ids
@@ -97,7 +98,7 @@ def python(script: str, **changes: Any) -> SandboxRunOptions:
 
 def share(runner: DockerRunner, first: SandboxRunOptions, *, at_once: int = 1) -> None:
     """As if many sandboxes of this run were to come."""
-    runner.share_namespaces([first] * 50, at_once=at_once)
+    runner.share_namespaces([replace(first, task_id=f"later-{number}") for number in range(50)], at_once=at_once)
 
 
 async def settled(runner: DockerRunner, options: SandboxRunOptions) -> SandboxResult:

@@ -313,6 +313,19 @@ async def test_the_last_ones_leave_no_holder_behind() -> None:
     assert engine.removed == 1
 
 
+async def test_those_that_the_last_one_does_not_take_go_while_it_runs() -> None:
+    engine = Engine()
+    namespaces = pool(engine, sandboxes=12, at_once=2)
+    assert await take(namespaces) is None
+    for _ in range(5):
+        held = [slot for slot in await taken(namespaces, 2) if slot]
+        for slot in held:
+            namespaces.give_back(slot, is_empty=True)
+    assert (engine.started, engine.removed) == (2, 0)
+    assert await take(namespaces) is not None
+    assert engine.removed == 1
+
+
 async def test_more_are_made_for_those_behind_gates_only_while_the_engine_is_idle() -> None:
     engine = Engine()
     namespaces = pool(engine, sandboxes=100, at_once=1, ahead=2)

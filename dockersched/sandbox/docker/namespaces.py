@@ -135,7 +135,9 @@ class Namespaces:
             is_patient = True
         while is_patient and not self._idle and self._coming:
             await self._turns.wait(asyncio.Event())
-        return self._idle.pop() if self._idle else None
+        slot = self._idle.pop() if self._idle else None
+        self._drop_unneeded()
+        return slot
 
     def end(self) -> None:
         """Nothing more of the run is to come."""
