@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 from docker.api import APIClient
+from msgspec.structs import replace
 
 from dockersched import DockerRunner, Reason, SandboxResult, SandboxRunOptions, ids
 from tests.support.sandboxes import log_of, sandbox, shell
