@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import pytest
 from pytest_mock import MockerFixture
 
-from dockersched.errors import EngineUnavailableError
+from dockersched.errors import EngineRefusedError, EngineUnavailableError, PermanentRunnerError, TransientRunnerError
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connection import EngineEndpoint
 from dockersched.sandbox.docker.engine_http import EngineHttp
@@ -85,3 +86,44 @@ def test_an_engine_that_is_away_is_called_four_times(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailableError, match="connection to the engine failed"):
         calls.info()
     assert len(waits.waited_s) == 3
+
+
+class Names:
+    """An engine where a name is taken for the first few calls."""
+
+    def __init__(self, taken: int, holder: dict[str, str] | None) -> None:
+        self.asked = 0
+        self._taken = taken
+        self._holder = holder
+
+    def post(self, *_: object) -> dict[str, str]:
+        self.asked += 1
+        if self.asked <= self._taken:
+            raise EngineRefusedError(409, "the name is in use")
+        return {"Id": "new"}
+
+    def get(self, _: str) -> dict[str, object]:
+        if self._holder is None:
+            raise EngineRefusedError(404, "no such container")
+        return {"Id": "found", "Config": {"Labels": self._holder}}
+
+
+def made_with(names: Names) -> str:
+    calls = EngineCalls(cast("EngineHttp", names), Waits(), EngineHealth(lambda: datetime.now(UTC)))
+    return calls.create_or_find("name", {"Labels": {"a": "1"}})
+
+
+def test_a_name_whose_container_is_just_being_made_or_removed_is_tried_again() -> None:
+    names = Names(2, None)
+    assert made_with(names) == "new"
+    assert names.asked == 3
+    with pytest.raises(TransientRunnerError, match="just making or removing a container name"):
+        made_with(Names(9, None))
+
+
+def test_a_name_that_a_container_has_is_not() -> None:
+    assert made_with(Names(9, {"a": "1", "b": "2"})) == "found"
+    foreign = Names(9, {"a": "2"})
+    with pytest.raises(PermanentRunnerError, match="not ours has the name name"):
+        made_with(foreign)
+    assert foreign.asked == 1

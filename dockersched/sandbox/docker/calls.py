@@ -46,8 +46,10 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
             except EngineRefusedError as refused:
                 if refused.status != CONFLICT:
                     raise
-            found = self.find_ours(name, body["Labels"])
-            if found is None:
+            found = self.inspect_or_none(name)
+            if found is None:  # as while an engine is still about what a process asked for that was killed
+                raise TransientRunnerError(f"the engine is just making or removing a container {name}")
+            if not _has_all(found, body["Labels"]):
                 raise PermanentRunnerError(
                     f"a container that is not ours has the name {name}; remove or rename it (docker rm {name})"
                 )
@@ -90,8 +92,7 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
     def find_ours(self, name: str, labels: Mapping[str, str]) -> dict[str, Any] | None:
         """What the engine knows of the container of this name, if it has all these labels."""
         found = self.inspect_or_none(name)
-        theirs = (found["Config"].get("Labels") or {}) if found else {}
-        return found if all(theirs.get(key) == value for key, value in labels.items()) else None
+        return found if found and _has_all(found, labels) else None
 
     def remove_ours(self, name: str, labels: Mapping[str, str]) -> bool:
         """Kills and removes the container of this name, if it has all these labels; another's is not touched.
@@ -190,3 +191,8 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
         """The versions of the engine and of the programs that it uses."""
         found: dict[str, Any] = self._repeat(lambda: self._http.get("/version"))
         return found
+
+
+def _has_all(container: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    theirs = container["Config"].get("Labels") or {}
+    return all(theirs.get(key) == value for key, value in labels.items())
