@@ -38,9 +38,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Runs the epic; returns the exit code, or 0 once it is detached."""
-    from dockersched.sandbox.docker.connect import meet_in_background  # noqa: PLC0415 - keeps `--help` fast, as do all
+    # Imports are here to keep `--help` fast. What asks the engine comes first: it answers while the rest loads.
+    from dockersched.sandbox.docker.connect import meet_in_background  # noqa: PLC0415
 
-    met = None if args.detach else meet_in_background()  # before what takes longest, which is to load the rest
+    met = None if args.detach else meet_in_background()
 
     from dataclasses import replace  # noqa: PLC0415
 

@@ -24,8 +24,8 @@ def stopping_on_signals(stop: Callable[[int], None], run_id: str) -> Iterator[No
     """Handles signals while the block runs: the first one stops the run, a second one ends the process at once.
 
     A hangup stays ignored where it was, as `nohup` asks for; afterwards all signals do what they did before, if
-    that was no handler of the loop.
-    Only for the main thread, and for one run at a time: a loop has one handler for each signal.
+    that was no handler of the loop. Only for the main thread, and for one run at a time: a loop has one handler for
+    each signal.
 
     Args:
         stop: called on the event loop with the exit code that the signal asks for, 128 + its number.
