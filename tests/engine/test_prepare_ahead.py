@@ -19,8 +19,8 @@ from dockersched.graph.lookahead import GATED_BYTES
 from dockersched.model import Output, SecretSource, Workspace
 from dockersched.sandbox.base import SandboxCancelled
 from dockersched.sandbox.docker import container
+from dockersched.sandbox.docker.gate.program import GATE_DIR
 from dockersched.sandbox.docker.gate.source import NEVER_RELEASED, NEVER_RELEASED_EXIT
-from dockersched.sandbox.docker.gating import GATE_DIR
 from dockersched.sandbox.docker.translate import container_name, labels
 from dockersched.sandbox.secret_values import SecretValues
 from tests.support.engine_proxy import EngineProxy, Fault

@@ -20,6 +20,7 @@ from dockersched.sandbox.docker.attempt import is_known_to_have_ended
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.sandbox.docker.features import EngineFeatures
 from dockersched.sandbox.docker.gate.program import ARCHITECTURES, archive, program
+from dockersched.sandbox.docker.gating import gated, is_gated
 from dockersched.sandbox.docker.health import EngineHealth
 from dockersched.sandbox.docker.namespaces import Namespaces, Slot, may_share
 from dockersched.sandbox.docker.turns import first_of
@@ -237,12 +238,20 @@ def test_the_holder_equals_its_golden_file() -> None:
 def test_the_image_is_one_small_program_and_always_the_same(architecture: str) -> None:
     packed = archive(architecture)
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
-        (entry,) = tar.getmembers()
+        folder, entry = tar.getmembers()
         content = tar.extractfile(entry)
         assert content
         assert content.read() == program(architecture)
-    assert (entry.name, entry.mode, entry.uid, entry.mtime) == ("gate", 0o555, 0, 0)
+    assert (folder.name, folder.mode, folder.uid, folder.mtime) == (".dockersched", 0o555, 0, 0)
+    assert (entry.name, entry.mode, entry.uid, entry.mtime) == (".dockersched/gate", 0o555, 0, 0)
     assert archive(architecture) == packed
+
+
+def test_a_holder_is_not_taken_for_a_gate_with_a_command() -> None:
+    body = holder.create_body(holder.identity("epic", "run", "x"), "sha256:1")
+    sandbox = {"Entrypoint": ["/bin/true"], "Env": [], "HostConfig": {"Mounts": []}}
+    assert not is_gated({"Config": body})
+    assert is_gated({"Config": gated(sandbox, volume="v", search_path=None)})
 
 
 def test_each_architecture_has_an_image_of_its_own() -> None:

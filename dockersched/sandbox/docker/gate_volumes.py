@@ -10,7 +10,6 @@ from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker import gating, holder, translate
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connect import Engine
-from dockersched.sandbox.docker.gate.program import archive
 from dockersched.sandbox.docker.holder_image import image_id
 from dockersched.sandbox.docker.volumes import volume_labels
 
@@ -44,13 +43,11 @@ class GateVolumes:
 
 
 def _make(calls: EngineCalls, options: SandboxRunOptions, architecture: str) -> str:
-    """Makes the volume and puts the program into it, by way of a container that is never started."""
+    """Makes the volume and lets the engine fill it from the holder's image, by a container that is never started."""
     name, labels = translate.container_name(options), translate.labels(options)
     volume = f"{name}-gate"
     calls.create_volume(volume, {}, volume_labels(volume, labels))
     body = holder.create_body(options, image_id(calls, architecture))
     body["HostConfig"]["Mounts"] = [gating.mount(volume, read_only=False)]
-    container = calls.create_or_find(name, body)
-    calls.put_archive(container, gating.GATE_DIR, lambda: [archive(architecture)])
-    calls.remove(container)
+    calls.remove(calls.create_or_find(name, body))
     return volume

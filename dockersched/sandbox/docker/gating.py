@@ -13,12 +13,9 @@ from typing import Any
 
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker.features import EngineFeatures
-from dockersched.sandbox.docker.gate.program import ARCHITECTURES, PROGRAM_NAME
+from dockersched.sandbox.docker.gate.program import ARCHITECTURES, GATE_DIR, PROGRAM
 from dockersched.sandbox.docker.gate.source import NEVER_RELEASED, NEVER_RELEASED_EXIT
 from dockersched.sandbox.redaction import SecretPatterns
-
-GATE_DIR = "/.dockersched"
-"""Where a gated sandbox has the volume with the program."""
 
 RELEASE = b"\n"
 """What releases a gate: any byte."""
@@ -52,7 +49,7 @@ def gated(body: Mapping[str, Any], *, volume: str, search_path: str | None) -> d
     host = {**body["HostConfig"], "Mounts": [*body["HostConfig"]["Mounts"], mount(volume, read_only=True)]}
     return {
         **body,
-        "Entrypoint": [f"{GATE_DIR}/{PROGRAM_NAME}", *paths, "", command],
+        "Entrypoint": [PROGRAM, *paths, "", command],
         "OpenStdin": True,
         "StdinOnce": True,
         "HostConfig": host,
@@ -60,14 +57,18 @@ def gated(body: Mapping[str, Any], *, volume: str, search_path: str | None) -> d
 
 
 def mount(volume: str, *, read_only: bool) -> dict[str, Any]:
-    """The volume as an entry of a create body's `Mounts`."""
+    """The volume as an entry of a create body's `Mounts`.
+
+    The engine puts what the image has at that place into a volume that is empty, if it may be written to.
+    """
     where = {"Type": "volume", "Source": volume, "Target": GATE_DIR, "ReadOnly": read_only}
-    return {**where, "VolumeOptions": {"NoCopy": True}}
+    return {**where, "VolumeOptions": {"NoCopy": read_only}}
 
 
 def is_gated(inspected: Mapping[str, Any]) -> bool:
-    """Whether a container, as the engine tells of it, was made with a gate."""
-    return bool((inspected["Config"].get("Entrypoint") or [""])[0] == f"{GATE_DIR}/{PROGRAM_NAME}")
+    """Whether a container, as the engine tells of it, was made with a gate before its command."""
+    program, *command = inspected["Config"].get("Entrypoint") or [""]
+    return bool(program == PROGRAM and command)
 
 
 def has_gate(body: Mapping[str, Any]) -> bool:
@@ -77,7 +78,7 @@ def has_gate(body: Mapping[str, Any]) -> bool:
 
 def is_gate(command_line: str) -> bool:
     """Whether a process in a container is a gate that waits; the init has it among its arguments ever after."""
-    return command_line.startswith(f"{GATE_DIR}/{PROGRAM_NAME} ")
+    return command_line.startswith(f"{PROGRAM} ")
 
 
 def as_made(body: Mapping[str, Any], inspected: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from dockersched.model import QuotaConfig
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker import translate
 from dockersched.sandbox.docker.defaults import SandboxDefaults
-from dockersched.sandbox.docker.gate.program import PROGRAM_NAME, archive
+from dockersched.sandbox.docker.gate.program import PROGRAM, archive
 
 # Nothing of a sandbox's connections to itself stays for the next one: neither a port that waits for its time to pass,
 # nor what the kernel has learned of a peer.
@@ -35,7 +35,7 @@ def identity(epic_id: str, run_id: str, name: str) -> SandboxRunOptions:
     task_id = f"@{name}"
     options = SandboxRunOptions(
         ids.sandbox_id(epic_id, task_id),
-        f"/{PROGRAM_NAME}",
+        PROGRAM,
         epic_id=epic_id,
         run_id=run_id,
         task_id=task_id,

@@ -18,8 +18,11 @@ ARCHITECTURES = frozenset(_ENCODERS)
 """As engines name them, which is as the kernel does."""
 
 
-PROGRAM_NAME = "gate"
-"""Of the file in the archive."""
+GATE_DIR = "/.dockersched"
+"""Where the executable is in images and sandboxes."""
+
+PROGRAM = f"{GATE_DIR}/gate"
+"""The executable's path there."""
 
 
 @cache
@@ -37,7 +40,7 @@ def program(architecture: str) -> bytes:
 
 
 def archive(architecture: str) -> bytes:
-    """The executable alone in a tar archive, always the same: what an image or a volume with it holds.
+    """An image's root with nothing but the executable, in its folder, as a tar archive; always the same.
 
     Args:
         architecture: one of `ARCHITECTURES`.
@@ -45,7 +48,10 @@ def archive(architecture: str) -> bytes:
     content = program(architecture)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        entry = tarfile.TarInfo(PROGRAM_NAME)
+        folder = tarfile.TarInfo(GATE_DIR.lstrip("/"))
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o555
+        tar.addfile(folder)
+        entry = tarfile.TarInfo(PROGRAM.lstrip("/"))
         entry.size, entry.mode = len(content), 0o555
         tar.addfile(entry, io.BytesIO(content))
     return packed.getvalue()
