@@ -51,6 +51,13 @@ class StateError(DockerschedError):
     """State that must not be: an illegal transition, or state on disk that cannot be used."""
 
 
+class UnknownRunError(StateError):
+    """There is no such run, or no more."""
+
+    def __init__(self, run_id: str, state_dir: object) -> None:
+        super().__init__(f"there is no run {run_id!r} in {state_dir}")
+
+
 class UnfinishedRunError(StateError):
     """The last run of an epic has not ended.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -14,7 +14,7 @@ from dockersched import ids
 from dockersched.data.run_files import STORE
 from dockersched.data.store import PRUNE_GRACE_S, ContentStore
 from dockersched.epic_run import EpicRun
-from dockersched.errors import RunOwnedError, TaskExecutionError
+from dockersched.errors import RunOwnedError, TaskExecutionError, UnknownRunError
 from dockersched.report.digest import DigestSettings, make_digest
 from dockersched.report.document import write_result
 from dockersched.results import EpicResult, SandboxResult
@@ -160,21 +160,21 @@ async def collect_garbage(store: StateStore, *, keep: int, dry_run: bool) -> Gar
 
 def prune(store: StateStore, *, grace_s: float = PRUNE_GRACE_S) -> int:
     """Removes what no run that is left needs from the content store; returns how many bytes are free for it."""
-    keep = {
-        digest
-        for run in store.runs()
-        for digest in (
-            *(task.workspace.digest for task in store.epic(run.run_id).dag if task.workspace),
-            *(
-                made.digest
-                for row in store.attempts(run.run_id).values()
-                if row.result
-                for made in row.result.outputs.values()
-            ),
-        )
-        if digest is not None
-    }
+    keep: set[str] = set()
+    for run in store.runs():
+        with suppress(UnknownRunError):  # somebody else has removed it since
+            keep.update(_digests(store, run.run_id))
     return ContentStore(store.run_dir("").parent / STORE).prune(keep, grace_s=grace_s)
+
+
+def _digests(store: StateStore, run_id: str) -> Iterator[str]:
+    """Of all files that a run brought in or put out."""
+    for task in store.epic(run_id).dag:
+        if task.workspace and task.workspace.digest is not None:
+            yield task.workspace.digest
+    for row in store.attempts(run_id).values():
+        if row.result:
+            yield from (made.digest for made in row.result.outputs.values())
 
 
 @contextmanager

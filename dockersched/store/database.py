@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from dockersched.epic import Epic
-from dockersched.errors import StateError, UnfinishedRunError
+from dockersched.errors import StateError, UnfinishedRunError, UnknownRunError
 from dockersched.results import SandboxResult
 from dockersched.states import Reason
 from dockersched.store import codec, history, schema
@@ -150,12 +150,12 @@ class StateStore:
         """One run.
 
         Raises:
-            StateError: there is no such run.
+            UnknownRunError: there is no such run.
         """
         for run in self.runs():
             if run.run_id == run_id:
                 return run
-        raise StateError(f"there is no run {run_id!r} in {self._path.parent}")
+        raise UnknownRunError(run_id, self._path.parent)
 
     def last_unfinished(self) -> RunRow:
         """The newest run that is unfinished.
@@ -176,12 +176,12 @@ class StateStore:
         """The resolved epic of a run.
 
         Raises:
-            StateError: there is no such run.
+            UnknownRunError: there is no such run.
         """
         with self._reading() as connection:
             row = connection.execute("SELECT epic FROM runs WHERE run_id = ?", (run_id,)).fetchone()
         if row is None:
-            raise StateError(f"there is no run {run_id!r} in {self._path.parent}")
+            raise UnknownRunError(run_id, self._path.parent)
         return codec.load_epic(row[0])
 
     def images(self, run_id: str) -> dict[str, tuple[str, str]]:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from dockersched.cli import main
 from dockersched.data.run_files import RunFiles, pack_workspaces
@@ -108,6 +109,18 @@ def test_the_store_keeps_what_runs_need(run: RecordedRun, tmp_path: Path) -> Non
     run.store.forget_run(RUN)
     prune(run.store, grace_s=-1)
     assert [path.name for path in store.rglob("*") if path.is_file()] == ["lock"]
+
+
+def test_a_run_that_another_gc_has_removed_meanwhile_keeps_nothing(
+    run: RecordedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = run.store.runs()
+    monkeypatch.setattr(run.store, "runs", lambda: [replace(runs[0], run_id="gone"), *runs])
+    prune(run.store, grace_s=-1)
+    assert artifacts(tmp_path, RUN, "--to", tmp_path / "export") == 0
+    run.store.forget_run(RUN)
+    prune(run.store, grace_s=-1)
+    assert [path.name for path in (tmp_path / "store").rglob("*") if path.is_file()] == ["lock"]
 
 
 def test_a_workspace_is_packed_once_and_its_digest_is_part_of_the_graph(tmp_path: Path) -> None:
