@@ -72,6 +72,12 @@ def test_classify_exit(exit_code: int, oom: bool, stopped_for: Reason | None, he
             "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
             Reason.QUOTA_NOT_APPLIED,
         ),
+        (
+            400,
+            "OCI runtime start failed: starting container: starting root container: starting sandbox: creating "
+            'process: failed to find initial working directory "/way-out/pwned": no such file or directory: unknown',
+            Reason.BAD_WORKING_DIR,
+        ),
         (404, "No such container: 57d0f4f4457e", Reason.INTERRUPTED),
         (409, "container is marked for removal and cannot be started", Reason.INTERRUPTED),
         (404, "No such image: nosuch:latest", Reason.IMAGE_UNAVAILABLE),

@@ -21,7 +21,7 @@ _SIGKILL_EXIT = 137
 _TINI_FAILURE = re.compile(rb"\[FATAL tini \(\d+\)\] exec .{1,4096} failed: (?P<error>[^\n]{1,200})\n", re.DOTALL)
 _TINI_REASONS = {126: Reason.NOT_EXECUTABLE, 127: Reason.NOT_FOUND}
 
-# Words of the engine, of containerd and of runc, as seen with Docker Engine 20.10 and 26.1.
+# Words of the engine, of containerd, of runc and of gVisor, as seen with Docker Engine 20.10 and 26.1.
 _REFUSALS = (
     # What holds the network namespace that it was to join is gone.
     (re.compile(r"cannot join network of|/proc/\d+/ns/net"), Reason.ENGINE_ERROR),
@@ -32,7 +32,7 @@ _REFUSALS = (
         ),
         Reason.BAD_USER,
     ),
-    (re.compile(r"chdir to cwd|mkdir:? /"), Reason.BAD_WORKING_DIR),
+    (re.compile(r"chdir to cwd|mkdir:? /|initial working directory"), Reason.BAD_WORKING_DIR),
     # Of a program only: a daemon that goes down misses files of its own.
     (re.compile(r'executable file not found|exec: ".*no such file or directory', re.DOTALL), Reason.NOT_FOUND),
     (re.compile(r'exec format error|exec: ".*(permission denied|is a directory)', re.DOTALL), Reason.NOT_EXECUTABLE),
