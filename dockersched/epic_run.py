@@ -58,6 +58,7 @@ class EpicRun:
         observers: see every event.
         shares: what the tasks ask for and what they may have together; without them nothing is limited.
         history: seconds that tasks took in earlier runs, by task id.
+        ahead: how many sandboxes are prepared before their tasks may run.
     """
 
     def __init__(
@@ -67,10 +68,12 @@ class EpicRun:
         observers: Sequence[Observer],
         shares: Shares | None = None,
         history: Mapping[str, float] | None = None,
+        *,
+        ahead: int = 0,
     ) -> None:
         order = start_order(dag, expected_s(dag, history))
         self.plan = Plan(dag, shares.admission(order) if shares else Admission(order))
-        self._ahead = LookAhead(dag, self.plan, options.prepare_ahead) if options.prepare_ahead else None
+        self._ahead = LookAhead(dag, self.plan, ahead) if ahead else None
         self._prepared: dict[int, SandboxRunOptions] = {}
         self._shares = shares
         self._quotas: dict[int, QuotaConfig] = {}  # of the tasks whose next attempt gets more memory
@@ -108,7 +111,7 @@ class EpicRun:
         return index, sandbox
 
     def look_ahead(self, may_begin: Callable[[], bool]) -> tuple[list[SandboxRunOptions], list[SandboxRunOptions]]:
-        """Of the sandboxes that wait behind a gate, those to be given up, and those to be prepared if any may be."""
+        """Of the prepared sandboxes those to be given up, and those to be prepared now if any may be."""
         if self._ahead is None:
             return [], []
         outlook = self._ahead.look(may_begin)
@@ -118,7 +121,7 @@ class EpicRun:
         return given_up, [self._prepared[index] for index in outlook.next]
 
     def give_up_prepared(self) -> list[SandboxRunOptions]:
-        """The sandboxes that wait behind a gate when the run is over: none of them is released any more."""
+        """The sandboxes that are prepared when the run is over: none of them will run any more."""
         given_up = list(self._prepared.values())
         self._prepared.clear()
         return given_up

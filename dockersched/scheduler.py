@@ -23,6 +23,9 @@ _Message = Callable[[], Iterable[int]]
 """What the coordinator waits for: something that has happened to the run. Called, it is taken into account, and gives
 the indexes of the sandboxes that must be stopped now."""
 
+_CREATED_AHEAD = 1
+"""So many sandboxes are created before their tasks may run, where none is started."""
+
 
 # [1_PRD-REQ-PERF-003]
 class ParallelTaskScheduler:
@@ -88,7 +91,9 @@ class ParallelTaskScheduler:
         """
         dag = TaskDAG.of(tasks)
         options = options or EpicExecutionOptions()
-        run = EpicRun(dag, options, self._observers, self._shares(dag, options), history)
+        ahead = options.prepare_ahead or (_CREATED_AHEAD if self._backend.creates_ahead else 0)
+        run = EpicRun(dag, options, self._observers, self._shares(dag, options), history, ahead=ahead)
+        prepare = self._backend.start_ahead if options.prepare_ahead else self._backend.create_ahead
         loop = asyncio.get_running_loop()
         mailbox: asyncio.Queue[_Message] = asyncio.Queue()
         wake = partial(mailbox.put_nowait, _nothing_to_stop)
@@ -114,7 +119,7 @@ class ParallelTaskScheduler:
                     index, sandbox = run.start_next()
                     handle = running[index] = loop.create_task(self._run_sandbox(sandbox), name=sandbox.sandbox_id)
                     handle.add_done_callback(partial(_deliver, mailbox, partial(settled, index)))
-                self._look_ahead(run, mailbox, wake)
+                self._look_ahead(run, mailbox, wake, prepare)
                 message = await mailbox.get()
                 for index in message():
                     running[index].cancel()
@@ -126,14 +131,20 @@ class ParallelTaskScheduler:
                 await _stop_all(running.values())
         return run.finish()
 
-    def _look_ahead(self, run: EpicRun, mailbox: asyncio.Queue[_Message], wake: Callable[[], None]) -> None:
+    def _look_ahead(
+        self,
+        run: EpicRun,
+        mailbox: asyncio.Queue[_Message],
+        wake: Callable[[], None],
+        prepare: Callable[[SandboxRunOptions], None],
+    ) -> None:
         """Lets the backend begin with what comes next, and let go of what will not come."""
         if not mailbox.empty():  # in a moment something else may come next
             return
         given_up, coming = run.look_ahead(lambda: not self._backend.holds(wake))
         self._discard(given_up)
         for sandbox in coming:
-            self._backend.start_ahead(sandbox)
+            prepare(sandbox)
 
     def _discard(self, sandboxes: Iterable[SandboxRunOptions]) -> None:
         for sandbox in sandboxes:

@@ -191,8 +191,19 @@ class SandboxBackend(ABC):
         Returns at once, works in the background. What follows is `run` with equal options, or `discard`.
         """
 
+    @property
+    def creates_ahead(self) -> bool:
+        """Whether `create_ahead` does anything."""
+        return False
+
+    def create_ahead(self, options: SandboxRunOptions) -> None:  # noqa: B027 - an optional hook
+        """The sandbox will probably be run: it may be made as far as can be without a process of its own.
+
+        Returns at once, works in the background. What follows is `run` with equal options, or `discard`.
+        """
+
     def discard(self, options: SandboxRunOptions) -> None:  # noqa: B027 - an optional hook
-        """Nobody needs the sandbox: its result is on record, or it was started ahead and will not run.
+        """Nobody needs the sandbox: its result is on record, or it was made ahead and will not run.
 
         Returns at once, works in the background.
         """

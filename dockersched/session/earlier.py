@@ -35,16 +35,10 @@ async def end_cancelled_attempts(
             await journal.record(task_id, attempt, SandboxResult(options.sandbox_id, reason=Reason.CANCELLED))
 
 
-async def remove_prepared(
-    runner: DockerRunner,
-    journal: Journal,
-    sandboxes: Sequence[SandboxRunOptions],
-    options: EpicExecutionOptions,
-) -> None:
-    """Removes what an earlier process had started ahead, and was not about to run yet."""
-    if options.prepare_ahead:
-        next_attempts = map(journal.on_engine, sandboxes)
-        await runner.remove_prepared(each for each in next_attempts if not journal.knows(each))
+async def remove_prepared(runner: DockerRunner, journal: Journal, sandboxes: Sequence[SandboxRunOptions]) -> None:
+    """Removes what an earlier process had made ahead, and was not about to run yet."""
+    next_attempts = map(journal.on_engine, sandboxes)
+    await runner.remove_prepared(each for each in next_attempts if not journal.knows(each))
 
 
 async def record_the_rest(store: StateStore, options: EpicExecutionOptions) -> None:

@@ -195,7 +195,7 @@ class Session:
             runner.journal = journal
             if not self._is_new:
                 await end_cancelled_attempts(runner, journal, self._sandboxes)
-                await remove_prepared(runner, journal, self._sandboxes, self._options)
+                await remove_prepared(runner, journal, self._sandboxes)
             runner.share_namespaces(
                 self._sandboxes, at_once=self._options.max_parallel, ahead=self._options.prepare_ahead
             )

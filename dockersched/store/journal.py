@@ -192,6 +192,17 @@ class JournaledRunner(SandboxBackend):
         if not self._journal.knows(options):
             self._inner.start_ahead(options)
 
+    @property
+    def creates_ahead(self) -> bool:
+        """Whether `create_ahead` does anything."""
+        return self._inner.creates_ahead
+
+    def create_ahead(self, options: SandboxRunOptions) -> None:
+        """Lets the sandbox be created, unless an earlier process may have run it."""
+        options = self._journal.on_engine(options)
+        if not self._journal.knows(options):
+            self._inner.create_ahead(options)
+
     def discard(self, options: SandboxRunOptions) -> None:
         """Removes what is left of a sandbox."""
         if self._journal.failure is None:

@@ -18,7 +18,6 @@ ATTACH = r"POST /v[\d.]+/containers/[^/]+/attach"
 AHEAD_CALLS = {
     **CALLS,
     "create volume": r"POST /v[\d.]+/volumes/create",
-    "put archive": r"PUT /v[\d.]+/containers/[^/]+/archive",
     "attach": ATTACH,
 }
 OCCURRENCES = 4

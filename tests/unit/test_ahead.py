@@ -6,8 +6,9 @@ from typing import Any, cast
 import pytest
 
 from dockersched import EngineUnavailableError, SandboxRunOptions
-from dockersched.sandbox.docker.ahead import AttemptsAhead
+from dockersched.sandbox.docker.ahead import SandboxesAhead
 from dockersched.sandbox.docker.attempt import Attempt
+from dockersched.sandbox.docker.attempt_factory import AttemptFactory
 
 OPTIONS = SandboxRunOptions("e.t", "true")
 
@@ -32,11 +33,18 @@ class Made:
         self.given_up += 1
 
 
-def ahead_of(made: Made) -> AttemptsAhead:
-    async def make(_: Any, __: asyncio.Event) -> Attempt:
-        return cast("Attempt", made)
+class Factory(AttemptFactory):
+    """Makes one attempt, again and again."""
 
-    return AttemptsAhead(make)
+    def __init__(self, made: Made) -> None:
+        self.made = made
+
+    async def make(self, *_: Any, **__: Any) -> Attempt:
+        return cast("Attempt", self.made)
+
+
+def ahead_of(made: Made) -> SandboxesAhead[Attempt]:
+    return SandboxesAhead(Factory(made).start_ahead)
 
 
 async def test_it_is_taken_once() -> None:

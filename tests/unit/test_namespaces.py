@@ -227,6 +227,18 @@ async def test_an_engine_that_makes_no_holder_is_not_asked_again() -> None:
     assert (await take(namespaces), engine.started, engine.removed) == (None, 0, 1)
 
 
+async def test_the_next_one_is_known_where_there_is_no_choice() -> None:
+    namespaces, held = await with_one_held(Engine())
+    assert (namespaces.is_next_known, namespaces.probably_next) == (True, held)
+    namespaces.give_back(held, is_empty=True)
+    assert namespaces.probably_next == held
+    two = pool(Engine(), sandboxes=100, at_once=2)
+    assert (two.is_next_known, two.probably_next) == (True, None)
+    taking = await taken(two, 4)
+    assert len([slot for slot in taking if slot]) == 2
+    assert not two.is_next_known
+
+
 def test_the_holder_equals_its_golden_file() -> None:
     body = holder.create_body(holder.identity("e", "r", "namespace-1"), "sha256:1")
     security = body["HostConfig"].pop("SecurityOpt")

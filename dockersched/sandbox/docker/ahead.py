@@ -1,45 +1,55 @@
-"""Attempts that are started behind a gate before anybody asks for them."""
+"""What is made for sandboxes before anybody asks for them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
 from dockersched.log import Logger
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker import translate
-from dockersched.sandbox.docker.attempt import Attempt
 
 log = Logger("ahead")
 
 
-class _Coming(Struct, frozen=True):
-    preparing: asyncio.Task[Attempt | None]
+class Prepared(Protocol):
+    """What was made for a sandbox."""
+
+    async def give_up(self) -> None:
+        """Removes it, since nobody will ask for it; nothing of the task has run."""
+
+
+P = TypeVar("P", bound=Prepared)
+
+
+class _Coming(Struct, Generic[P], frozen=True):
+    preparing: asyncio.Task[P | None]
     wanted: asyncio.Event
 
 
-class AttemptsAhead:
+class SandboxesAhead(Generic[P]):
     """Those of one runner, from `begin` until each is taken or given up. What cannot be prepared is not there.
 
     Args:
-        make: makes an attempt whose container has a gate, and is started at once when the event is set; if that is set
-            before it could start, it has none.
+        prepare: makes what a sandbox needs, in its own time, and leaves nothing behind when it raises; the event is set
+            when somebody waits for it. None is nothing.
     """
 
-    def __init__(self, make: Callable[[SandboxRunOptions, asyncio.Event], Awaitable[Attempt]]) -> None:
-        self._make = make
-        self._coming: dict[str, _Coming] = {}
+    def __init__(self, prepare: Callable[[SandboxRunOptions, asyncio.Event], Awaitable[P | None]]) -> None:
+        self._prepare_one = prepare
+        self._coming: dict[str, _Coming[P]] = {}
         self._going: dict[str, asyncio.Task[None]] = {}
 
     def begin(self, options: SandboxRunOptions) -> None:
-        """Starts an attempt behind its gate, in the background."""
+        """Begins to prepare a sandbox, in the background."""
         name, wanted = translate.container_name(options), asyncio.Event()
         self._coming[name] = _Coming(asyncio.create_task(self._prepare(options, wanted)), wanted)
 
-    async def take(self, options: SandboxRunOptions) -> Attempt | None:
-        """The attempt, to be run now; None when there is none, and then nothing of it is left to be in the way."""
+    async def take(self, options: SandboxRunOptions) -> P | None:
+        """What was prepared, to be used now; None when there is none, and then nothing is left to be in the way."""
         name = translate.container_name(options)
         if (going := self._going.get(name)) is not None:
             await asyncio.wait([going])
@@ -54,7 +64,7 @@ class AttemptsAhead:
             raise
 
     def give_up(self, options: SandboxRunOptions) -> bool:
-        """Removes the attempt in the background, since its task will not run; False when there is none."""
+        """Removes what was prepared, in the background, since its task will not run; False when there is none."""
         name = translate.container_name(options)
         coming = self._coming.pop(name, None)
         if coming is None:
@@ -74,24 +84,16 @@ class AttemptsAhead:
         await asyncio.gather(*(_give_up(each.preparing) for each in coming.values()))
         await self.settle()
 
-    async def _prepare(self, options: SandboxRunOptions, wanted: asyncio.Event) -> Attempt | None:
-        attempt: Attempt | None = None
+    async def _prepare(self, options: SandboxRunOptions, wanted: asyncio.Event) -> P | None:
         try:
-            attempt = await self._make(options, wanted)
-            await attempt.start_gated()
-        except BaseException as error:
-            if attempt is not None:
-                await attempt.give_up()
-            if not isinstance(error, Exception):
-                raise
-            # Whether it is the task's own fault is seen when it is started without a gate.
+            return await self._prepare_one(options, wanted)
+        except Exception as error:  # noqa: BLE001 - whether it is the task's own fault is seen when it is run
             log.info("ahead.not_prepared", name=translate.container_name(options), error=str(error))
             return None
-        return attempt
 
 
-async def _give_up(preparing: asyncio.Task[Attempt | None]) -> None:
+async def _give_up(preparing: asyncio.Task[P | None]) -> None:
     preparing.cancel()
     await asyncio.wait([preparing])
-    if not preparing.cancelled() and (attempt := preparing.result()) is not None:
-        await attempt.give_up()
+    if not preparing.cancelled() and (prepared := preparing.result()) is not None:
+        await prepared.give_up()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -14,13 +15,14 @@ from dockersched.sandbox.docker import translate
 from dockersched.sandbox.docker.attempt import Attempt
 from dockersched.sandbox.docker.connect import Engine
 from dockersched.sandbox.docker.container import Container
+from dockersched.sandbox.docker.created_ahead import CreatedContainer
 from dockersched.sandbox.docker.gate_volumes import GateVolumes
 from dockersched.sandbox.docker.gatekeeper import Gatekeeper
 from dockersched.sandbox.docker.gating import gated
 from dockersched.sandbox.docker.live_output import OnOutput
-from dockersched.sandbox.docker.namespaces import Namespaces, may_share
+from dockersched.sandbox.docker.namespaces import Namespaces, Slot, may_share
 from dockersched.sandbox.docker.openings import openings
-from dockersched.sandbox.docker.provisions import Provisions
+from dockersched.sandbox.docker.provisions import Provision, Provisions
 from dockersched.sandbox.docker.room import RoomGate
 from dockersched.sandbox.docker.usage import UsageMeter
 from dockersched.sandbox.docker.watcher import ExitWatcher
@@ -67,13 +69,61 @@ class AttemptFactory:
         self.namespaces: dict[str, Namespaces] = {}
         self.gates = GateVolumes(engine)
 
-    async def make(self, options: SandboxRunOptions, wanted: asyncio.Event | None = None) -> Attempt:
+    async def start_ahead(self, options: SandboxRunOptions, wanted: asyncio.Event) -> Attempt:
+        """What runs an attempt, with its container started behind a gate.
+
+        Args:
+            options: of the sandbox, with the defaults filled in.
+            wanted: set when somebody waits for it; if that is before it could be started, it gets no gate.
+
+        Raises:
+            LaunchRefusedError: the sandbox must not or cannot be run.
+            RunnerError: the machinery failed.
+        """
+        attempt = await self.make(options, wanted)
+        try:
+            await attempt.start_gated()
+        except BaseException:
+            await attempt.give_up()
+            raise
+        return attempt
+
+    async def create_ahead(self, options: SandboxRunOptions, wanted: asyncio.Event) -> CreatedContainer | None:
+        """The container of an attempt, once the engine has had nothing to start for a while.
+
+        Args:
+            options: of the sandbox, with the defaults filled in.
+            wanted: set when somebody waits for the attempt; then there is no container yet.
+
+        Returns:
+            None also where it cannot be known which namespace it will be in, or files must be there before.
+
+        Raises:
+            LaunchRefusedError: the sandbox must not or cannot be run.
+            RunnerError: the machinery failed.
+        """
+        await self._engine.pool.idle(wanted)
+        namespaces = self._namespaces_of(options)
+        if wanted.is_set() or (namespaces and not namespaces.is_next_known):
+            return None
+        given = await self._provisions.provide(options, self.secrets)
+        if given.attachments:
+            return None
+        slot = namespaces.probably_next if namespaces else None
+        created = CreatedContainer(self._engine, given.options)
+        await created.create(_body(given, slot))
+        return created
+
+    async def make(
+        self, options: SandboxRunOptions, wanted: asyncio.Event | None = None, *, created: str | None = None
+    ) -> Attempt:
         """What runs an attempt.
 
         Args:
             options: of the sandbox, with the defaults filled in.
             wanted: makes one with a gate, which is started before somebody waits for it; set when somebody does. Where
                 somebody does already when it can be started, it gets no gate.
+            created: id of the container that `create_ahead` made for it.
 
         Raises:
             LaunchRefusedError: the sandbox must not or cannot be run.
@@ -85,16 +135,10 @@ class AttemptFactory:
         known = replace(known_of(options), image_digest=image.digest, openings=openings(options))
         log_path, watcher = self._log_path(options), self._watcher(options.run_id)
         await watcher.ready()
-        namespaces = self.namespaces.get(options.run_id) if may_share(options, self._engine.features) else None
+        namespaces = self._namespaces_of(options)
         slot = await namespaces.take(options.task_id, wanted) if namespaces else None
         name = translate.container_name(options)
-        body = translate.create_body(
-            options,
-            image_id=image.image_id,
-            image_volumes=image.volumes,
-            mounts=given.mounts,
-            network_mode=slot.network_mode if slot else None,
-        )
+        body = _body(given, slot)
         gate = None
         if wanted is not None and volume is not None and not wanted.is_set():
             body = gated(body, volume=volume, search_path=image.search_path)
@@ -115,6 +159,7 @@ class AttemptFactory:
             attachments=given.attachments,
             files=given.files,
             gate=gate,
+            created=created,
         )
 
         def forget() -> None:
@@ -122,6 +167,9 @@ class AttemptFactory:
             self._usage.forget(name)
 
         return Attempt(container, known=known, patterns=patterns, namespaces=namespaces, slot=slot, forget=forget)
+
+    def _namespaces_of(self, options: SandboxRunOptions) -> Namespaces | None:
+        return self.namespaces.get(options.run_id) if may_share(options, self._engine.features) else None
 
     async def _gate_volume(self, options: SandboxRunOptions, wanted: asyncio.Event) -> str | None:
         """The volume with the gate, once the engine has a core to spare; None when somebody waits by then."""
@@ -149,6 +197,16 @@ class AttemptFactory:
             return None
         self._logs_dir.mkdir(parents=True, exist_ok=True)
         return self._logs_dir / ids.log_name(options.task_id, options.attempt)
+
+
+def _body(given: Provision, slot: Slot | None) -> dict[str, Any]:
+    return translate.create_body(
+        given.options,
+        image_id=given.image.image_id,
+        image_volumes=given.image.volumes,
+        mounts=given.mounts,
+        network_mode=slot.network_mode if slot else None,
+    )
 
 
 def known_of(options: SandboxRunOptions) -> SandboxResult:

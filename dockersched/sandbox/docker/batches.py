@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from dockersched.errors import EngineRefusedError, RunnerError, StateError
 from dockersched.model import QuotaConfig
-from dockersched.sandbox.docker import gating, outcome, readback
+from dockersched.sandbox.docker import gating, outcome, readback, translate
 from dockersched.sandbox.docker.calls import ArchiveTooLargeError, EngineCalls
 from dockersched.sandbox.docker.health import EngineHealth
 from dockersched.sandbox.docker.logfile import CollectedLog, collect
@@ -73,15 +73,25 @@ def launch(
     name: str,
     body: Mapping[str, Any],
     attachments: Sequence[Attachment] = (),
+    *,
     clock: PhaseClock | None = None,
+    created: str | None = None,
 ) -> Launched:
     """Creates a container, makes sure that all it is to be limited by is in effect, and starts it with its files.
+
+    Args:
+        calls: to the engine.
+        name: of the container.
+        body: that it is created from.
+        attachments: its files.
+        clock: is told of the start.
+        created: id of the container, where it was created ahead.
 
     Raises:
         LaunchRefusedError: the engine refuses it, or does not apply a limit, or its files cannot be put in.
         RunnerError: the machinery failed.
     """
-    return start(calls, create(calls, name, body, attachments), attachments, clock)
+    return start(calls, create(calls, name, body, attachments, created), attachments, clock)
 
 
 class Created(Struct, frozen=True):
@@ -91,20 +101,38 @@ class Created(Struct, frozen=True):
     effective: QuotaConfig
 
 
-def create(calls: EngineCalls, name: str, body: Mapping[str, Any], attachments: Sequence[Attachment] = ()) -> Created:
+def create(
+    calls: EngineCalls,
+    name: str,
+    body: Mapping[str, Any],
+    attachments: Sequence[Attachment] = (),
+    created: str | None = None,
+) -> Created:
     """The first half of `launch`: creates a container and makes sure that all it is to be limited by is in effect."""
     with _refusing():
         if attachments:
             _open(calls, name, body, attachments)
-        inspected = calls.inspect(calls.create_or_find(name, body))
-        if gating.is_gated(inspected) and not outcome.was_started(inspected["State"]) and not gating.has_gate(body):
-            # Left by a process that did not get to hold its input: started, it would wait for ever.
+        inspected = calls.inspect_or_none(created) if created else None
+        if inspected is None:
+            inspected = calls.inspect(calls.create_or_find(name, body))
+        if not outcome.was_started(inspected["State"]) and not _can_be_started(body, inspected):
             calls.remove(str(inspected["Id"]))
             inspected = calls.inspect(calls.create_or_find(name, body))
     effective = readback.effective_quota(inspected)
     if difference := readback.difference(gating.as_made(body, inspected), inspected):
         raise LaunchRefusedError(Reason.QUOTA_NOT_APPLIED, difference, effective)
     return Created(inspected, effective)
+
+
+def _can_be_started(body: Mapping[str, Any], inspected: Mapping[str, Any]) -> bool:
+    """Whether what was created before, or by a process that died, is what is wanted now.
+
+    A gate whose input nobody holds would wait for ever, and in the namespace of another holder there may be a sandbox.
+    """
+    if gating.is_gated(inspected) and not gating.has_gate(body):
+        return False
+    mode = str(inspected["HostConfig"].get("NetworkMode"))
+    return not translate.is_joined(mode) or mode == body["HostConfig"]["NetworkMode"]
 
 
 def start(

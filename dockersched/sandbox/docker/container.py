@@ -66,6 +66,7 @@ class Container:
         attachments: Sequence[batches.Attachment] = (),
         files: SandboxFiles | None = None,
         gate: Gatekeeper | None = None,
+        created: str | None = None,
     ) -> None:
         self.name = name
         self.container_id: str | None = None
@@ -88,6 +89,7 @@ class Container:
         self._known = known
         self._stopped_for: Reason | None = None
         self._gate = gate
+        self._created = created
         self._intended_at: datetime | None = None
         self._is_release_unseen = False
 
@@ -139,7 +141,12 @@ class Container:
 
     async def _launch(self) -> batches.Launched:
         launch = partial(
-            batches.launch, name=self.name, body=self._body, attachments=self._attachments, clock=self._clock
+            batches.launch,
+            name=self.name,
+            body=self._body,
+            attachments=self._attachments,
+            clock=self._clock,
+            created=self._created,
         )
         launched = await self._room.passing(partial(self._patience.start, launch))
         if launched.is_gated:  # by an earlier process, which was to release it at that time

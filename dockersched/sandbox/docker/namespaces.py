@@ -51,7 +51,7 @@ class Slot(Struct, frozen=True):
     @property
     def network_mode(self) -> str:
         """What joins a container to the namespace."""
-        return f"container:{self.container_id}"
+        return translate.joined(self.container_id)
 
 
 def may_share(options: SandboxRunOptions, features: EngineFeatures) -> bool:
@@ -104,11 +104,22 @@ class Namespaces:
         self._ahead = ahead
         self._in_background = in_background
         self._idle: list[Slot] = []
+        self._taken: list[Slot] = []
         self._count = 0
         self._coming = 0
         self._wants_more = False
         self._ended = asyncio.Event()
         self._turns = Turns()
+
+    @property
+    def is_next_known(self) -> bool:
+        """Whether there is no choice of which namespace the next sandbox gets, once it is free."""
+        return not self._coming and len(self._idle) + len(self._taken) <= 1
+
+    @property
+    def probably_next(self) -> Slot | None:
+        """The one that there is, whether or not a sandbox is in it; None where the next one has its own."""
+        return next(iter([*self._idle, *self._taken]), None)
 
     async def take(self, task_id: str, wanted: asyncio.Event | None = None) -> Slot | None:
         """A namespace for one sandbox, which `give_back` must follow; None when it should have its own.
@@ -136,6 +147,8 @@ class Namespaces:
         while is_patient and not self._idle and self._coming:
             await self._turns.wait(asyncio.Event())
         slot = self._idle.pop() if self._idle else None
+        if slot is not None:
+            self._taken.append(slot)
         self._drop_unneeded()
         return slot
 
@@ -150,6 +163,7 @@ class Namespaces:
             slot: from `take`.
             is_empty: whether the sandbox is known to have ended, if it ever began.
         """
+        self._taken.remove(slot)
         self._idle.append(slot)
         if is_empty:
             self._drop_unneeded()

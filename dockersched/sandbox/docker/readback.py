@@ -14,11 +14,10 @@ from typing import Any
 
 from dockersched import units
 from dockersched.model import QuotaConfig
-from dockersched.sandbox.docker.translate import LOG_DRIVER, LOG_FILES_FULL
+from dockersched.sandbox.docker.translate import LOG_DRIVER, LOG_FILES_FULL, is_joined
 
 _SHOWN_MAX = 200
 _NO_NETWORK = "none"
-_JOINED = "container:"
 _SIZE = re.compile(r"(?:^|,)size=(\d+)(?:,|$)")
 
 
@@ -81,9 +80,9 @@ def _log(config: Mapping[str, Any]) -> int | None:
 def _is_applied(key: str, wanted: Any, found: Any) -> bool:
     if key in {"CapAdd", "CapDrop"}:
         return _capabilities(wanted) == _capabilities(found)
-    if key == "NetworkMode" and (wanted == _NO_NETWORK or wanted.startswith(_JOINED)):
+    if key == "NetworkMode" and (wanted == _NO_NETWORK or is_joined(wanted)):
         # A container that a process that died had made may be in another namespace than one would be in now.
-        return bool(found == wanted or str(found).startswith(_JOINED))
+        return bool(found == wanted or is_joined(str(found)))
     if key == "Ulimits":  # the daemon may have others as its own defaults
         return all(limit in (found or ()) for limit in wanted)
     return _covers(found, wanted)

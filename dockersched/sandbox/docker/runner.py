@@ -22,7 +22,7 @@ from dockersched.model import PullPolicy, QuotaConfig
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxRunOptions, StopJournal
 from dockersched.sandbox.docker import attached, batches, leftovers, translate
-from dockersched.sandbox.docker.ahead import AttemptsAhead
+from dockersched.sandbox.docker.ahead import SandboxesAhead
 from dockersched.sandbox.docker.attempt import Attempt, refusal
 from dockersched.sandbox.docker.attempt_factory import AttemptFactory, known_of
 from dockersched.sandbox.docker.connect import CALL_TIMEOUT_S, Engine, Meeting, connect
@@ -101,7 +101,8 @@ class DockerRunner(SandboxBackend):
             logs_dir=logs_dir,
             on_output=on_output,
         )
-        self._ahead = AttemptsAhead(self._attempts.make)
+        self._started_ahead = SandboxesAhead(self._attempts.start_ahead)
+        self._created_ahead = SandboxesAhead(self._attempts.create_ahead)
         self._background: set[asyncio.Task[None]] = set()
         self._container_ids: dict[str, str] = {}
         self.removed_ms: dict[tuple[str, str, int], float] = {}
@@ -218,7 +219,10 @@ class DockerRunner(SandboxBackend):
         clock = PhaseClock(options.phases, self.engine.health.now)
         options = self._defaults.fill(options)
         try:
-            attempt = await self._ahead.take(options) or await self._attempts.make(options)
+            attempt = await self._started_ahead.take(options)
+            if attempt is None:
+                created = await self._created_ahead.take(options)
+                attempt = await self._attempts.make(options, created=created.container_id if created else None)
             try:
                 return await self._run(attempt, clock)
             except batches.NeverReleasedError:
@@ -237,7 +241,16 @@ class DockerRunner(SandboxBackend):
         """Starts the sandbox behind a gate, in the background, if there is one for it."""
         options = self._defaults.fill(options)
         if can_be_gated(options, self.engine.features):
-            self._ahead.begin(options)
+            self._started_ahead.begin(options)
+
+    @property
+    def creates_ahead(self) -> bool:
+        """Whether `create_ahead` does anything."""
+        return True
+
+    def create_ahead(self, options: SandboxRunOptions) -> None:
+        """Creates the sandbox's container, in the background, once the engine is idle."""
+        self._created_ahead.begin(self._defaults.fill(options))
 
     def holds(self, resumed: Callable[[], None]) -> bool:
         """Whether the engine's disk is full, so that nothing more should be started for now."""
@@ -245,7 +258,7 @@ class DockerRunner(SandboxBackend):
 
     def discard(self, options: SandboxRunOptions) -> None:
         """Removes the sandbox's container, in the background."""
-        if not self._ahead.give_up(options):
+        if not self._started_ahead.give_up(options) and not self._created_ahead.give_up(options):
             self._in_background(self._remove(options))
 
     async def remove(self, options: SandboxRunOptions) -> None:
@@ -263,7 +276,7 @@ class DockerRunner(SandboxBackend):
             self.removed_ms[options.run_id, options.task_id, options.attempt] = to_ms(time.monotonic() - began)
 
     async def remove_prepared(self, sandboxes: Iterable[SandboxRunOptions]) -> None:
-        """Removes what an earlier process started behind gates: nothing of these sandboxes ever ran.
+        """Removes what an earlier process had made ahead: nothing of these sandboxes ever ran.
 
         Args:
             sandboxes: of one run, which that process was not about to run yet.
@@ -278,7 +291,8 @@ class DockerRunner(SandboxBackend):
         """Removes every container and volume of a run; returns in words what could not be removed."""
         if (namespaces := self._attempts.namespaces.pop(run_id, None)) is not None:
             namespaces.end()
-        await self._ahead.settle()
+        await self._started_ahead.settle()
+        await self._created_ahead.settle()
         await self._settle_background()
         await self._attempts.gates.forget(run_id)
         found = await leftovers.find(self.engine.pool, f"{translate.LABEL_RUN}={run_id}")
@@ -288,7 +302,8 @@ class DockerRunner(SandboxBackend):
         """Waits for removals in the background, then lets go of threads and connections."""
         for namespaces in self._attempts.namespaces.values():
             namespaces.end()
-        await self._ahead.aclose()
+        await self._started_ahead.aclose()
+        await self._created_ahead.aclose()
         await self._settle_background()
         await self.images.aclose()
         await self._attempts.aclose()

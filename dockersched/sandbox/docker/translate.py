@@ -26,6 +26,9 @@ EngineMount = Mapping[str, Any]
 _NO_NAMESPACE_OF_THE_HOST = {"IpcMode": "private", "PidMode": "", "UTSMode": "", "UsernsMode": ""}
 
 
+_JOINED = "container:"
+
+
 def labels(options: SandboxRunOptions) -> dict[str, str]:
     """The identity of an attempt, as labels."""
     return {
@@ -40,6 +43,16 @@ def labels(options: SandboxRunOptions) -> dict[str, str]:
 def container_name(options: SandboxRunOptions) -> str:
     """The engine's name for an attempt."""
     return ids.container_name(options.epic_id, options.run_id, options.task_id, options.attempt)
+
+
+def joined(container_id: str) -> str:
+    """The network mode of a container that joins the network namespace of another one."""
+    return f"{_JOINED}{container_id}"
+
+
+def is_joined(network_mode: str) -> bool:
+    """Whether a network mode is one of `joined`."""
+    return network_mode.startswith(_JOINED)
 
 
 def create_body(
