@@ -17,7 +17,7 @@ from dockersched.events import EpicFinished, EpicStarted, Event, Observer, TaskF
 from dockersched.graph.admission import Admission
 from dockersched.graph.capacity import Shares, demand_of
 from dockersched.graph.dag import TaskDAG
-from dockersched.graph.lookahead import LookAhead
+from dockersched.graph.lookahead import GATED_BYTES, LookAhead
 from dockersched.graph.order import expected_s, start_order
 from dockersched.graph.plan import Plan
 from dockersched.graph.retry import next_memory_bytes, pause_s, wants_retry
@@ -73,7 +73,7 @@ class EpicRun:
     ) -> None:
         order = start_order(dag, expected_s(dag, history))
         self.plan = Plan(dag, shares.admission(order) if shares else Admission(order))
-        self._ahead = LookAhead(dag, self.plan, ahead) if ahead else None
+        self._ahead = LookAhead(dag, self.plan, ahead, GATED_BYTES if options.prepare_ahead else 0) if ahead else None
         self._prepared: dict[int, SandboxRunOptions] = {}
         self._shares = shares
         self._quotas: dict[int, QuotaConfig] = {}  # of the tasks whose next attempt gets more memory

@@ -186,7 +186,7 @@ def _without_owner(run_dir: Path, *, dry_run: bool) -> Iterator[bool]:
     with ExitStack() as stack:
         try:
             stack.enter_context(own_run(run_dir))
-        except RunOwnedError:
+        except (RunOwnedError, FileNotFoundError):  # or somebody else is just removing it
             yield False
         else:
             yield True

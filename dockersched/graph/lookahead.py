@@ -1,4 +1,4 @@
-"""Which tasks come next, so that their sandboxes can be started behind a gate before they may run."""
+"""Which tasks come next, so that their sandboxes can be created, or started behind a gate, before they may run."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ GATED_BYTES = 2 * 2**20
 
 
 class Outlook(Struct, frozen=True):
-    """What changes about the sandboxes that wait behind a gate: tasks by index.
+    """What changes about the sandboxes that are prepared: tasks by index.
 
     Args:
-        given_up: those that will not be released, or whose memory is needed.
+        given_up: those that will not run, or whose memory is needed.
         next: those to be prepared now.
     """
 
@@ -39,13 +39,15 @@ class LookAhead:
     Args:
         dag: the graph.
         plan: where its tasks stand, and in what order they start.
-        most: sandboxes behind a gate at the same time.
+        most: sandboxes that are prepared at the same time.
+        each_bytes: memory that each of them counts.
     """
 
-    def __init__(self, dag: TaskDAG, plan: Plan, most: int) -> None:
+    def __init__(self, dag: TaskDAG, plan: Plan, most: int, each_bytes: int = GATED_BYTES) -> None:
         self._dag = dag
         self._plan = plan
         self._most = most
+        self._each_bytes = each_bytes
         self._rank = plan.admission.rank
         self._unstarted = list(dag.dependency_counts)
         self._started: set[int] = set()
@@ -77,13 +79,13 @@ class LookAhead:
         given_up = [index for index in self._prepared if self._plan.state(index) in FINAL_STATES]
         self._prepared.difference_update(given_up)
         free_bytes = self._plan.admission.free().memory_bytes
-        while len(self._prepared) * GATED_BYTES > max(free_bytes, 0):
+        while len(self._prepared) * self._each_bytes > max(free_bytes, 0):
             last = max(self._prepared, key=self._rank)
             self._prepared.discard(last)
             given_up.append(last)
         chosen = []
         room_bytes = self._plan.admission.room().memory_bytes
-        while len(self._prepared) < self._most and (len(self._prepared) + 1) * GATED_BYTES <= room_bytes:
+        while len(self._prepared) < self._most and (len(self._prepared) + 1) * self._each_bytes <= room_bytes:
             if not self._candidates or not may_begin() or (index := self._next()) is None:
                 break
             self._prepared.add(index)

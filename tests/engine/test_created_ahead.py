@@ -1,6 +1,7 @@
 """Containers that are created before their tasks may run: what they are, who takes them, and what becomes of others."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ from typing import Any
 import pytest
 from docker.api import APIClient
 
-from dockersched import DockerRunner, ScheduledTask, TaskState, ids
+from dockersched import DockerRunner, Reason, ScheduledTask, TaskState, ids
 from dockersched.data.run_files import RunFiles
+from dockersched.errors import PermanentRunnerError
 from dockersched.model import Output
-from dockersched.sandbox.base import SandboxRunOptions
+from dockersched.sandbox.base import SandboxCancelled, SandboxRunOptions
 from dockersched.sandbox.docker.namespaces import Namespaces, Slot
 from dockersched.sandbox.docker.translate import LABEL_PREFIX, LABEL_RUN, container_name
 from tests.support.sandboxes import sandbox
@@ -132,6 +134,58 @@ async def test_one_that_would_join_a_namespace_that_is_not_free_is_made_anew(
     assert used["Id"] != waiting["Id"]
     assert used["HostConfig"]["NetworkMode"] == "none"
     namespaces.give_back(slot, is_empty=True)
+
+
+async def test_it_is_made_anew_where_a_namespace_is_there_by_now(
+    runner: DockerRunner, engine: APIClient, run_id: str
+) -> None:
+    runner.share_namespaces([sandbox("true", task_id=f"t{number}", run_id=run_id) for number in range(20)], at_once=1)
+    runner.create_ahead(waiting_one(run_id))
+    waiting = await created(engine, run_id, "waits")
+    assert waiting["HostConfig"]["NetworkMode"] == "none"
+    namespaces = runner._attempts.namespaces[run_id]
+    assert await namespaces.take("t0") is None
+    async with asyncio.timeout(20):
+        while not namespaces._idle:
+            await asyncio.sleep(0.02)
+    assert (await runner.run(waiting_one(run_id))).succeeded
+    assert engine.inspect_container(container_name(waiting_one(run_id)))["Id"] != waiting["Id"]
+
+
+async def test_a_task_that_is_cancelled_before_its_start_says_no_more(
+    runner: DockerRunner, engine: APIClient, run_id: str
+) -> None:
+    options = sandbox("true", run_id=run_id)
+    runner.create_ahead(options)
+    await created(engine, run_id, "task")
+    may_end = threading.Event()
+    busy = [asyncio.ensure_future(runner.engine.pool.start(lambda _: may_end.wait(20))) for _ in range(8)]
+    running = asyncio.ensure_future(runner.run(options))
+    await asyncio.sleep(0.2)
+    running.cancel()
+    with pytest.raises(SandboxCancelled) as cancelled:
+        await running
+    may_end.set()
+    await asyncio.gather(*busy)
+    result = cancelled.value.result
+    assert (result.reason, result.detail, result.started_at) == (Reason.CANCELLED, "", None)
+    assert found(engine, run_id, "task") == []
+
+
+async def test_it_goes_where_nothing_comes_of_its_attempt(
+    runner: DockerRunner, engine: APIClient, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = sandbox("true", run_id=run_id)
+    runner.create_ahead(options)
+    await created(engine, run_id, "task")
+
+    async def refuse(*_: Any, **__: Any) -> None:
+        raise PermanentRunnerError("no")
+
+    monkeypatch.setattr(runner._attempts, "make", refuse)
+    with pytest.raises(PermanentRunnerError):
+        await runner.run(options)
+    assert found(engine, run_id, "task") == []
 
 
 async def test_a_container_that_somebody_removed_meanwhile_is_made_anew(

@@ -70,6 +70,17 @@ def test_whatever_is_not_in_effect_is_told(changed: dict[str, Any], difference: 
 
 
 @pytest.mark.parametrize(
+    ("wanted", "found"),
+    [("none", "container:x"), ("container:x", "none"), ("container:x", "container:y"), ("container:x", "container:x")],
+)
+def test_whoever_wants_no_network_can_be_in_any_namespace_without_one(wanted: str, found: str) -> None:
+    body = body_of()
+    body["HostConfig"]["NetworkMode"] = wanted
+    assert not readback.difference(body, inspected(body, NetworkMode=found))
+    assert readback.difference(body, inspected(body, NetworkMode="bridge"))
+
+
+@pytest.mark.parametrize(
     ("key", "changed"),
     [
         ("Ulimits", [{"Name": "nofile", "Soft": 4096, "Hard": 2**20}]),

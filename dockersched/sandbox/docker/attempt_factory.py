@@ -103,19 +103,21 @@ class AttemptFactory:
             RunnerError: the machinery failed.
         """
         await self._engine.pool.idle(wanted)
-        namespaces = self._namespaces_of(options)
-        if wanted.is_set() or (namespaces and not namespaces.is_next_known):
-            return None
         given = await self._provisions.provide(options, self.secrets)
-        if given.attachments:
+        namespaces = self._namespaces_of(options)
+        if wanted.is_set() or given.attachments or (namespaces and not namespaces.is_next_known):
             return None
         slot = namespaces.probably_next if namespaces else None
-        created = CreatedContainer(self._engine, given.options)
-        await created.create(_body(given, slot))
+        created = CreatedContainer(self._engine, given.options, _body(given, slot))
+        await created.create()
         return created
 
     async def make(
-        self, options: SandboxRunOptions, wanted: asyncio.Event | None = None, *, created: str | None = None
+        self,
+        options: SandboxRunOptions,
+        wanted: asyncio.Event | None = None,
+        *,
+        created: CreatedContainer | None = None,
     ) -> Attempt:
         """What runs an attempt.
 
@@ -123,7 +125,7 @@ class AttemptFactory:
             options: of the sandbox, with the defaults filled in.
             wanted: makes one with a gate, which is started before somebody waits for it; set when somebody does. Where
                 somebody does already when it can be started, it gets no gate.
-            created: id of the container that `create_ahead` made for it.
+            created: what `create_ahead` made for it, which is not used if it is not what would be made now.
 
         Raises:
             LaunchRefusedError: the sandbox must not or cannot be run.
@@ -139,6 +141,9 @@ class AttemptFactory:
         slot = await namespaces.take(options.task_id, wanted) if namespaces else None
         name = translate.container_name(options)
         body = _body(given, slot)
+        if created is not None and created.body != body:  # of another namespace, or a mount has moved meanwhile
+            await created.give_up()
+            created = None
         gate = None
         if wanted is not None and volume is not None and not wanted.is_set():
             body = gated(body, volume=volume, search_path=image.search_path)
@@ -159,7 +164,7 @@ class AttemptFactory:
             attachments=given.attachments,
             files=given.files,
             gate=gate,
-            created=created,
+            created=created.container_id if created else None,
         )
 
         def forget() -> None:

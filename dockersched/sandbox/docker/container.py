@@ -22,7 +22,7 @@ from dockersched.sandbox.docker.connect import Engine
 from dockersched.sandbox.docker.gatekeeper import Gatekeeper
 from dockersched.sandbox.docker.live_output import LiveOutput, OnOutput
 from dockersched.sandbox.docker.lost_release import freeze_if_waiting
-from dockersched.sandbox.docker.outcome import Ending
+from dockersched.sandbox.docker.outcome import Ending, was_started
 from dockersched.sandbox.docker.patience import Patience
 from dockersched.sandbox.docker.phase_clock import PhaseClock
 from dockersched.sandbox.docker.room import RoomGate
@@ -171,7 +171,8 @@ class Container:
             )
             if found is None:
                 return replace(result, exit_code=None, reason=reason)
-            if self._gate is None or self._gate.released_at is not None:
+            has_begun = was_started(found["State"]) and (self._gate is None or self._gate.released_at is not None)
+            if has_begun:
                 await self._stop(reason)
                 result = await self._result(result, await self._collect(self._stopped_for))
             else:

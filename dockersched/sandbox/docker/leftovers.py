@@ -22,9 +22,10 @@ class Leftovers(Struct, frozen=True):
 
     def of_containers(self, names: Collection[str]) -> Leftovers:
         """What of it are containers with these names, their holders and volumes."""
+        of_theirs = tuple(f"{name}-" for name in names)
 
         def theirs(found: Sequence[str]) -> list[str]:
-            return [name for name in found if name in names or name.startswith(tuple(f"{each}-" for each in names))]
+            return [name for name in found if name in names or name.startswith(of_theirs)]
 
         return Leftovers(theirs(self.containers), theirs(self.volumes))
 

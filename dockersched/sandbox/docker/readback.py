@@ -82,7 +82,7 @@ def _is_applied(key: str, wanted: Any, found: Any) -> bool:
         return _capabilities(wanted) == _capabilities(found)
     if key == "NetworkMode" and (wanted == _NO_NETWORK or is_joined(wanted)):
         # A container that a process that died had made may be in another namespace than one would be in now.
-        return bool(found == wanted or is_joined(str(found)))
+        return found == _NO_NETWORK or is_joined(str(found))
     if key == "Ulimits":  # the daemon may have others as its own defaults
         return all(limit in (found or ()) for limit in wanted)
     return _covers(found, wanted)

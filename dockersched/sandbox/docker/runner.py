@@ -221,14 +221,22 @@ class DockerRunner(SandboxBackend):
         try:
             attempt = await self._started_ahead.take(options)
             if attempt is None:
-                created = await self._created_ahead.take(options)
-                attempt = await self._attempts.make(options, created=created.container_id if created else None)
+                attempt = await self._make(options)
             try:
                 return await self._run(attempt, clock)
             except batches.NeverReleasedError:
                 return await self._run(await self._attempts.make(options), clock)
         except batches.LaunchRefusedError as refused:
             return clock.timed(refusal(known_of(options), refused, self.secrets.patterns()))
+
+    async def _make(self, options: SandboxRunOptions) -> Attempt:
+        created = await self._created_ahead.take(options)
+        try:
+            return await self._attempts.make(options, created=created)
+        except BaseException:
+            if created is not None:
+                await created.give_up()
+            raise
 
     async def _run(self, attempt: Attempt, clock: PhaseClock) -> SandboxResult:
         try:
