@@ -102,9 +102,11 @@ class AttemptFactory:
             LaunchRefusedError: the sandbox must not or cannot be run.
             RunnerError: the machinery failed.
         """
+        namespaces = self._namespaces_of(options)
+        if namespaces and not namespaces.is_next_known:
+            return None
         await self._engine.pool.idle(wanted)
         given = await self._provisions.provide(options, self.secrets)
-        namespaces = self._namespaces_of(options)
         if wanted.is_set() or given.attachments or (namespaces and not namespaces.is_next_known):
             return None
         slot = namespaces.probably_next if namespaces else None

@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dockersched.sandbox.docker.turns import Turns, first_of
@@ -41,9 +40,8 @@ class EnginePool:
         self._closing = closing
         self._starts_ahead = starts_ahead
         self._starting = 0
-        self._begun = 0
-        self._nothing_starts = asyncio.Event()
-        self._nothing_starts.set()
+        self._is_idle = asyncio.Event()
+        self._will_be_idle: asyncio.TimerHandle | None = None
         self._turns = Turns()
         self._starts = ThreadPoolExecutor(starts, "dockersched-start")
         self._calls = ThreadPoolExecutor(_CALL_THREADS, "dockersched-call")
@@ -51,14 +49,15 @@ class EnginePool:
     async def start(self, batch: Callable[[EngineCalls], T]) -> T:
         """Runs a batch that starts a container."""
         self._starting += 1
-        self._begun += 1
-        self._nothing_starts.clear()
+        self._is_idle.clear()
+        if self._will_be_idle is not None:
+            self._will_be_idle.cancel()
         try:
             return await self._submit(self._starts, batch)
         finally:
             self._starting -= 1
             if not self._starting:
-                self._nothing_starts.set()
+                self._await_idleness()
             if self._starting < self._starts_ahead:
                 self._turns.give()
 
@@ -85,13 +84,12 @@ class EnginePool:
         Args:
             ended: set when it does not.
         """
-        while not ended.is_set():
-            await first_of(self._nothing_starts, ended)
-            begun = self._begun
-            with suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), _IDLE_S)
-            if not self._starting and begun == self._begun:
-                return
+        if self._will_be_idle is None and not self._starting:  # nothing has been started yet
+            self._await_idleness()
+        await first_of(self._is_idle, ended)
+
+    def _await_idleness(self) -> None:
+        self._will_be_idle = asyncio.get_running_loop().call_later(_IDLE_S, self._is_idle.set)
 
     async def call(self, batch: Callable[[EngineCalls], T]) -> T:
         """Runs any other batch."""
