@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from docker.api import APIClient
 
-from dockersched import DockerRunner, Reason, ScheduledTask, TaskState, ids
+from dockersched import DockerRunner, Reason, ScheduledTask, TaskState
 from dockersched.data.run_files import RunFiles
 from dockersched.errors import PermanentRunnerError
 from dockersched.model import Output
@@ -17,20 +17,13 @@ from dockersched.sandbox.base import SandboxCancelled, SandboxRunOptions
 from dockersched.sandbox.docker.namespaces import Namespaces, Slot
 from dockersched.sandbox.docker.translate import LABEL_PREFIX, LABEL_RUN, container_name
 from tests.support.sandboxes import sandbox
-from tests.support.trials import run_epic
+from tests.support.trials import run_epic, until
 
 
 @pytest.fixture
 async def runner(engine: APIClient, tmp_path: Path) -> AsyncIterator[DockerRunner]:
     async with await DockerRunner.connect(logs_dir=tmp_path / "logs", files=RunFiles.of_run(tmp_path)) as connected:
         yield connected
-
-
-@pytest.fixture
-async def run_id(runner: DockerRunner) -> AsyncIterator[str]:
-    run_id = ids.new_run_id()
-    yield run_id
-    await runner.sweep(run_id)
 
 
 def found(engine: APIClient, run_id: str, task_id: str, **filters: str) -> list[dict[str, Any]]:
@@ -40,10 +33,8 @@ def found(engine: APIClient, run_id: str, task_id: str, **filters: str) -> list[
 
 async def created(engine: APIClient, run_id: str, task_id: str) -> dict[str, Any]:
     """The container of a task that was created and not started, as the engine tells of it."""
-    async with asyncio.timeout(20):
-        while not (waiting := found(engine, run_id, task_id, status="created")):
-            await asyncio.sleep(0.02)
-    (container,) = waiting
+    await until(lambda: bool(found(engine, run_id, task_id, status="created")))
+    (container,) = found(engine, run_id, task_id, status="created")
     inspected: dict[str, Any] = engine.inspect_container(container["Id"])
     return inspected
 
@@ -74,9 +65,7 @@ async def test_nothing_is_left_of_it_when_its_task_never_runs(
     await created(engine, run_id, "b")
     result = await running
     assert result.tasks["b"].state is TaskState.UPSTREAM_FAILED
-    async with asyncio.timeout(20):
-        while found(engine, run_id, "b"):
-            await asyncio.sleep(0.02)
+    await until(lambda: not found(engine, run_id, "b"))
 
 
 async def test_one_for_which_files_must_be_made_is_not_created_ahead(
@@ -84,24 +73,29 @@ async def test_one_for_which_files_must_be_made_is_not_created_ahead(
 ) -> None:
     graph = tasks(outputs={"o": Output("o.txt")}, allow_failure=True)
     running = asyncio.ensure_future(run_epic(runner, graph, epic_id="e", run_id=run_id))
-    async with asyncio.timeout(20):
-        while not found(engine, run_id, "a", status="running"):
-            await asyncio.sleep(0.02)
+    await until(lambda: bool(found(engine, run_id, "a", status="running")))
     while found(engine, run_id, "a", status="running"):
         assert found(engine, run_id, "b") == []
         await asyncio.sleep(0.02)
     assert (await running).tasks["b"].attempts == 1
 
 
-async def with_one_taken(runner: DockerRunner, run_id: str) -> tuple[Namespaces, Slot]:
-    """The namespaces of a run with many tasks, of which one has the only namespace."""
+def shared(runner: DockerRunner, run_id: str) -> Namespaces:
+    """The namespaces of a run with many tasks, one at a time."""
     many = [sandbox("true", task_id=f"t{number}", run_id=run_id) for number in range(20)]
     runner.share_namespaces(many, at_once=1)
-    namespaces = runner._attempts.namespaces[run_id]
+    return runner._attempts.namespaces[run_id]
+
+
+async def let_one_be_made(namespaces: Namespaces) -> None:
     assert await namespaces.take("t0") is None
-    async with asyncio.timeout(20):
-        while not namespaces._idle:
-            await asyncio.sleep(0.02)
+    await until(lambda: bool(namespaces._idle))
+
+
+async def with_one_taken(runner: DockerRunner, run_id: str) -> tuple[Namespaces, Slot]:
+    """The namespaces of a run, of which a sandbox has the only one."""
+    namespaces = shared(runner, run_id)
+    await let_one_be_made(namespaces)
     slot = await namespaces.take("t1")
     assert slot is not None
     return namespaces, slot
@@ -139,15 +133,11 @@ async def test_one_that_would_join_a_namespace_that_is_not_free_is_made_anew(
 async def test_it_is_made_anew_where_a_namespace_is_there_by_now(
     runner: DockerRunner, engine: APIClient, run_id: str
 ) -> None:
-    runner.share_namespaces([sandbox("true", task_id=f"t{number}", run_id=run_id) for number in range(20)], at_once=1)
+    namespaces = shared(runner, run_id)
     runner.create_ahead(waiting_one(run_id))
     waiting = await created(engine, run_id, "waits")
     assert waiting["HostConfig"]["NetworkMode"] == "none"
-    namespaces = runner._attempts.namespaces[run_id]
-    assert await namespaces.take("t0") is None
-    async with asyncio.timeout(20):
-        while not namespaces._idle:
-            await asyncio.sleep(0.02)
+    await let_one_be_made(namespaces)
     assert (await runner.run(waiting_one(run_id))).succeeded
     assert engine.inspect_container(container_name(waiting_one(run_id)))["Id"] != waiting["Id"]
 

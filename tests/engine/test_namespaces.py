@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -82,14 +81,6 @@ with socket.socket(socket.AF_UNIX) as there:
 seen["namespace"] = os.readlink("/proc/self/ns/net")
 print(json.dumps(seen))
 """
-
-
-@pytest.fixture
-async def run_id(runner: DockerRunner) -> AsyncIterator[str]:
-    """A run of which nothing is left, however the test ends."""
-    run_id = ids.new_run_id()
-    yield run_id
-    assert await runner.sweep(run_id) == []
 
 
 def python(script: str, **changes: Any) -> SandboxRunOptions:

@@ -5,7 +5,7 @@ import io
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from dockersched.sandbox.secret_values import SecretValues
 from tests.support.engine_proxy import EngineProxy, Fault
 from tests.support.sandboxes import log_of, sandbox, shell
 from tests.support.spoiled_ahead import ATTACH
-from tests.support.trials import runner_on
+from tests.support.trials import runner_on, until
 
 WHAT_A_TASK_SEES = """
 readlink /proc/self/fd/0; readlink /proc/$$/cwd; cat /proc/self/fdinfo/0 | grep flags; ls /proc/self/fd
@@ -39,19 +39,6 @@ tr '\\0' ' ' < /proc/$$/cmdline; echo; env | sort; echo $0 "$@"; cat /proc/1/com
 async def runner(engine: APIClient, tmp_path: Path) -> AsyncIterator[DockerRunner]:
     async with await DockerRunner.connect(logs_dir=tmp_path / "logs", files=RunFiles.of_run(tmp_path)) as connected:
         yield connected
-
-
-@pytest.fixture
-async def run_id(runner: DockerRunner) -> AsyncIterator[str]:
-    run_id = ids.new_run_id()
-    yield run_id
-    await runner.sweep(run_id)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not true():
-            await asyncio.sleep(0.02)
 
 
 async def prepared(runner: DockerRunner, engine: APIClient, options: SandboxRunOptions) -> dict[str, Any]:

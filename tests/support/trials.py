@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,6 +59,13 @@ async def run_epic(
         return await scheduler.execute_epic(tasks, options)
     except TaskExecutionError as error:
         return error.result
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Waits until a condition holds, for 20 s at most."""
+    async with asyncio.timeout(20):
+        while not true():
+            await asyncio.sleep(0.02)
 
 
 def client() -> APIClient:

@@ -23,10 +23,8 @@ LOG_FILES_FULL = 4
 
 EngineMount = Mapping[str, Any]
 
-_NO_NAMESPACE_OF_THE_HOST = {"IpcMode": "private", "PidMode": "", "UTSMode": "", "UsernsMode": ""}
-
-
 _JOINED = "container:"
+_NO_NAMESPACE_OF_THE_HOST = {"IpcMode": "private", "PidMode": "", "UTSMode": "", "UsernsMode": ""}
 
 
 def labels(options: SandboxRunOptions) -> dict[str, str]:
