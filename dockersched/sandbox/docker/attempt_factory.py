@@ -106,6 +106,8 @@ class AttemptFactory:
         if namespaces and not namespaces.is_next_known:
             return None
         await self._engine.pool.idle(wanted)
+        if wanted.is_set():
+            return None
         given = await self._provisions.provide(options, self.secrets)
         if wanted.is_set() or given.attachments or (namespaces and not namespaces.is_next_known):
             return None
