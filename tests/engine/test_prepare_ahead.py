@@ -231,8 +231,7 @@ async def test_the_gate_ends_with_who_was_to_open_it(
     options = shell("echo ran", run_id=run_id)
     async with await DockerRunner.connect(logs_dir=tmp_path / "others") as other:
         await prepared(other, engine, options)
-        attempt = await other._started_ahead.take(options)
-        assert attempt is not None
+        attempt = await other._ahead.take(options)
         attempt._container._gate.close()  # type: ignore[union-attr]
         ended = await asyncio.to_thread(engine.wait, container_name(options))
         assert ended["StatusCode"] == NEVER_RELEASED_EXIT

@@ -22,9 +22,9 @@ from dockersched.model import PullPolicy, QuotaConfig
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxRunOptions, StopJournal
 from dockersched.sandbox.docker import attached, batches, leftovers, translate
-from dockersched.sandbox.docker.ahead import SandboxesAhead
 from dockersched.sandbox.docker.attempt import Attempt, refusal
 from dockersched.sandbox.docker.attempt_factory import AttemptFactory, known_of
+from dockersched.sandbox.docker.attempts_ahead import AttemptsAhead
 from dockersched.sandbox.docker.connect import CALL_TIMEOUT_S, Engine, Meeting, connect
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.sandbox.docker.gating import can_be_gated
@@ -101,8 +101,7 @@ class DockerRunner(SandboxBackend):
             logs_dir=logs_dir,
             on_output=on_output,
         )
-        self._started_ahead = SandboxesAhead(self._attempts.start_ahead)
-        self._created_ahead = SandboxesAhead(self._attempts.create_ahead)
+        self._ahead = AttemptsAhead(self._attempts)
         self._background: set[asyncio.Task[None]] = set()
         self._container_ids: dict[str, str] = {}
         self.removed_ms: dict[tuple[str, str, int], float] = {}
@@ -219,24 +218,12 @@ class DockerRunner(SandboxBackend):
         clock = PhaseClock(options.phases, self.engine.health.now)
         options = self._defaults.fill(options)
         try:
-            attempt = await self._started_ahead.take(options)
-            if attempt is None:
-                attempt = await self._make(options)
             try:
-                return await self._run(attempt, clock)
+                return await self._run(await self._ahead.take(options), clock)
             except batches.NeverReleasedError:
                 return await self._run(await self._attempts.make(options), clock)
         except batches.LaunchRefusedError as refused:
             return clock.timed(refusal(known_of(options), refused, self.secrets.patterns()))
-
-    async def _make(self, options: SandboxRunOptions) -> Attempt:
-        created = await self._created_ahead.take(options)
-        try:
-            return await self._attempts.make(options, created=created)
-        except BaseException:
-            if created is not None:
-                await created.give_up()
-            raise
 
     async def _run(self, attempt: Attempt, clock: PhaseClock) -> SandboxResult:
         try:
@@ -249,7 +236,7 @@ class DockerRunner(SandboxBackend):
         """Starts the sandbox behind a gate, in the background, if there is one for it."""
         options = self._defaults.fill(options)
         if can_be_gated(options, self.engine.features):
-            self._started_ahead.begin(options)
+            self._ahead.start(options)
 
     @property
     def creates_ahead(self) -> bool:
@@ -258,7 +245,7 @@ class DockerRunner(SandboxBackend):
 
     def create_ahead(self, options: SandboxRunOptions) -> None:
         """Creates the sandbox's container, in the background, once the engine is idle."""
-        self._created_ahead.begin(self._defaults.fill(options))
+        self._ahead.create(self._defaults.fill(options))
 
     def holds(self, resumed: Callable[[], None]) -> bool:
         """Whether the engine's disk is full, so that nothing more should be started for now."""
@@ -266,7 +253,7 @@ class DockerRunner(SandboxBackend):
 
     def discard(self, options: SandboxRunOptions) -> None:
         """Removes the sandbox's container, in the background."""
-        if not self._started_ahead.give_up(options) and not self._created_ahead.give_up(options):
+        if not self._ahead.give_up(options):
             self._in_background(self._remove(options))
 
     async def remove(self, options: SandboxRunOptions) -> None:
@@ -299,8 +286,7 @@ class DockerRunner(SandboxBackend):
         """Removes every container and volume of a run; returns in words what could not be removed."""
         if (namespaces := self._attempts.namespaces.pop(run_id, None)) is not None:
             namespaces.end()
-        await self._started_ahead.settle()
-        await self._created_ahead.settle()
+        await self._ahead.settle()
         await self._settle_background()
         await self._attempts.gates.forget(run_id)
         found = await leftovers.find(self.engine.pool, f"{translate.LABEL_RUN}={run_id}")
@@ -310,8 +296,7 @@ class DockerRunner(SandboxBackend):
         """Waits for removals in the background, then lets go of threads and connections."""
         for namespaces in self._attempts.namespaces.values():
             namespaces.end()
-        await self._started_ahead.aclose()
-        await self._created_ahead.aclose()
+        await self._ahead.aclose()
         await self._settle_background()
         await self.images.aclose()
         await self._attempts.aclose()
