@@ -2,8 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
+from docker.api import APIClient
 
 from dockersched import DockerRunner, QuotaConfig, Reason, SandboxCancelled, SandboxRunOptions
 from tests.support.sandboxes import log_of, run, sandbox, shell
@@ -64,6 +67,32 @@ async def test_memory_over_the_quota_of_the_only_process_is_a_kill(runner: Docke
     assert result.exit_code == 137
     assert result.reason in {Reason.OOM_KILLED, Reason.KILLED}
     assert result.oom_event == (result.reason is Reason.OOM_KILLED)
+
+
+async def test_an_out_of_memory_kill_of_which_the_engine_tells_late_is_one(
+    runner: DockerRunner, engine: APIClient
+) -> None:
+    names = [f"hog-{number}" for number in range(16)]
+    seen: dict[tuple[str, str], int] = {}
+
+    def note(events: Iterable[dict[str, Any]]) -> None:
+        for event in events:
+            seen[event["Actor"]["Attributes"]["io.dockersched.task"], event["Action"]] = event["timeNano"]
+
+    filters = {"event": ["die", "oom"], "label": "io.dockersched.task"}
+    events = engine.events(decode=True, filters=filters)
+    noting = asyncio.create_task(asyncio.to_thread(note, events))
+    quota = QuotaConfig(memory="16m")
+    results = await asyncio.gather(*(run(runner, shell(HOG, task_id=name, quota=quota)) for name in names))
+    await asyncio.sleep(1)
+    await asyncio.to_thread(events.close)
+    await noting
+    for name, result in zip(names, results, strict=True):
+        late_ns = seen.get((name, "oom"), 0) - seen[name, "die"]
+        if (name, "oom") in seen and late_ns < 0.5e9:
+            assert result.reason is Reason.OOM_KILLED, name
+        elif (name, "oom") not in seen:
+            assert result.reason is Reason.KILLED, name
 
 
 async def test_a_child_killed_for_memory_is_an_event_not_the_outcome(runner: DockerRunner) -> None:

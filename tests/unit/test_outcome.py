@@ -34,6 +34,8 @@ def test_classify_exit(exit_code: int, oom: bool, stopped_for: Reason | None, he
     state = {"ExitCode": exit_code, "OOMKilled": oom, "Error": "", **TIMES}
     ending = classify_exit(state, stopped_for=stopped_for, log_head=head)
     assert (ending.exit_code, ending.reason, ending.oom_event) == (exit_code, reason, oom)
+    without_flag = {**state, "OOMKilled": False}
+    assert classify_exit(without_flag, stopped_for=stopped_for, log_head=head, told_of_oom=oom) == ending
     assert ending.started_at == datetime(2026, 11, 23, 23, 23, 56, 578728, UTC)
 
 

@@ -18,6 +18,7 @@ from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxRunOptions, StopJournal
 from dockersched.sandbox.docker import attached, batches
 from dockersched.sandbox.docker.calls import EngineCalls
+from dockersched.sandbox.docker.collecting import Collected, collect_ended
 from dockersched.sandbox.docker.connect import Engine
 from dockersched.sandbox.docker.gatekeeper import Gatekeeper
 from dockersched.sandbox.docker.live_output import LiveOutput, OnOutput
@@ -34,8 +35,8 @@ from dockersched.states import Reason
 
 _KILL_LIMIT_S = 10.0
 _RELEASE_LIMIT_S = 10.0
-# An out-of-memory flag can come a moment after the exit.
-_OOM_FLAG_DELAY_S = 0.1
+# The engine can tell of an out-of-memory kill after the exit: half a second after it, seen with 20.10 under load.
+_OOM_DELAY_S = 1.0
 
 log = Logger("container")
 
@@ -196,7 +197,7 @@ class Container:
         held = attached.endings(self._options)
         await self._patience.call(partial(batches.remove, name=self.name, labels=self._body["Labels"], held=held))
 
-    async def _ended(self) -> batches.Collected:
+    async def _ended(self) -> Collected:
         """Waits for the end. A hint is no proof: it looks, and waits on if the container still runs."""
         if self._is_release_unseen:
             await asyncio.wait([self._exited], timeout=_RELEASE_LIMIT_S)
@@ -217,19 +218,29 @@ class Container:
             log.warning("container.release_lost", name=self.name)
             raise batches.NeverReleasedError
 
-    async def _collect(self, stopped_for: Reason | None) -> batches.Collected:
+    async def _collect(self, stopped_for: Reason | None) -> Collected:
         collected = await self._collect_if_ended(stopped_for)
         if collected is None:
             raise EngineUnavailableError(f"the engine says that {self.name} still runs after it was killed")
         return collected
 
-    async def _collect_if_ended(self, stopped_for: Reason | None) -> batches.Collected | None:
+    async def _collect_if_ended(self, stopped_for: Reason | None) -> Collected | None:
         self._clock.exit_noticed()
         self._output.stop()  # what it has not shown by now comes from the log
+        collected = await self._look(stopped_for)
+        if collected is not None and collected.ending.reason is Reason.KILLED:
+            collected = await self._look(stopped_for, oom_within_s=_OOM_DELAY_S)
+        if collected is not None and collected.log:
+            self._output.show(collected.log.unseen)
+        return collected
+
+    async def _look(self, stopped_for: Reason | None, oom_within_s: float = 0) -> Collected | None:
+        """What is left of the container; None when it has not ended."""
         batch = partial(
-            batches.collect_ended,
+            collect_ended,
             container_id=self.name,
             stopped_for=stopped_for,
+            told_of_oom=await self._watcher.out_of_memory(self.name, oom_within_s),
             log_path=self._log_path,
             log_bytes=self._log_bytes,
             shown_bytes=self._output.shown_bytes,
@@ -237,15 +248,9 @@ class Container:
             health=self._engine.health,
             connected_at=self._engine.connected_at,
         )
-        collected = await self._patience.call(batch)
-        if collected is not None and collected.ending.reason is Reason.KILLED:
-            await asyncio.sleep(_OOM_FLAG_DELAY_S)
-            collected = await self._patience.call(batch)
-        if collected is not None and collected.log:
-            self._output.show(collected.log.unseen)
-        return collected
+        return await self._patience.call(batch)
 
-    async def _result(self, result: SandboxResult, collected: batches.Collected) -> SandboxResult:
+    async def _result(self, result: SandboxResult, collected: Collected) -> SandboxResult:
         ending = collected.ending
         began_at = self._began_at(ending.started_at)
         result = replace(

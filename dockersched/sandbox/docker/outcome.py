@@ -1,7 +1,7 @@
 """What the engine says of a container, turned into an outcome. Pure; the only place that classifies.
 
 It cannot know: whether a process that ended with 137 was killed by the host or ended itself with that code; both
-are `killed` unless the engine flagged an out-of-memory kill. And a process that prints tini's own words for a
+are `killed` unless the engine told of an out-of-memory kill. And a process that prints tini's own words for a
 program that cannot be executed, and nothing else, and exits as tini does, is taken at its word.
 """
 
@@ -53,15 +53,19 @@ class Ending(Struct, frozen=True):
     finished_at: datetime | None = None
 
 
-def classify_exit(state: Mapping[str, Any], *, stopped_for: Reason | None, log_head: bytes) -> Ending:
+def classify_exit(
+    state: Mapping[str, Any], *, stopped_for: Reason | None, log_head: bytes, told_of_oom: bool = False
+) -> Ending:
     """The ending of a container that was started and has ended.
 
     Args:
         state: the `State` of the engine's inspect answer.
         stopped_for: why we stopped it (`timed_out`, `cancelled`); None when we did not.
         log_head: the first bytes of its output, in which the init process tells why it could not execute.
+        told_of_oom: whether there was an event of an out-of-memory kill: Docker Engine 20.10 leaves out the flag when
+            the event comes after the exit.
     """
-    exit_code, oom = int(state["ExitCode"]), bool(state.get("OOMKilled"))
+    exit_code, oom = int(state["ExitCode"]), told_of_oom or bool(state.get("OOMKilled"))
     detail = str(state.get("Error") or "")
     reason: Reason | None = None
     if stopped_for is not None:

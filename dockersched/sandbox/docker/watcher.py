@@ -1,4 +1,4 @@
-"""Learns when containers end: one watcher for all sandboxes of a run, instead of one waiting call for each."""
+"""Learns when containers end, and why: one watcher for a run, instead of one waiting call for each sandbox."""
 
 from __future__ import annotations
 
@@ -50,10 +50,11 @@ class ExitWatcher:
         self._health = health
         self._list_run = list_run
         self._label = label
-        filters = json.dumps({"type": ["container"], "event": ["die", "destroy"], "label": [label]})
+        filters = json.dumps({"type": ["container"], "event": ["die", "destroy", "oom"], "label": [label]})
         self._path = f"/v{api_version}/events?filters={quote(filters)}"
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._started: set[str] = set()
+        self._out_of_memory: dict[str, asyncio.Event] = {}
         self._connected = asyncio.Event()
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._list())]
 
@@ -80,6 +81,20 @@ class ExitWatcher:
         """Nobody waits for this container any more."""
         self._waiting.pop(name, None)
         self._started.discard(name)
+        self._out_of_memory.pop(name, None)
+
+    async def out_of_memory(self, name: str, within_s: float = 0) -> bool:
+        """Whether a process in a watched container was killed for lack of memory, as far as the engine tells in time.
+
+        Args:
+            name: of the container.
+            within_s: how long to wait for the engine to tell.
+        """
+        told = self._out_of_memory.setdefault(name, asyncio.Event())
+        if within_s and not told.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(told.wait(), within_s)
+        return told.is_set()
 
     async def aclose(self) -> None:
         """Stops watching."""
@@ -102,11 +117,15 @@ class ExitWatcher:
 
     def _hint(self, line: bytes) -> None:
         try:
-            name = json.loads(line)["Actor"]["Attributes"]["name"]
+            event = json.loads(line)
+            name, action = event["Actor"]["Attributes"]["name"], event["Action"]
         except (ValueError, KeyError, TypeError):
             log.warning("watcher.event_unreadable", line=line[:200])
             return
-        self._resolve(name)
+        if action != "oom":
+            self._resolve(name)
+        elif name in self._waiting:
+            self._out_of_memory.setdefault(name, asyncio.Event()).set()
 
     async def _list(self) -> None:
         last_answer = time.monotonic()

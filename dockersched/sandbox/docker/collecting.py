@@ -1,0 +1,111 @@
+"""What is left of a sandbox that ended, collected by one batch of engine calls, for one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from dockersched.sandbox.docker import gating, outcome
+from dockersched.sandbox.docker.batches import NeverReleasedError
+from dockersched.sandbox.docker.calls import EngineCalls
+from dockersched.sandbox.docker.health import EngineHealth
+from dockersched.sandbox.docker.logfile import CollectedLog, collect
+from dockersched.sandbox.redaction import SecretPatterns
+from dockersched.states import Reason
+
+_LOG_TRIES = 3
+
+
+class Collected(Struct, frozen=True):
+    """What is left of a sandbox that ended."""
+
+    ending: outcome.Ending
+    log: CollectedLog | None
+
+
+def collect_ended(
+    calls: EngineCalls,
+    container_id: str,
+    *,
+    stopped_for: Reason | None,
+    told_of_oom: bool,
+    log_path: Path | None,
+    log_bytes: int,
+    shown_bytes: int,
+    patterns: SecretPatterns,
+    health: EngineHealth,
+    connected_at: datetime,
+) -> Collected | None:
+    """How a container ended, and its output; None when it has not ended.
+
+    Args:
+        calls: to the engine.
+        container_id: the container's id or name.
+        stopped_for: why we stopped it; None when we did not.
+        told_of_oom: whether there was an event of an out-of-memory kill.
+        log_path: where its output goes; None keeps it nowhere.
+        log_bytes: how much of it the engine keeps.
+        shown_bytes: how much was shown live, without the secrets.
+        patterns: what to take out of the output.
+        health: when the engine was out of reach.
+        connected_at: since when we know.
+
+    Raises:
+        NeverReleasedError: it ended behind its gate.
+    """
+    inspected = calls.inspect_or_none(container_id)
+    if inspected is None:
+        gone = outcome.Ending(None, stopped_for or Reason.INTERRUPTED, "the container was removed by somebody else")
+        return Collected(gone, None)
+    if not outcome.has_ended(inspected["State"]):
+        return None
+
+    def read() -> CollectedLog:
+        return collect(
+            calls.read_log(container_id),
+            log_path,
+            limit_bytes=log_bytes,
+            shown_bytes=shown_bytes,
+            redactor=patterns.redactor(),
+        )
+
+    log = _whole_log(read)
+    if gating.was_never_released(inspected, log.head, patterns):
+        raise NeverReleasedError
+    ending = outcome.classify_exit(
+        inspected["State"], stopped_for=stopped_for, log_head=log.head, told_of_oom=told_of_oom
+    )
+    if stopped_for is None and _is_doubtful(calls, inspected["Id"], ending, health, connected_at):
+        ending = outcome.doubted(ending)
+    if log.summary and ending.started_at and health.was_full_since(ending.started_at):
+        log = replace(log, summary=replace(log.summary, complete=False))
+    return Collected(ending, log)
+
+
+def _whole_log(read: Callable[[], CollectedLog]) -> CollectedLog:
+    """The container's log; read again when it was cut, and after that taken as it is."""
+    tries = 0
+    while True:
+        tries += 1
+        log = read()
+        if log.complete or tries == _LOG_TRIES:
+            return log
+
+
+def _is_doubtful(
+    calls: EngineCalls, container_id: str, ending: outcome.Ending, health: EngineHealth, connected_at: datetime
+) -> bool:
+    """Whether a daemon that went down may have ended the container.
+
+    It ended while the engine was out of reach, or before we came, and the daemon that answers now is not the one that
+    started it.
+    """
+    if ending.started_at is None or ending.finished_at is None:
+        return False
+    if ending.finished_at >= connected_at and not health.was_lost_at(ending.finished_at):
+        return False
+    return not calls.remembers(container_id, "start", ending.started_at)
