@@ -135,7 +135,8 @@ class EpicRun:
         options = self._in_flight.pop(index)
         sandbox, state, may_retry = interpret(options, outcome)
         task = self._dag.tasks[index]
-        if state is TaskState.FAILED and may_retry and (self._stop_reason is None or task.finally_):
+        was_stopped = self.plan.state(index) is TaskState.STOPPING  # it had ended by itself just before
+        if state is TaskState.FAILED and may_retry and not was_stopped and (self._stop_reason is None or task.finally_):
             policy = task.retry
             if wants_retry(policy, sandbox, options.attempt):
                 pause = pause_s(policy, options.attempt, random.random())  # noqa: S311 - only spreads retries

@@ -616,6 +616,26 @@ async def test_memory_is_free_again_only_when_a_sandbox_is_gone() -> None:
     assert runner.peak == 1
 
 
+async def test_a_task_that_failed_just_before_it_was_cancelled_is_not_tried_again() -> None:
+    control = EpicControl()
+
+    class Failing(FakeRunner):
+        async def run(self, options: SandboxRunOptions) -> SandboxResult:
+            try:
+                return await super().run(options)
+            except asyncio.CancelledError:
+                failed = SandboxResult(options.sandbox_id, exit_code=137, reason=Reason.OOM_KILLED)
+                raise dockersched.SandboxCancelled(failed) from None
+
+    runner = Failing({"a": Script(duration_s=None)}, on_start=lambda _: control.cancel(["a"]))
+    tasks = [ScheduledTask("a", [], "true", retry=RetryPolicy(on=["oom_killed"])), task("b"), task("after", "b")]
+    with pytest.raises(TaskExecutionError) as failed:
+        await ParallelTaskScheduler(runner).execute_epic(tasks, EpicExecutionOptions(max_parallel=2), control=control)
+    results = failed.value.result.tasks
+    assert (results["a"].state, results["a"].reason, results["a"].attempts) == (TaskState.FAILED, Reason.OOM_KILLED, 1)
+    assert results["after"].state is TaskState.SUCCEEDED
+
+
 async def test_a_task_larger_than_the_whole_starts_nothing() -> None:
     runner = SizedRunner()
     tasks = [task("small"), ScheduledTask("large", [], "true", quota=QuotaConfig(memory="9g"))]

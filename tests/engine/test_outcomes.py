@@ -70,7 +70,7 @@ async def test_memory_over_the_quota_of_the_only_process_is_a_kill(runner: Docke
 
 
 async def test_an_out_of_memory_kill_of_which_the_engine_tells_late_is_one(
-    runner: DockerRunner, engine: APIClient
+    runner: DockerRunner, engine: APIClient, run_id: str
 ) -> None:
     names = [f"hog-{number}" for number in range(16)]
     seen: dict[tuple[str, str], int] = {}
@@ -79,14 +79,16 @@ async def test_an_out_of_memory_kill_of_which_the_engine_tells_late_is_one(
         for event in events:
             seen[event["Actor"]["Attributes"]["io.dockersched.task"], event["Action"]] = event["timeNano"]
 
-    filters = {"event": ["die", "oom"], "label": "io.dockersched.task"}
+    filters = {"event": ["die", "oom"], "label": f"io.dockersched.run={run_id}"}
     events = engine.events(decode=True, filters=filters)
     noting = asyncio.create_task(asyncio.to_thread(note, events))
-    quota = QuotaConfig(memory="16m")
-    results = await asyncio.gather(*(run(runner, shell(HOG, task_id=name, quota=quota)) for name in names))
-    await asyncio.sleep(1)
-    await asyncio.to_thread(events.close)
-    await noting
+    hogs = [shell(HOG, task_id=name, run_id=run_id, quota=QuotaConfig(memory="16m")) for name in names]
+    try:
+        results = await asyncio.gather(*map(runner.run, hogs))
+        await asyncio.sleep(1)
+    finally:
+        await asyncio.to_thread(events.close)
+        await noting
     for name, result in zip(names, results, strict=True):
         late_ns = seen.get((name, "oom"), 0) - seen[name, "die"]
         if (name, "oom") in seen and late_ns < 0.5e9:

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from dockersched.cli import main
 from dockersched.report import document, event_log
-from dockersched.sandbox.docker import batches, gatekeeper, streams
+from dockersched.sandbox.docker import collecting, gatekeeper, streams
 from dockersched.sandbox.docker.engine_http import EngineHttp
 from dockersched.sandbox.docker.http_answer import HttpAnswer
 
@@ -115,7 +115,7 @@ def install(points: Points) -> None:
     points.wrap_async(gatekeeper, "open_stdin", "POST containers/*/attach")
     points.wrap_async(streams.Stdin, "send", "release")
     points.wrap(event_log.EventLog, "observe", "write events.jsonl")
-    points.wrap(batches, "collect", "write log file")
+    points.wrap(collecting, "collect", "write log file")
     points.wrap(document, "write_atomically", "write result.json")
     points.wrap(Path, "replace", "rename file")
     points.wrap(Path, "rename", "rename folder")

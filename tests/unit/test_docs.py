@@ -43,7 +43,16 @@ from dockersched.report.digest import DEFAULT_BYTES, DigestSettings, make_digest
 from dockersched.report.document import result_schema
 from dockersched.report.event_document import event_document, event_schema
 from dockersched.report.phase_fields import PHASES
-from dockersched.sandbox.docker import collecting, container, image_calls, patience, room, transport, watcher
+from dockersched.sandbox.docker import (
+    collecting,
+    container,
+    image_calls,
+    out_of_memory,
+    patience,
+    room,
+    transport,
+    watcher,
+)
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.session import asked
 from dockersched.session.signals import SIGNALS
@@ -315,7 +324,7 @@ def test_figures_of_reliability_are_those_of_the_code() -> None:
     assert "is tried up to five times" in text
     assert f"SIGKILL does not end within {container._KILL_LIMIT_S:g} s" in text
     assert f"A listing every {watcher._LISTING_INTERVAL_S:g} s" in text
-    assert f"waited for up to {container._OOM_DELAY_S:g} s longer" in text
+    assert f"waited for up to {out_of_memory._DELAY_S:g} s longer" in text
     assert collecting._LOG_TRIES == 3
     assert "it is read again, three times in all" in text
 

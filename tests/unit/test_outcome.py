@@ -5,7 +5,14 @@ from datetime import UTC, datetime
 import pytest
 
 from dockersched import Reason
-from dockersched.sandbox.docker.outcome import classify_exit, classify_refusal, has_ended, parse_time, was_started
+from dockersched.sandbox.docker.outcome import (
+    classify_exit,
+    classify_refusal,
+    has_ended,
+    out_of_memory,
+    parse_time,
+    was_started,
+)
 
 TIMES = {"StartedAt": "2026-11-23T23:23:56.578728705Z", "FinishedAt": "2026-11-23T23:23:57.584702695Z"}
 TINI = b"[FATAL tini (6)] exec nosuch failed: No such file or directory\n"
@@ -34,8 +41,9 @@ def test_classify_exit(exit_code: int, oom: bool, stopped_for: Reason | None, he
     state = {"ExitCode": exit_code, "OOMKilled": oom, "Error": "", **TIMES}
     ending = classify_exit(state, stopped_for=stopped_for, log_head=head)
     assert (ending.exit_code, ending.reason, ending.oom_event) == (exit_code, reason, oom)
-    without_flag = {**state, "OOMKilled": False}
-    assert classify_exit(without_flag, stopped_for=stopped_for, log_head=head, told_of_oom=oom) == ending
+    if oom:
+        without_flag = classify_exit({**state, "OOMKilled": False}, stopped_for=stopped_for, log_head=head)
+        assert out_of_memory(without_flag) == ending
     assert ending.started_at == datetime(2026, 11, 23, 23, 23, 56, 578728, UTC)
 
 

@@ -1,4 +1,4 @@
-"""What the watcher makes of the engine's events."""
+"""What is made of the engine's events: ends, and kills for lack of memory."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from dockersched import Reason
+from dockersched.sandbox.docker import out_of_memory
 from dockersched.sandbox.docker.connection import EngineEndpoint
 from dockersched.sandbox.docker.health import EngineHealth
+from dockersched.sandbox.docker.out_of_memory import with_late_word
+from dockersched.sandbox.docker.outcome import Ending
 from dockersched.sandbox.docker.watcher import ExitWatcher
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Events:
@@ -30,7 +39,7 @@ class Events:
         self.asked.set_result(head.decode())
 
     def tell(self, action: str, name: str) -> None:
-        event = {"Action": action, "Actor": {"Attributes": {"name": name}}}
+        event = {"Action": action, "Actor": {"ID": f"id-of-{name}", "Attributes": {"name": name}}}
         self._writer.write(json.dumps(event).encode() + b"\n")
 
     def close(self) -> None:
@@ -46,7 +55,7 @@ async def watching(folder: Path) -> AsyncIterator[tuple[ExitWatcher, Events]]:
     events = Events()
     async with await asyncio.start_unix_server(events.answer, folder / "socket"):
         endpoint = EngineEndpoint(f"unix://{folder}/socket", None, "test")
-        health = EngineHealth(lambda: datetime(2026, 1, 1, tzinfo=UTC))
+        health = EngineHealth(lambda: NOW)
         watcher = ExitWatcher(endpoint, nothing, "run=r", "1.41", health)
         try:
             await watcher.ready()
@@ -66,7 +75,8 @@ async def test_a_kill_for_memory_is_told_from_an_end(tmp_path: Path) -> None:
     async with watching(tmp_path) as (watcher, events):
         exited = watcher.watch("one")
         events.tell("oom", "one")
-        assert await watcher.out_of_memory("one", 5)
+        await watcher.out_of_memory("id-of-one", 5)
+        assert watcher.told_of_out_of_memory("id-of-one")
         assert not exited.done()  # only a child may have been killed
         events.tell("die", "one")
         await asyncio.wait_for(exited, 5)
@@ -75,32 +85,90 @@ async def test_a_kill_for_memory_is_told_from_an_end(tmp_path: Path) -> None:
 async def test_an_event_that_comes_after_the_end_is_waited_for(tmp_path: Path) -> None:
     async with watching(tmp_path) as (watcher, events):
         exited = watcher.watch("one")
-        watcher.watch("other")
         events.tell("die", "one")
         await asyncio.wait_for(exited, 5)
-        assert not await watcher.out_of_memory("one")
+        assert not watcher.told_of_out_of_memory("id-of-one")
         asyncio.get_running_loop().call_later(0.1, events.tell, "oom", "one")
-        assert await watcher.out_of_memory("one", 5)
-        assert not await watcher.out_of_memory("other")
+        began = time.monotonic()
+        await watcher.out_of_memory("id-of-one", 60)
+        assert time.monotonic() - began < 30
+        assert watcher.told_of_out_of_memory("id-of-one")
+        assert not watcher.told_of_out_of_memory("id-of-other")
 
 
 async def test_where_none_comes_the_wait_has_an_end(tmp_path: Path) -> None:
     async with watching(tmp_path) as (watcher, _):
-        watcher.watch("one")
         began = time.monotonic()
-        assert not await watcher.out_of_memory("one", 0.2)
-        assert 0.15 < time.monotonic() - began < 3
+        await watcher.out_of_memory("id-of-one", 0.2)
+        assert 0.15 < time.monotonic() - began < 5
+        assert not watcher.told_of_out_of_memory("id-of-one")
 
 
-async def test_nothing_is_kept_of_what_nobody_watches(tmp_path: Path) -> None:
+def ending(reason: Reason | None, exit_code: int) -> Ending:
+    return Ending(exit_code, reason, started_at=NOW, finished_at=NOW)
+
+
+class Asked:
+    """An engine that remembers an out-of-memory kill; and the patience to ask it."""
+
+    def __init__(self, health: EngineHealth, connected_at: datetime) -> None:
+        self.health = health
+        self.connected_at = connected_at
+        self.asked = 0
+
+    async def call(self, batch: partial[bool]) -> bool:
+        self.asked += 1
+        return self.remembers(**batch.keywords)
+
+    def remembers(self, container: str, event: str, since: datetime) -> bool:
+        return (container, event, since) == ("id-of-one", "oom", NOW)
+
+
+async def late_word(watcher: ExitWatcher, engine: Asked, ending: Ending) -> Ending:
+    return await with_late_word(ending, "id-of-one", watcher, engine, engine)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (ending(Reason.KILLED, 137), Reason.OOM_KILLED),
+        (ending(Reason.EXIT_CODE, 1), Reason.EXIT_CODE),
+        (ending(Reason.TIMED_OUT, 137), Reason.TIMED_OUT),
+        (ending(None, 0), None),
+    ],
+)
+async def test_an_event_tells_why_it_was_killed_and_changes_no_other_reason(
+    tmp_path: Path, before: Ending, after: Reason | None
+) -> None:
     async with watching(tmp_path) as (watcher, events):
-        watcher.watch("one")
+        engine = Asked(EngineHealth(lambda: NOW), NOW)
         events.tell("oom", "one")
-        assert await watcher.out_of_memory("one", 5)
-        watcher.unwatch("one")
-        exited = watcher.watch("marker")
-        events.tell("oom", "one")
-        events.tell("die", "marker")
-        await asyncio.wait_for(exited, 5)
-        watcher.watch("one")  # its name comes again with a container that is made anew
-        assert not await watcher.out_of_memory("one")
+        await watcher.out_of_memory("id-of-one", 5)
+        told = await late_word(watcher, engine, before)
+        assert (told.reason, told.oom_event, told.exit_code) == (after, True, before.exit_code)
+        assert engine.asked == 0
+
+
+async def test_only_what_was_killed_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(out_of_memory, "_DELAY_S", 0.2)
+    async with watching(tmp_path) as (watcher, _):
+        engine = Asked(EngineHealth(lambda: NOW), NOW)
+        began = time.monotonic()
+        failed, killed = ending(Reason.EXIT_CODE, 1), ending(Reason.KILLED, 137)
+        assert await late_word(watcher, engine, failed) == failed
+        assert time.monotonic() - began < 0.2
+        assert await late_word(watcher, engine, killed) == killed
+        assert engine.asked == 0
+
+
+@pytest.mark.parametrize("is_resumed", [True, False])
+async def test_where_an_event_may_have_come_to_nobody_the_engine_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_resumed: bool
+) -> None:
+    monkeypatch.setattr(out_of_memory, "_DELAY_S", 0.01)
+    async with watching(tmp_path) as (watcher, _):
+        engine = Asked(EngineHealth(lambda: NOW), NOW + timedelta(seconds=is_resumed))
+        if not is_resumed:
+            engine.health.lost()
+        told = await late_word(watcher, engine, ending(Reason.KILLED, 137))
+        assert (told.reason, told.oom_event) == (Reason.OOM_KILLED, True)

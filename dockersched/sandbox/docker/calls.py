@@ -161,11 +161,11 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
         unless(NOT_FOUND, lambda: self._repeat(remove))
 
     def remembers(self, container: str, event: str, since: datetime) -> bool:
-        """Whether the daemon that answers now is the one that did this: events live in its memory only.
+        """Whether the daemon that answers now is the one that did or saw this: events live in its memory only.
 
         Args:
             container: id or name.
-            event: `create` or `start`.
+            event: `create`, `start` or `oom`.
             since: when it was, by the engine's clock.
         """
         query: Query = {

@@ -32,7 +32,6 @@ def collect_ended(
     container_id: str,
     *,
     stopped_for: Reason | None,
-    told_of_oom: bool,
     log_path: Path | None,
     log_bytes: int,
     shown_bytes: int,
@@ -46,7 +45,6 @@ def collect_ended(
         calls: to the engine.
         container_id: the container's id or name.
         stopped_for: why we stopped it; None when we did not.
-        told_of_oom: whether there was an event of an out-of-memory kill.
         log_path: where its output goes; None keeps it nowhere.
         log_bytes: how much of it the engine keeps.
         shown_bytes: how much was shown live, without the secrets.
@@ -76,9 +74,7 @@ def collect_ended(
     log = _whole_log(read)
     if gating.was_never_released(inspected, log.head, patterns):
         raise NeverReleasedError
-    ending = outcome.classify_exit(
-        inspected["State"], stopped_for=stopped_for, log_head=log.head, told_of_oom=told_of_oom
-    )
+    ending = outcome.classify_exit(inspected["State"], stopped_for=stopped_for, log_head=log.head)
     if stopped_for is None and _is_doubtful(calls, inspected["Id"], ending, health, connected_at):
         ending = outcome.doubted(ending)
     if log.summary and ending.started_at and health.was_full_since(ending.started_at):

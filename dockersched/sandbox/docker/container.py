@@ -23,6 +23,7 @@ from dockersched.sandbox.docker.connect import Engine
 from dockersched.sandbox.docker.gatekeeper import Gatekeeper
 from dockersched.sandbox.docker.live_output import LiveOutput, OnOutput
 from dockersched.sandbox.docker.lost_release import freeze_if_waiting
+from dockersched.sandbox.docker.out_of_memory import with_late_word
 from dockersched.sandbox.docker.outcome import Ending, was_started
 from dockersched.sandbox.docker.patience import Patience
 from dockersched.sandbox.docker.phase_clock import PhaseClock
@@ -35,8 +36,6 @@ from dockersched.states import Reason
 
 _KILL_LIMIT_S = 10.0
 _RELEASE_LIMIT_S = 10.0
-# The engine can tell of an out-of-memory kill after the exit: half a second after it, seen with 20.10 under load.
-_OOM_DELAY_S = 1.0
 
 log = Logger("container")
 
@@ -227,20 +226,10 @@ class Container:
     async def _collect_if_ended(self, stopped_for: Reason | None) -> Collected | None:
         self._clock.exit_noticed()
         self._output.stop()  # what it has not shown by now comes from the log
-        collected = await self._look(stopped_for)
-        if collected is not None and collected.ending.reason is Reason.KILLED:
-            collected = await self._look(stopped_for, oom_within_s=_OOM_DELAY_S)
-        if collected is not None and collected.log:
-            self._output.show(collected.log.unseen)
-        return collected
-
-    async def _look(self, stopped_for: Reason | None, oom_within_s: float = 0) -> Collected | None:
-        """What is left of the container; None when it has not ended."""
         batch = partial(
             collect_ended,
             container_id=self.name,
             stopped_for=stopped_for,
-            told_of_oom=await self._watcher.out_of_memory(self.name, oom_within_s),
             log_path=self._log_path,
             log_bytes=self._log_bytes,
             shown_bytes=self._output.shown_bytes,
@@ -248,10 +237,15 @@ class Container:
             health=self._engine.health,
             connected_at=self._engine.connected_at,
         )
-        return await self._patience.call(batch)
+        collected = await self._patience.call(batch)
+        if collected is not None and collected.log:
+            self._output.show(collected.log.unseen)
+        return collected
 
     async def _result(self, result: SandboxResult, collected: Collected) -> SandboxResult:
         ending = collected.ending
+        if self.container_id is not None:
+            ending = await with_late_word(ending, self.container_id, self._watcher, self._engine, self._patience)
         began_at = self._began_at(ending.started_at)
         result = replace(
             result,

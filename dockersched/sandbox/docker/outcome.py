@@ -53,19 +53,15 @@ class Ending(Struct, frozen=True):
     finished_at: datetime | None = None
 
 
-def classify_exit(
-    state: Mapping[str, Any], *, stopped_for: Reason | None, log_head: bytes, told_of_oom: bool = False
-) -> Ending:
+def classify_exit(state: Mapping[str, Any], *, stopped_for: Reason | None, log_head: bytes) -> Ending:
     """The ending of a container that was started and has ended.
 
     Args:
         state: the `State` of the engine's inspect answer.
         stopped_for: why we stopped it (`timed_out`, `cancelled`); None when we did not.
         log_head: the first bytes of its output, in which the init process tells why it could not execute.
-        told_of_oom: whether there was an event of an out-of-memory kill: Docker Engine 20.10 leaves out the flag when
-            the event comes after the exit.
     """
-    exit_code, oom = int(state["ExitCode"]), told_of_oom or bool(state.get("OOMKilled"))
+    exit_code, oom = int(state["ExitCode"]), bool(state.get("OOMKilled"))
     detail = str(state.get("Error") or "")
     reason: Reason | None = None
     if stopped_for is not None:
@@ -96,6 +92,15 @@ def doubted(ending: Ending) -> Ending:
         reason=Reason.INTERRUPTED,
         detail=f"the engine went down while it ran; its exit code {ending.exit_code} tells nothing",
     )
+
+
+def out_of_memory(ending: Ending) -> Ending:
+    """An ending with an event of an out-of-memory kill.
+
+    Docker Engine 20.10 leaves out its flag when it takes in the event after the exit.
+    """
+    reason = Reason.OOM_KILLED if ending.reason is Reason.KILLED else ending.reason
+    return replace(ending, reason=reason, oom_event=True)
 
 
 def classify_refusal(status: int, explanation: str) -> Reason:

@@ -33,7 +33,7 @@ class ExitWatcher:
     """Tells when containers of one run have ended.
 
     Events are hints that come at once but can be lost; a listing every 1.5 s is the truth. Neither is an outcome: who
-    waits looks at the container afterwards.
+    waits looks at the container afterwards. Only that something was killed for lack of memory is taken from an event.
 
     Args:
         endpoint: where the events come from.
@@ -81,20 +81,18 @@ class ExitWatcher:
         """Nobody waits for this container any more."""
         self._waiting.pop(name, None)
         self._started.discard(name)
-        self._out_of_memory.pop(name, None)
 
-    async def out_of_memory(self, name: str, within_s: float = 0) -> bool:
-        """Whether a process in a watched container was killed for lack of memory, as far as the engine tells in time.
+    async def out_of_memory(self, container_id: str, within_s: float) -> None:
+        """Waits until the engine tells that something in a container was killed for lack of memory, or in vain."""
+        told = self._out_of_memory.setdefault(container_id, asyncio.Event())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await told.wait()
 
-        Args:
-            name: of the container.
-            within_s: how long to wait for the engine to tell.
-        """
-        told = self._out_of_memory.setdefault(name, asyncio.Event())
-        if within_s and not told.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(told.wait(), within_s)
-        return told.is_set()
+    def told_of_out_of_memory(self, container_id: str) -> bool:
+        """Whether the engine has told that something in a container was killed for lack of memory."""
+        told = self._out_of_memory.get(container_id)
+        return told is not None and told.is_set()
 
     async def aclose(self) -> None:
         """Stops watching."""
@@ -118,14 +116,15 @@ class ExitWatcher:
     def _hint(self, line: bytes) -> None:
         try:
             event = json.loads(line)
-            name, action = event["Actor"]["Attributes"]["name"], event["Action"]
+            action, actor = event["Action"], event["Actor"]
+            container_id, name = actor["ID"], actor["Attributes"]["name"]
         except (ValueError, KeyError, TypeError):
             log.warning("watcher.event_unreadable", line=line[:200])
             return
-        if action != "oom":
+        if action == "oom":
+            self._out_of_memory.setdefault(container_id, asyncio.Event()).set()
+        else:
             self._resolve(name)
-        elif name in self._waiting:
-            self._out_of_memory.setdefault(name, asyncio.Event()).set()
 
     async def _list(self) -> None:
         last_answer = time.monotonic()
