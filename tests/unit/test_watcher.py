@@ -172,3 +172,23 @@ async def test_where_an_event_may_have_come_to_nobody_the_engine_is_asked(
             engine.health.lost()
         told = await late_word(watcher, engine, ending(Reason.KILLED, 137))
         assert (told.reason, told.oom_event) == (Reason.OOM_KILLED, True)
+
+
+@pytest.mark.parametrize("steps", range(5))
+async def test_who_waits_for_events_can_be_cancelled_at_any_moment(tmp_path: Path, steps: int) -> None:
+    async with watching(tmp_path) as (watcher, _):
+        waiting = asyncio.create_task(watcher.ready())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        is_cancelled = waiting.cancel()
+        await asyncio.wait([waiting])
+        assert waiting.cancelled() == is_cancelled
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_it_ends_also_while_it_connects_to_an_engine_that_is_gone(tmp_path: Path, steps: int) -> None:
+    endpoint = EngineEndpoint(f"unix://{tmp_path}/none", None, "test")
+    watcher = ExitWatcher(endpoint, nothing, "run=r", "1.41", EngineHealth(lambda: NOW))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    await asyncio.wait_for(watcher.aclose(), 5)

@@ -146,7 +146,12 @@ class AttemptFactory:
         name = translate.container_name(options)
         body = _body(given, slot)
         if created is not None and created.body != body:  # of another namespace, or a mount has moved meanwhile
-            await created.give_up()
+            try:
+                await created.give_up()
+            except asyncio.CancelledError:
+                if namespaces and slot:
+                    namespaces.give_back(slot, is_empty=True)
+                raise
             created = None
         gate = None
         if wanted is not None and volume is not None and not wanted.is_set():

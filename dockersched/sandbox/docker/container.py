@@ -293,6 +293,8 @@ class Container:
         is_first = self._stopped_for is None
         self._stopped_for = self._stopped_for or reason
         await self._journal.stopping(self._options, reason)
+        self._exited = self._watcher.watch(self.name)  # a hint from before the signal is none of its end
+        self._watcher.started(self.name)
         if not await self._patience.call(partial(EngineCalls.kill, container=self.name, signal="SIGTERM")):
             if is_first:
                 self._stopped_for = None

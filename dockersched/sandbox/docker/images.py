@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from dockersched.errors import EngineRefusedError, ImageBuildError, ImageUnavailableError
+from dockersched.errors import EngineRefusedError, ImageBuildError, ImageUnavailableError, TransientRunnerError
 from dockersched.model import PullPolicy
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.image_sources import bare_name, is_current, is_ours
@@ -56,10 +56,16 @@ class ImageResolver:
             return self._pinned[reference]
         key = (reference, policy)
         if key not in self._resolutions:
-            self._resolutions[key] = asyncio.create_task(self._resolve_in_turn(reference, policy))
+            resolving = self._resolutions[key] = asyncio.create_task(self._resolve_in_turn(reference, policy))
+            resolving.add_done_callback(partial(self._forget_if_transient, key))
         # One caller that is cancelled must not take the image from the others.
         image = await asyncio.shield(self._resolutions[key])
         return self._pinned.setdefault(reference, image)
+
+    def _forget_if_transient(self, key: tuple[str, PullPolicy], resolved: asyncio.Task[ResolvedImage]) -> None:
+        """What failed for the moment is tried again for whoever asks next."""
+        if not resolved.cancelled() and isinstance(resolved.exception(), TransientRunnerError):
+            del self._resolutions[key]
 
     async def _resolve_in_turn(self, reference: str, policy: PullPolicy) -> ResolvedImage:
         """Of one image there is one pull at a time, whatever the policies of those who ask."""

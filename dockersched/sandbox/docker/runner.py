@@ -229,6 +229,7 @@ class DockerRunner(SandboxBackend):
         try:
             return await attempt.run(clock)
         finally:
+            self._container_ids.pop(attempt.name, None)  # of one that was removed, and made anew
             if attempt.container_id is not None:
                 self._container_ids[attempt.name] = attempt.container_id
 

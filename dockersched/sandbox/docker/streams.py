@@ -80,7 +80,8 @@ async def _request(
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Sends a request and reads the head of its answer, which must have the expected status."""
     try:
-        reader, writer = await asyncio.wait_for(_connect(endpoint), _DIAL_TIMEOUT_S)
+        async with asyncio.timeout(_DIAL_TIMEOUT_S):  # `wait_for` of Python 3.11 can swallow a cancellation
+            reader, writer = await _connect(endpoint)
     except (OSError, TimeoutError) as error:
         raise EngineUnavailableError(f"no stream from the engine: {error}") from error
     try:

@@ -61,7 +61,8 @@ class ExitWatcher:
     async def ready(self) -> None:
         """Waits until events come in, or shortly if they do not: the listing finds exits all the same."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._connected.wait(), _FIRST_CONNECTION_S)
+            async with asyncio.timeout(_FIRST_CONNECTION_S):  # `wait_for` of Python 3.11 can swallow a cancellation
+                await self._connected.wait()
 
     def watch(self, name: str) -> asyncio.Future[None]:
         """A future that is done when the container of this name may have ended. Call it before the start.
