@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -85,6 +86,7 @@ class EpicRun:
         self._in_flight: dict[int, SandboxRunOptions] = {}
         self._attempts: dict[int, int] = {}
         self._earlier: dict[int, list[SandboxResult]] = {}  # of the tasks that wait for a retry, or did
+        self._held_back: list[str] | None = None  # failures on record, of which the first one stops the run
         self._stop_reason: Reason | None = None
         self._stop_detail = ""
         self._started_at = datetime.now(UTC)
@@ -94,7 +96,14 @@ class EpicRun:
 
     def start_next(self) -> tuple[int, SandboxRunOptions]:
         """Takes the next ready task; returns its index and what to run."""
-        index = self.plan.start_next()
+        return self._begin(self.plan.start_next())
+
+    def start_resumed(self, among: Container[int]) -> tuple[int, SandboxRunOptions] | None:
+        """The same of a ready task of these that an earlier process left; None when there is none."""
+        index = self.plan.start_resumed(among)
+        return None if index is None else self._begin(index)
+
+    def _begin(self, index: int) -> tuple[int, SandboxRunOptions]:
         if self._ahead is not None:
             self._prepared.pop(index, None)
             self._ahead.started(index)
@@ -182,7 +191,22 @@ class EpicRun:
             TaskResult(task_id, state, sandbox.reason, sandbox.detail, None, attempts, sandbox, allowed, earlier),
         )
         self._record_moved(self.plan.fail(index))
-        return self.stop(Reason.FAIL_FAST, f"{task_id!r} failed") if self._options.fail_fast and not allowed else []
+        return self._fail_fast(task_id) if self._options.fail_fast and not allowed else []
+
+    def _fail_fast(self, task_id: str) -> list[int]:
+        if self._held_back is not None:
+            self._held_back.append(task_id)
+            return []
+        return self.stop(Reason.FAIL_FAST, f"{task_id!r} failed")
+
+    @contextmanager
+    def failures_held_back(self) -> Iterator[None]:
+        """With `fail_fast`, the first failure in the block stops the run at its end."""
+        failed = self._held_back = []
+        yield
+        self._held_back = None
+        if failed:
+            self._fail_fast(failed[0])
 
     def reject(self, unavailable: Mapping[str, str]) -> None:
         """Ends the run before anything starts, because some tasks' images cannot be had (why, by task id).

@@ -13,8 +13,8 @@ from msgspec import Struct
 from dockersched import ids
 from dockersched.data.run_files import STORE
 from dockersched.data.store import PRUNE_GRACE_S, ContentStore
-from dockersched.epic_run import EpicRun
 from dockersched.errors import RunOwnedError, TaskExecutionError, UnknownRunError
+from dockersched.replay import replayed
 from dockersched.report.digest import DigestSettings, make_digest
 from dockersched.report.document import write_result
 from dockersched.results import EpicResult, SandboxResult
@@ -106,15 +106,10 @@ async def cancel_orphaned_tasks(store: StateStore, run_id: str, task_ids: Sequen
 def _as_recorded(store: StateStore, run_id: str, journal: Journal) -> EpicResult:
     """The result of a run in which nothing more starts: what is on record stands, the rest is cancelled."""
     epic = store.epic(run_id)
-    run = EpicRun(epic.dag, epic.options, ())
+    run = replayed(epic.dag, epic.options, journal)
     without_record = []
-    while run.plan.may_start:
-        index, options = run.start_next()
-        known = journal.result(journal.on_engine(options))
-        if known is None:
-            without_record.append(index)
-        elif run.settle(index, known).retry_in_s is not None:
-            run.plan.requeue(index)
+    while (begun := run.start_resumed(run.plan.admission.in_flight)) is not None:
+        without_record.append(begun[0])
     if run.plan.unfinished:
         run.stop(Reason.CANCELLED, spare_final=False)
         for index in without_record:

@@ -116,6 +116,7 @@ class SandboxResult(Struct, frozen=True, gc=False, omit_defaults=True):
         outputs: what was copied out of it, by name.
         values: the small values that it wrote, by key.
         phases: where its time went; None when the runner does not tell.
+        is_final: whether nothing is tried again after it, whatever the task's retries.
     """
 
     sandbox_id: str
@@ -135,6 +136,7 @@ class SandboxResult(Struct, frozen=True, gc=False, omit_defaults=True):
     outputs: Mapping[str, OutputSummary] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
     phases: Phases | None = None
+    is_final: bool = False
 
     def __post_init__(self) -> None:
         """Derives the reason where the exit code alone tells it."""

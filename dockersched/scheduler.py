@@ -7,12 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from dockersched.control import EpicControl
-from dockersched.epic_run import EpicRun
+from dockersched.epic_run import EpicRun, Settled
 from dockersched.errors import EpicError
 from dockersched.events import Observer
 from dockersched.graph.capacity import Shares, check_capacity, resumed, share_out
 from dockersched.graph.dag import TaskDAG
 from dockersched.model import EpicExecutionOptions, ScheduledTask
+from dockersched.replay import replay
 from dockersched.results import EpicResult, SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunner, SandboxRunOptions
 from dockersched.states import Reason
@@ -100,13 +101,10 @@ class ParallelTaskScheduler:
         running: dict[int, _Handle] = {}
 
         def settled(index: int) -> Iterable[int]:
-            outcome = _outcome(running.pop(index))
-            ended = run.settle(index, outcome)
-            self._backend.discard(ended.options)
-            if ended.retry_in_s is not None:
-                loop.call_later(ended.retry_in_s, mailbox.put_nowait, partial(run.requeue, index))
-            return ended.stop
+            return self._follow(run, mailbox, index, run.settle(index, _outcome(running.pop(index))))
 
+        for index, ended in replay(run, self._backend.recorded):
+            self._follow(run, mailbox, index, ended)
         alarm = None
         if options.timeout_s is not None:
             alarm = loop.call_later(options.timeout_s, mailbox.put_nowait, partial(run.stop, Reason.EPIC_TIMED_OUT))
@@ -130,6 +128,14 @@ class ParallelTaskScheduler:
             if running:  # only after an exception: this coroutine was cancelled, or an observer failed
                 await _stop_all(running.values())
         return run.finish()
+
+    def _follow(self, run: EpicRun, mailbox: asyncio.Queue[_Message], index: int, ended: Settled) -> Iterable[int]:
+        """Does what follows from a sandbox that came back; gives the indexes of those that must be stopped now."""
+        self._backend.discard(ended.options)
+        if ended.retry_in_s is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(ended.retry_in_s, mailbox.put_nowait, partial(run.requeue, index))
+        return ended.stop
 
     def _look_ahead(
         self,

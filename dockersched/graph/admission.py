@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
@@ -155,6 +155,11 @@ class Admission:
         self._keep_room(index, rank, demand)
         return index
 
+    def take_resumed(self, among: Container[int]) -> int | None:
+        """Starts a ready task of these that an earlier process left, whatever is free; None when there is none."""
+        self._next = next((rank for rank in self._resumed if self._at[rank] in among), None)
+        return None if self._next is None else self.take()
+
     def release(self, index: int) -> None:
         """A task's sandbox is gone."""
         demand = self.holding.pop(index)
@@ -223,6 +228,17 @@ class Admission:
             return self._resumed[0]
         if not (self._fresh or self._parked):
             return None
+        found = self._find_new()
+        if found is None and self.in_flight and not self.holding:
+            # None of those whose shares are held is ready: they wait for what has to run first.
+            for demand in self.in_flight.values():
+                self._charge(demand, 1)
+            self.in_flight.clear()
+            found = self._find_new()
+        return found
+
+    def _find_new(self) -> int | None:
+        """The rank of the task that may start now and was not begun by an earlier process."""
         if self._slots <= len(self.in_flight):
             return None
         kept = self.reservation

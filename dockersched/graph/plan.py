@@ -1,6 +1,6 @@
 """Where every task of a run stands: the one mutable object of the core, with a single writer."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import cache
 from heapq import heappop, heappush
 from time import monotonic
@@ -76,6 +76,13 @@ class Plan:
         """
         index = self.admission.take()
         self._move(index, TaskState.RUNNING)
+        return index
+
+    def start_resumed(self, among: Container[int]) -> int | None:
+        """Takes a ready task of these that an earlier process left into RUNNING; None when there is none."""
+        index = self.admission.take_resumed(among)
+        if index is not None:
+            self._move(index, TaskState.RUNNING)
         return index
 
     def stop(self, index: int) -> None:

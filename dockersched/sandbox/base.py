@@ -170,6 +170,10 @@ class SandboxBackend(ABC):
         """What an earlier process of the run left, by task id: results on record, and sandboxes that may be there."""
         return {}
 
+    def recorded(self, options: SandboxRunOptions) -> SandboxResult | None:  # noqa: ARG002
+        """The result of an attempt that an earlier process of the run has on record, as `standing` tells."""
+        return None
+
     async def prepare(self, sandboxes: Sequence[SandboxRunOptions]) -> Mapping[str, str]:  # noqa: ARG002
         """Gets the images of a run, each one once, before the first sandbox starts.
 

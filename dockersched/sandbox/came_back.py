@@ -22,7 +22,7 @@ def interpret(
         cancelled = SandboxResult(options.sandbox_id, reason=Reason.CANCELLED, phases=options.phases)
         return cancelled, TaskState.CANCELLED, False
     if isinstance(outcome, SandboxResult):
-        return outcome, TaskState.SUCCEEDED if outcome.succeeded else TaskState.FAILED, True
+        return outcome, TaskState.SUCCEEDED if outcome.succeeded else TaskState.FAILED, not outcome.is_final
     if isinstance(outcome, Exception):
         detail = f"{type(outcome).__name__}: {outcome}"
     else:

@@ -32,7 +32,7 @@ from dockersched.sandbox.docker.runner import DockerRunner
 from dockersched.sandbox.secret_values import SecretValues
 from dockersched.scheduler import ParallelTaskScheduler
 from dockersched.session.asked import taking_requests
-from dockersched.session.earlier import end_cancelled_attempts, record_the_rest, remove_prepared
+from dockersched.session.earlier import end_cancelled_attempts, end_early_finals, record_the_rest, remove_prepared
 from dockersched.session.removals import with_removals
 from dockersched.session.signals import stopping_on_signals
 from dockersched.session.takeover import take_over
@@ -195,6 +195,7 @@ class Session:
             runner.journal = journal
             if not self._is_new:
                 await end_cancelled_attempts(runner, journal, self._sandboxes)
+                await end_early_finals(runner, journal, self._epic, self._sandboxes, self._requests)
                 await remove_prepared(runner, journal, self._sandboxes)
             runner.share_namespaces(
                 self._sandboxes, at_once=self._options.max_parallel, ahead=self._options.prepare_ahead
@@ -222,8 +223,8 @@ class Session:
         else:
             runner.images.pin(await asyncio.to_thread(self._store.images, self._run_id))
             await asyncio.to_thread(self._store.reopen_run, self._run_id)
-        if not unavailable and not self._control.cancelled:
-            return None
+        if not self._is_new or not (unavailable or self._control.cancelled):
+            return None  # what a run that goes on has on record stays, whatever is asked of it by now
         run = EpicRun(self._epic.dag, self._options, observers)
         if self._control.cancelled:
             run.stop(Reason.CANCELLED, spare_final=False)

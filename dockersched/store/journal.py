@@ -12,7 +12,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from dockersched.errors import StateError
+from dockersched.errors import StateError, TransientRunnerError
 from dockersched.graph.admission import Standing
 from dockersched.graph.capacity import Capacity
 from dockersched.model import QuotaConfig
@@ -66,6 +66,10 @@ class Journal(StopJournal):
         row = self._rows.get((options.task_id, options.attempt))
         return row.result if row else None
 
+    def recorded(self, options: SandboxRunOptions) -> SandboxResult | None:
+        """The terminal record of the scheduler's attempt of this number."""
+        return self.result(self.on_engine(options))
+
     def unfinished(self) -> list[tuple[str, int]]:
         """Attempts that were intended and have no record: task and number."""
         return [key for key, row in self._rows.items() if row.result is None]
@@ -78,6 +82,16 @@ class Journal(StopJournal):
             oom_kills = sum(result.reason is Reason.OOM_KILLED for result in results)
             found[task_id] = Standing(len(results), in_flight=len(results) < len(attempts), oom_kills=oom_kills)
         return found
+
+    def begun(self, task_id: str) -> list[tuple[int, datetime]]:
+        """The attempts of a task that count, and when each was about to be made."""
+        return [(attempt, self._rows[task_id, attempt].intended_at) for attempt in self._counted.get(task_id, ())]
+
+    def disregard(self, task_id: str, attempt: int) -> None:
+        """An attempt is none that the scheduler counts: its task gets another."""
+        self._counted[task_id].remove(attempt)
+        if not self._counted[task_id]:
+            del self._counted[task_id]
 
     def was_cancelled(self, task_id: str, attempt: int) -> bool:
         """Whether an attempt was being cancelled when the run broke off."""
@@ -155,7 +169,11 @@ class JournaledRunner(SandboxBackend):
         except Exception as error:
             failure = f"{type(error).__name__}: {error}"
             failed = SandboxResult(
-                options.sandbox_id, reason=Reason.ENGINE_ERROR, detail=failure, phases=options.phases
+                options.sandbox_id,
+                reason=Reason.ENGINE_ERROR,
+                detail=failure,
+                phases=options.phases,
+                is_final=not isinstance(error, TransientRunnerError),
             )
             await self._record(options, failed)
             raise
@@ -177,6 +195,10 @@ class JournaledRunner(SandboxBackend):
     def standing(self) -> Mapping[str, Standing]:
         """What is on record of an earlier process of the run."""
         return self._journal.standing()
+
+    def recorded(self, options: SandboxRunOptions) -> SandboxResult | None:
+        """The result of an attempt that an earlier process of the run has on record."""
+        return self._journal.recorded(options)
 
     async def prepare(self, sandboxes: Sequence[SandboxRunOptions]) -> Mapping[str, str]:
         """Gets the images of the run."""

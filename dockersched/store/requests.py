@@ -48,6 +48,11 @@ class CancelRequests:
                     path.unlink()
         return taken
 
+    def of_tasks(self) -> list[list[str]]:
+        """The requests for tasks that are there, whether they were taken or not."""
+        found = [json.loads(path.read_text("utf-8")) for path in sorted(self._folder.glob("*.cancel"))]
+        return [task_ids for task_ids in found if task_ids]
+
     def clear(self) -> None:
         """The run has ended: nothing is asked of it any more."""
         shutil.rmtree(self._folder, ignore_errors=True)

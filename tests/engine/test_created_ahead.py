@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from docker.api import APIClient
+from docker.errors import NotFound
 
 from dockersched import DockerRunner, Reason, ScheduledTask, TaskState
 from dockersched.data.run_files import RunFiles
@@ -35,8 +36,18 @@ async def created(engine: APIClient, run_id: str, task_id: str) -> dict[str, Any
     """The container of a task that was created and not started, as the engine tells of it."""
     await until(lambda: bool(found(engine, run_id, task_id, status="created")))
     (container,) = found(engine, run_id, task_id, status="created")
+    await until(lambda: is_known(engine, container["Id"]))
     inspected: dict[str, Any] = engine.inspect_container(container["Id"])
     return inspected
+
+
+def is_known(engine: APIClient, container_id: str) -> bool:
+    """An engine can list a container a moment before it answers what is asked of it."""
+    try:
+        engine.inspect_container(container_id)
+    except NotFound:
+        return False
+    return True
 
 
 def tasks(**second: Any) -> list[ScheduledTask]:

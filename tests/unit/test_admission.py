@@ -175,13 +175,33 @@ def test_what_an_earlier_process_left_running_is_held_before_it_is_ready() -> No
 
 
 def test_a_slot_is_held_too_for_what_an_earlier_process_left_running() -> None:
-    admitting = Admission(range(2), None, Limits(slots=1), in_flight={1: (0, 0)})
+    admitting = Admission(range(3), None, Limits(slots=2), in_flight={1: (0, 0)})
     admitting.add(0)
-    assert admitting.next() is None
+    admitting.add(2)
+    assert start_all(admitting) == [0]
     admitting.add(1)
-    assert admitting.take() == 1
+    assert start_all(admitting) == [1]
     admitting.release(1)
-    assert admitting.take() == 0
+    assert start_all(admitting) == [2]
+
+
+def test_nothing_is_held_for_what_waits_for_those_that_could_not_start_else() -> None:
+    admitting = Admission(range(2), [(1, 0), (2, 0)], Limits(1, 2), in_flight={1: (2, 0)})
+    admitting.add(0)
+    assert start_all(admitting) == [0]
+    admitting.release(0)
+    admitting.add(1)
+    assert start_all(admitting) == [1]
+    admitting.release(1)
+    assert admitting.free() == Limits(1, 2)
+
+
+def test_of_what_is_resumed_only_what_is_asked_for_is_taken() -> None:
+    admitting = Admission(range(3), None, Limits(slots=1), recorded={2: 1}, in_flight={0: (0, 0)})
+    for index in range(3):
+        admitting.add(index)
+    assert [admitting.take_resumed(admitting.recorded) for _ in range(2)] == [2, None]
+    assert admitting.take_resumed(admitting.in_flight) == 0
 
 
 def test_an_attempt_on_record_needs_no_share() -> None:
@@ -220,11 +240,12 @@ def test_what_is_held_may_be_more_than_the_first_attempt_asked_for() -> None:
 
 
 def test_what_is_not_resumed_after_all_is_free() -> None:
-    admitting = Admission(range(2), [(2, 2), (2, 2)], Limits(1, 2, 2), in_flight={1: (2, 2)})
+    admitting = Admission(range(3), [(0, 0), (2, 2), (2, 2)], Limits(2, 2, 2), in_flight={1: (2, 2)})
     admitting.add(0)
-    assert admitting.next() is None
+    admitting.add(2)
+    assert start_all(admitting) == [0]
     admitting.forget(1)
-    assert admitting.take() == 0
+    assert admitting.take() == 2
 
 
 def test_a_task_that_is_taken_back_waits_no_more() -> None:

@@ -1,0 +1,183 @@
+"""A run that goes on: what is on record is taken in before anything that was, or is, asked of the run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from dockersched import (
+    EpicControl,
+    EpicExecutionOptions,
+    ParallelTaskScheduler,
+    PermanentRunnerError,
+    Reason,
+    RetryPolicy,
+    SandboxRunOptions,
+    ScheduledTask,
+    TaskExecutionError,
+    TaskState,
+)
+from dockersched.epic import Epic
+from dockersched.graph.dag import TaskDAG
+from dockersched.recovery import _as_recorded
+from dockersched.results import EpicResult
+from dockersched.sandbox.asked import sandbox_options
+from dockersched.sandbox.docker.runner import DockerRunner
+from dockersched.sandbox.fake import FakeRunner, Script
+from dockersched.session.earlier import end_early_finals
+from dockersched.store.database import StateStore
+from dockersched.store.journal import Journal, JournaledRunner
+from dockersched.store.requests import CancelRequests
+
+RUN = "r-1"
+ONCE = RetryPolicy(limit=0)
+FOR_EVER = Script(duration_s=None)
+
+
+def task(task_id: str, *depends_on: str, **settings: Any) -> ScheduledTask:
+    return ScheduledTask(task_id, depends_on, "true", **{"retry": ONCE, **settings})
+
+
+class Removing(FakeRunner):
+    """Also notes what is removed before the run goes on."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.removed: list[tuple[str, int]] = []
+
+    async def remove(self, options: SandboxRunOptions) -> None:
+        self.removed.append((options.task_id, options.attempt))
+
+
+class Run:
+    """One run, of which processes die."""
+
+    def __init__(self, folder: Path, tasks: Sequence[ScheduledTask], **options: Any) -> None:
+        self.store = StateStore(folder)
+        self.epic = Epic(TaskDAG(tasks), EpicExecutionOptions(epic_id="e", run_id=RUN, **options))
+        self.store.create_run(RUN, self.epic, {}, {})
+        self.requests = CancelRequests(self.store.run_dir(RUN))
+        self.started: list[tuple[str, int]] = []
+        self.removed: list[tuple[str, int]] = []
+
+    def journal(self) -> Journal:
+        return Journal(self.store, RUN)
+
+    async def until(self, last: str, scripts: dict[str, Script], control: EpicControl | None = None) -> None:
+        """A process that dies once this task has started."""
+        has_started = asyncio.Event()
+        runner = FakeRunner(scripts, on_start=lambda options: has_started.set() if options.task_id == last else None)
+        scheduler = ParallelTaskScheduler(JournaledRunner(runner, self.journal()))
+        running = asyncio.create_task(
+            scheduler.execute_epic(self.epic.dag, self.epic.options, control=control or EpicControl())
+        )
+        async with asyncio.timeout(10):
+            await has_started.wait()
+            while not self.intended(last):
+                await asyncio.sleep(0.01)
+        journal = next(iter([scheduler._backend._journal]))  # type: ignore[attr-defined]
+        journal._write = never  # as by a process that is dead
+        running.cancel()
+        await asyncio.wait([running], timeout=0.2)
+
+    def intended(self, task_id: str) -> bool:
+        return any(known == task_id for known, _ in self.store.attempts(RUN))
+
+    async def resume(self, *requests: Sequence[str] | None) -> EpicResult:
+        runner = Removing(on_start=lambda options: self.started.append((options.task_id, options.attempt)))
+        journal, control = self.journal(), EpicControl()
+        sandboxes = [sandbox_options(each, "e", RUN) for each in self.epic.dag]
+        await end_early_finals(cast("DockerRunner", runner), journal, self.epic, sandboxes, self.requests)
+        self.removed = runner.removed
+        for task_ids in requests:
+            control.cancel(task_ids)
+        scheduler = ParallelTaskScheduler(JournaledRunner(runner, journal))
+        try:
+            async with asyncio.timeout(10):
+                return await scheduler.execute_epic(self.epic.dag, self.epic.options, control=control)
+        except TaskExecutionError as error:
+            return error.result
+
+
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
+def states(result: EpicResult) -> dict[str, TaskState]:
+    return {task_id: entry.state for task_id, entry in result.tasks.items()}
+
+
+async def test_a_task_that_had_succeeded_before_it_was_to_be_cancelled_has_succeeded(tmp_path: Path) -> None:
+    run = Run(tmp_path, [task("a"), task("b", "a"), task("c", "b")])
+    await run.until("c", {"c": FOR_EVER})
+    result = await run.resume(["a"])
+    assert set(states(result).values()) == {TaskState.SUCCEEDED}
+    assert run.started == [("c", 1)]
+
+
+async def test_a_run_that_is_cancelled_as_it_goes_on_keeps_what_is_on_record(tmp_path: Path) -> None:
+    run = Run(tmp_path, [task("a"), task("b", "a")])
+    await run.until("b", {"b": FOR_EVER})
+    assert states(await run.resume(None)) == {"a": TaskState.SUCCEEDED, "b": TaskState.CANCELLED}
+
+
+async def test_a_failure_on_record_stops_only_what_is_not_on_record(tmp_path: Path) -> None:
+    tasks = [task("a", priority=5), task("c"), task("b", "c"), task("d", "b"), task("z", finally_=True)]
+    run = Run(tmp_path, tasks, fail_fast=True)
+    await run.until("z", {"a": Script(exit_code=3, duration_s=0.3), "d": FOR_EVER, "z": FOR_EVER})
+    as_recorded = states(_as_recorded(run.store, RUN, run.journal()))
+    assert (as_recorded["a"], as_recorded["b"]) == (TaskState.FAILED, TaskState.SUCCEEDED)
+    result = states(await run.resume())
+    assert [result[task_id] for task_id in "acbz"] == [
+        TaskState.FAILED, TaskState.SUCCEEDED, TaskState.SUCCEEDED, TaskState.SUCCEEDED,
+    ]  # fmt: skip
+
+
+async def test_what_was_not_tried_again_for_good_is_not_when_the_run_goes_on(tmp_path: Path) -> None:
+    run = Run(tmp_path, [task("a", retry=RetryPolicy()), task("h", "a", when="failure"), task("b", "a")])
+    await run.until("h", {"a": Script(raises=PermanentRunnerError("refused")), "h": FOR_EVER})
+    result = states(await run.resume())
+    assert result == {"a": TaskState.FAILED, "h": TaskState.SUCCEEDED, "b": TaskState.UPSTREAM_FAILED}
+    assert run.started == [("h", 1)]
+
+
+async def test_a_share_that_is_held_for_what_must_wait_is_given_to_what_it_waits_for(tmp_path: Path) -> None:
+    run = Run(tmp_path, [task("a"), task("k", "a", when="always")], max_parallel=1)
+    control = EpicControl()
+    asyncio.get_running_loop().call_later(0.1, control.cancel, ["a"])
+    await run.until("k", {"a": FOR_EVER, "k": FOR_EVER}, control)
+    result = await run.resume()
+    assert set(states(result).values()) == {TaskState.SUCCEEDED}
+    assert run.started == [("a", 2), ("k", 1)]
+
+
+async def stopped_and_then_killed(folder: Path, last: str) -> Run:
+    tasks = [task("m"), task("f", finally_=True), task("g", "f", finally_=True)]
+    run = Run(folder, tasks, max_parallel=1)
+    control = EpicControl()
+    asyncio.get_running_loop().call_later(0.1, control.cancel)
+    await run.until(last, {"m": FOR_EVER, last: FOR_EVER}, control)
+    return run
+
+
+async def test_tasks_with_finally_run_again_after_what_goes_on(tmp_path: Path) -> None:
+    run = await stopped_and_then_killed(tmp_path, "g")
+    assert set(states(await run.resume()).values()) == {TaskState.SUCCEEDED}
+    assert run.removed == [("g", 1)]
+    assert run.started == [("m", 2), ("f", 2), ("g", 2)]
+    assert run.store.attempts(RUN)["g", 1].result.reason is Reason.CANCELLED  # type: ignore[union-attr]
+    run.started.clear()
+    assert set(states(await run.resume()).values()) == {TaskState.SUCCEEDED}
+    assert run.started == []
+
+
+async def test_a_task_with_finally_is_not_run_again_where_nothing_goes_on(tmp_path: Path) -> None:
+    run = await stopped_and_then_killed(tmp_path, "g")
+    run.requests.put(["m"])
+    result = states(await run.resume(["m"]))
+    assert (result["m"], result["f"], result["g"]) == (
+        TaskState.CANCELLED, TaskState.SUCCEEDED, TaskState.SUCCEEDED,
+    )  # fmt: skip
+    assert (run.removed, run.started) == ([], [("g", 1)])
