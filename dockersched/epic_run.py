@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -98,9 +97,14 @@ class EpicRun:
         """Takes the next ready task; returns its index and what to run."""
         return self._begin(self.plan.start_next())
 
-    def start_resumed(self, among: Container[int]) -> tuple[int, SandboxRunOptions] | None:
-        """The same of a ready task of these that an earlier process left; None when there is none."""
-        index = self.plan.start_resumed(among)
+    def start_recorded(self) -> tuple[int, SandboxRunOptions] | None:
+        """The same of a ready task of which an attempt is on record; None when there is none."""
+        index = self.plan.start_recorded()
+        return None if index is None else self._begin(index)
+
+    def start_in_flight(self) -> tuple[int, SandboxRunOptions] | None:
+        """The same of a ready task whose attempt may have its sandbox already; None when there is none."""
+        index = self.plan.start_in_flight()
         return None if index is None else self._begin(index)
 
     def _begin(self, index: int) -> tuple[int, SandboxRunOptions]:
@@ -199,14 +203,14 @@ class EpicRun:
             return []
         return self.stop(Reason.FAIL_FAST, f"{task_id!r} failed")
 
-    @contextmanager
-    def failures_held_back(self) -> Iterator[None]:
-        """With `fail_fast`, the first failure in the block stops the run at its end."""
-        failed = self._held_back = []
-        yield
-        self._held_back = None
-        if failed:
-            self._fail_fast(failed[0])
+    def hold_back_failures(self) -> None:
+        """From now on `fail_fast` stops nothing, until `stop_held_back`."""
+        self._held_back = []
+
+    def stop_held_back(self) -> list[int]:
+        """Does what the first failure since `hold_back_failures` asks for; gives what must be stopped now."""
+        failed, self._held_back = self._held_back, None
+        return self._fail_fast(failed[0]) if failed else []
 
     def reject(self, unavailable: Mapping[str, str]) -> None:
         """Ends the run before anything starts, because some tasks' images cannot be had (why, by task id).

@@ -14,7 +14,7 @@ from dockersched import ids
 from dockersched.data.run_files import STORE
 from dockersched.data.store import PRUNE_GRACE_S, ContentStore
 from dockersched.errors import RunOwnedError, TaskExecutionError, UnknownRunError
-from dockersched.replay import replayed
+from dockersched.replay import disregard_early_finals, replayed
 from dockersched.report.digest import DigestSettings, make_digest
 from dockersched.report.document import write_result
 from dockersched.results import EpicResult, SandboxResult
@@ -106,13 +106,12 @@ async def cancel_orphaned_tasks(store: StateStore, run_id: str, task_ids: Sequen
 def _as_recorded(store: StateStore, run_id: str, journal: Journal) -> EpicResult:
     """The result of a run in which nothing more starts: what is on record stands, the rest is cancelled."""
     epic = store.epic(run_id)
-    run = replayed(epic.dag, epic.options, journal)
-    without_record = []
-    while (begun := run.start_resumed(run.plan.admission.in_flight)) is not None:
-        without_record.append(begun[0])
+    requests = CancelRequests(store.run_dir(run_id)).of_tasks()
+    disregard_early_finals(epic.dag, epic.options, journal, requests)
+    run, in_flight = replayed(epic.dag, epic.options, journal, requests)
     if run.plan.unfinished:
         run.stop(Reason.CANCELLED, spare_final=False)
-        for index in without_record:
+        for index in in_flight:
             run.settle(index, asyncio.CancelledError())
     try:
         return run.finish()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -30,10 +32,10 @@ class Earlier(Protocol):
 def replay(
     run: EpicRun, recorded: Callable[[SandboxRunOptions], SandboxResult | None]
 ) -> Iterator[tuple[int, Settled]]:
-    """Settles every attempt that is on record and whose turn comes; what was stopped or cancelled since comes after it.
+    """Settles every attempt that is on record and whose turn comes. A failure among them stops nothing yet.
 
     Args:
-        run: that goes on; nothing of it has been started.
+        run: that goes on.
         recorded: gives the result of an attempt.
 
     Yields:
@@ -42,24 +44,86 @@ def replay(
     Raises:
         StateError: an attempt has no result, although the run's shares say so.
     """
+    run.hold_back_failures()
     admission = run.plan.admission
-    with run.failures_held_back():
-        while (begun := run.start_resumed(admission.recorded)) is not None:
-            index, options = begun
-            result = recorded(options)
-            if result is None:
-                raise StateError(f"attempt {options.attempt} of task {options.task_id!r} has no record")
-            settled = run.settle(index, result)
-            if settled.retry_in_s is not None and (index in admission.recorded or index in admission.in_flight):
-                run.requeue(index)  # the pause before that attempt is over
-                settled = replace(settled, retry_in_s=None)
-            yield index, settled
+    while (begun := run.start_recorded()) is not None:
+        index, options = begun
+        result = recorded(options)
+        if result is None:
+            raise StateError(f"attempt {options.attempt} of task {options.task_id!r} has no record")
+        settled = run.settle(index, result)
+        if settled.retry_in_s is not None and (index in admission.recorded or index in admission.in_flight):
+            run.requeue(index)  # the pause before that attempt is over
+            settled = replace(settled, retry_in_s=None)
+        yield index, settled
 
 
-def replayed(dag: TaskDAG, options: EpicExecutionOptions, earlier: Earlier) -> EpicRun:
-    """A run as far as it is on record."""
+def replayed(
+    dag: TaskDAG, options: EpicExecutionOptions, earlier: Earlier, requests: Iterable[Iterable[str]] = ()
+) -> tuple[EpicRun, list[int]]:
+    """A run as far as it is on record, and the indexes of the tasks that were in flight when it broke off.
+
+    Args:
+        dag: the graph.
+        options: of the run.
+        earlier: what is on record.
+        requests: tasks that were cancelled by name.
+    """
     shares = resumed(dag, share_out(dag, options, None, lambda quota: quota or QuotaConfig()), earlier.standing())
     run = EpicRun(dag, options, (), shares)
-    for _ in replay(run, earlier.recorded):
-        pass
-    return run
+    in_flight: list[int] = []
+    for task_ids in [(), *requests]:
+        for index in run.cancel(task_ids):
+            run.settle(index, asyncio.CancelledError())
+            in_flight.remove(index)
+        for _ in replay(run, earlier.recorded):
+            pass
+        while (begun := run.start_in_flight()) is not None:
+            in_flight.append(begun[0])
+    run.stop_held_back()
+    return run, in_flight
+
+
+class Attempts(Earlier, Protocol):
+    """What is on record of each attempt of a run."""
+
+    def begun(self, task_id: str) -> list[tuple[int, datetime]]:
+        """The attempts of a task that count, and when each was about to be made."""
+
+    def last_begun(self, task_ids: Collection[str]) -> datetime | None:
+        """When the last attempt of these tasks was about to be made, whether it counts or not."""
+
+    def disregard(self, task_id: str, attempt: int) -> None:
+        """An attempt is none that counts: its task gets another."""
+
+
+def disregard_early_finals(
+    dag: TaskDAG, options: EpicExecutionOptions, earlier: Attempts, requests: Sequence[Iterable[str]]
+) -> list[tuple[str, int]]:
+    """Lets tasks with `finally` run again where others go on, or have gone on, after they ran.
+
+    An earlier process that was stopped ran them; what it had to cancel runs now, and they come after that.
+
+    Args:
+        dag: the graph.
+        options: of the run.
+        earlier: what is on record.
+        requests: tasks that were cancelled by name, and so do not go on.
+
+    Returns:
+        the attempts that count no more: task and number.
+    """
+    finals = [task.id for task in dag if task.finally_]
+    begun = [(task_id, attempt, at) for task_id in finals for attempt, at in earlier.begun(task_id)]
+    if not begun:
+        return []
+    run, _ = replayed(dag, options, earlier, requests)
+    last = earlier.last_begun([task.id for task in dag if not task.finally_])
+    early = [
+        (task_id, attempt)
+        for task_id, attempt, at in begun
+        if not run.plan.is_closing or (last is not None and at < last)
+    ]
+    for task_id, attempt in early:
+        earlier.disregard(task_id, attempt)
+    return early

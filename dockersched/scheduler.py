@@ -100,23 +100,24 @@ class ParallelTaskScheduler:
         wake = partial(mailbox.put_nowait, _nothing_to_stop)
         running: dict[int, _Handle] = {}
 
+        def start(index: int, sandbox: SandboxRunOptions) -> None:
+            handle = running[index] = loop.create_task(self._run_sandbox(sandbox), name=sandbox.sandbox_id)
+            handle.add_done_callback(partial(_deliver, mailbox, partial(settled, index)))
+
         def settled(index: int) -> Iterable[int]:
             return self._follow(run, mailbox, index, run.settle(index, _outcome(running.pop(index))))
 
-        for index, ended in replay(run, self._backend.recorded):
-            self._follow(run, mailbox, index, ended)
         alarm = None
         if options.timeout_s is not None:
             alarm = loop.call_later(options.timeout_s, mailbox.put_nowait, partial(run.stop, Reason.EPIC_TIMED_OUT))
-        if control is not None:
-            control.attach(lambda task_ids: mailbox.put_nowait(partial(run.cancel, task_ids)))
         try:
+            await self._go_on(run, mailbox, start)
+            if control is not None:
+                control.attach(lambda task_ids: mailbox.put_nowait(partial(run.cancel, task_ids)))
             while run.plan.unfinished:
                 # An order to stop that is already there comes before new starts.
                 while run.plan.may_start and mailbox.empty() and not self._backend.holds(wake):
-                    index, sandbox = run.start_next()
-                    handle = running[index] = loop.create_task(self._run_sandbox(sandbox), name=sandbox.sandbox_id)
-                    handle.add_done_callback(partial(_deliver, mailbox, partial(settled, index)))
+                    start(*run.start_next())
                 self._look_ahead(run, mailbox, wake, prepare)
                 message = await mailbox.get()
                 for index in message():
@@ -128,6 +129,17 @@ class ParallelTaskScheduler:
             if running:  # only after an exception: this coroutine was cancelled, or an observer failed
                 await _stop_all(running.values())
         return run.finish()
+
+    async def _go_on(
+        self, run: EpicRun, mailbox: asyncio.Queue[_Message], start: Callable[[int, SandboxRunOptions], None]
+    ) -> None:
+        """Takes in what an earlier process has on record, and takes up what it left running."""
+        for index, ended in replay(run, self._backend.recorded):
+            self._follow(run, mailbox, index, ended)
+        while (begun := run.start_in_flight()) is not None:
+            start(*begun)
+        await asyncio.sleep(0)  # they have begun when they are to be stopped
+        mailbox.put_nowait(run.stop_held_back)
 
     def _follow(self, run: EpicRun, mailbox: asyncio.Queue[_Message], index: int, ended: Settled) -> Iterable[int]:
         """Does what follows from a sandbox that came back; gives the indexes of those that must be stopped now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
@@ -107,7 +107,8 @@ class Admission:
         )
         self._fresh: list[int] = []  # ranks that were never found not to fit
         self._parked: dict[Demand, list[int]] = {}  # ranks that were, by their demand: they fit or not together
-        self._resumed: list[int] = []  # ranks of those that need no share of their own
+        self._recorded: list[int] = []  # ranks of those whose next attempt is on record, and needs no share
+        self._resumed: list[int] = []  # ranks of those whose share has been held since before they were ready
         self._next: int | None = None
         self._passed: dict[int, int] = {}
         self.reservation: Reservation | None = None
@@ -119,8 +120,8 @@ class Admission:
 
     def add(self, index: int) -> None:
         """A task is ready."""
-        is_resumed = index in self.recorded or index in self.in_flight
-        heappush(self._resumed if is_resumed else self._fresh, self._rank[index])
+        held = self._resumed if index in self.in_flight else self._fresh
+        heappush(self._recorded if index in self.recorded else held, self._rank[index])
         self._next = None
 
     def next(self) -> int | None:
@@ -155,9 +156,14 @@ class Admission:
         self._keep_room(index, rank, demand)
         return index
 
-    def take_resumed(self, among: Container[int]) -> int | None:
-        """Starts a ready task of these that an earlier process left, whatever is free; None when there is none."""
-        self._next = next((rank for rank in self._resumed if self._at[rank] in among), None)
+    def take_recorded(self) -> int | None:
+        """Starts a ready task of which an attempt is on record, whatever is free; None when there is none."""
+        self._next = self._recorded[0] if self._recorded else None
+        return None if self._next is None else self.take()
+
+    def take_in_flight(self) -> int | None:
+        """Starts a ready task whose attempt may have its sandbox already; None when there is none."""
+        self._next = self._resumed[0] if self._resumed else None
         return None if self._next is None else self.take()
 
     def release(self, index: int) -> None:
@@ -186,6 +192,7 @@ class Admission:
         """No ready task will start."""
         self._fresh.clear()
         self._parked.clear()
+        self._recorded.clear()
         self._resumed.clear()
         self.reservation = self._next = None
 
@@ -213,7 +220,8 @@ class Admission:
     def ready(self) -> list[int]:
         """The ready tasks, in order."""
         parked = (rank for ranks in self._parked.values() for rank in ranks)
-        return [self._at[rank] for rank in [*sorted(self._resumed), *sorted([*self._fresh, *parked])]]
+        earlier, new = sorted([*self._recorded, *self._resumed]), sorted([*self._fresh, *parked])
+        return [self._at[rank] for rank in [*earlier, *new]]
 
     def room(self) -> Limits:
         """What the next task may take: what is free, and not kept for another one."""
@@ -224,8 +232,8 @@ class Admission:
 
     def _find(self) -> int | None:
         """The rank of the task that may start now."""
-        if self._resumed and self._slots >= 1:
-            return self._resumed[0]
+        if (self._recorded or self._resumed) and self._slots >= 1:
+            return min([*self._recorded[:1], *self._resumed[:1]])
         if not (self._fresh or self._parked):
             return None
         found = self._find_new()
@@ -292,7 +300,7 @@ class Admission:
             heappop(self._fresh)
             return
         demand = self._demands[self._at[rank]]
-        for ranks in (self._parked.get(demand, []), self._resumed, self._fresh):
+        for ranks in (self._parked.get(demand, []), self._recorded, self._resumed, self._fresh):
             if ranks and ranks[0] == rank:
                 heappop(ranks)
             elif rank in ranks:

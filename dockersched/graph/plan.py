@@ -1,6 +1,6 @@
 """Where every task of a run stands: the one mutable object of the core, with a single writer."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from heapq import heappop, heappush
 from time import monotonic
@@ -78,9 +78,15 @@ class Plan:
         self._move(index, TaskState.RUNNING)
         return index
 
-    def start_resumed(self, among: Container[int]) -> int | None:
-        """Takes a ready task of these that an earlier process left into RUNNING; None when there is none."""
-        index = self.admission.take_resumed(among)
+    def start_recorded(self) -> int | None:
+        """Takes a ready task of which an attempt is on record into RUNNING; None when there is none."""
+        return self._started(self.admission.take_recorded())
+
+    def start_in_flight(self) -> int | None:
+        """Takes a ready task whose attempt may have its sandbox already into RUNNING; None when there is none."""
+        return self._started(self.admission.take_in_flight())
+
+    def _started(self, index: int | None) -> int | None:
         if index is not None:
             self._move(index, TaskState.RUNNING)
         return index

@@ -10,14 +10,13 @@ from msgspec.structs import replace
 from dockersched import ids
 from dockersched.epic import Epic
 from dockersched.model import EpicExecutionOptions
-from dockersched.replay import replayed
+from dockersched.replay import disregard_early_finals
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker.runner import DockerRunner
 from dockersched.states import Reason
 from dockersched.store.database import StateStore
 from dockersched.store.journal import Journal
-from dockersched.store.requests import CancelRequests
 
 
 async def end_cancelled_attempts(
@@ -43,34 +42,20 @@ async def end_early_finals(
     journal: Journal,
     epic: Epic,
     sandboxes: Sequence[SandboxRunOptions],
-    requests: CancelRequests,
+    requests: Sequence[Sequence[str]],
 ) -> None:
-    """Lets tasks with `finally` run again where others go on, or have gone on, after they ran.
-
-    An earlier process that was stopped ran them; what it had to cancel runs now, and they come after that.
+    """Ends tasks with `finally` that still run although others go on; they come again after those.
 
     Args:
-        runner: that removes what is left of them.
+        runner: that removes them.
         journal: of the run.
         epic: the run's.
         sandboxes: of all its tasks.
         requests: tasks that were cancelled by name, and so do not go on.
     """
-    finals = {task.id for task in epic.dag if task.finally_}
-    begun = [(task_id, attempt, at) for task_id in finals for attempt, at in journal.begun(task_id)]
-    if not begun:
-        return
-    run = replayed(epic.dag, epic.options, journal)
-    for task_ids in requests.of_tasks():
-        run.cancel(task_ids)
-    others = (at for task in epic.dag if not task.finally_ for _, at in journal.begun(task.id))
-    last = max(others, default=None)
     unfinished = journal.unfinished()
     by_task = {options.task_id: options for options in sandboxes}
-    for task_id, attempt, at in begun:
-        if run.plan.is_closing and (last is None or at >= last):
-            continue
-        journal.disregard(task_id, attempt)
+    for task_id, attempt in disregard_early_finals(epic.dag, epic.options, journal, requests):
         if (task_id, attempt) in unfinished:
             options = replace(by_task[task_id], attempt=attempt)
             await runner.remove(options)

@@ -7,7 +7,7 @@ is running the same epic again under the same run id.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ from dockersched.model import QuotaConfig
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunOptions, StopJournal
 from dockersched.states import Reason
-from dockersched.store.database import StateStore
+from dockersched.store.database import AttemptRow, StateStore
 
 
 class Journal(StopJournal):
@@ -84,8 +84,15 @@ class Journal(StopJournal):
         return found
 
     def begun(self, task_id: str) -> list[tuple[int, datetime]]:
-        """The attempts of a task that count, and when each was about to be made."""
-        return [(attempt, self._rows[task_id, attempt].intended_at) for attempt in self._counted.get(task_id, ())]
+        """The attempts of a task that count, and when each was about to be made; not those of another run."""
+        counted = [(attempt, self._rows[task_id, attempt]) for attempt in self._counted.get(task_id, ())]
+        return [(attempt, row.intended_at) for attempt, row in counted if not _was_taken_over(row)]
+
+    def last_begun(self, task_ids: Collection[str]) -> datetime | None:
+        """When the last attempt of these tasks was about to be made, whether it counts or not."""
+        ours = set(task_ids)
+        begun = (row.intended_at for (task_id, _), row in self._rows.items() if task_id in ours)
+        return max(begun, default=None)
 
     def disregard(self, task_id: str, attempt: int) -> None:
         """An attempt is none that the scheduler counts: its task gets another."""
@@ -138,6 +145,11 @@ class Journal(StopJournal):
         if self.failure is None:
             self.failure = error
             self._on_failure()
+
+
+def _was_taken_over(row: AttemptRow) -> bool:
+    """Whether the attempt is one of an earlier run, which `retry` keeps: it had ended before this run had it."""
+    return row.result is not None and row.result.finished_at is not None and row.result.finished_at < row.intended_at
 
 
 class JournaledRunner(SandboxBackend):

@@ -200,8 +200,9 @@ def test_of_what_is_resumed_only_what_is_asked_for_is_taken() -> None:
     admitting = Admission(range(3), None, Limits(slots=1), recorded={2: 1}, in_flight={0: (0, 0)})
     for index in range(3):
         admitting.add(index)
-    assert [admitting.take_resumed(admitting.recorded) for _ in range(2)] == [2, None]
-    assert admitting.take_resumed(admitting.in_flight) == 0
+    assert admitting.ready() == [0, 2, 1]
+    assert [admitting.take_recorded() for _ in range(2)] == [2, None]
+    assert [admitting.take_in_flight() for _ in range(2)] == [0, None]
 
 
 def test_an_attempt_on_record_needs_no_share() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +23,7 @@ from dockersched import (
 from dockersched.epic import Epic
 from dockersched.graph.dag import TaskDAG
 from dockersched.recovery import _as_recorded
-from dockersched.results import EpicResult
+from dockersched.results import EpicResult, SandboxResult
 from dockersched.sandbox.asked import sandbox_options
 from dockersched.sandbox.docker.runner import DockerRunner
 from dockersched.sandbox.fake import FakeRunner, Script
@@ -82,14 +83,19 @@ class Run:
         running.cancel()
         await asyncio.wait([running], timeout=0.2)
 
+    def _note(self, options: SandboxRunOptions) -> None:
+        self.started.append((options.task_id, options.attempt))
+
     def intended(self, task_id: str) -> bool:
         return any(known == task_id for known, _ in self.store.attempts(RUN))
 
-    async def resume(self, *requests: Sequence[str] | None) -> EpicResult:
-        runner = Removing(on_start=lambda options: self.started.append((options.task_id, options.attempt)))
+    async def resume(self, *requests: Sequence[str] | None, scripts: Mapping[str, Script] | None = None) -> EpicResult:
+        runner = Removing(
+            scripts=scripts or {}, on_start=lambda options: self.started.append((options.task_id, options.attempt))
+        )
         journal, control = self.journal(), EpicControl()
         sandboxes = [sandbox_options(each, "e", RUN) for each in self.epic.dag]
-        await end_early_finals(cast("DockerRunner", runner), journal, self.epic, sandboxes, self.requests)
+        await end_early_finals(cast("DockerRunner", runner), journal, self.epic, sandboxes, self.requests.of_tasks())
         self.removed = runner.removed
         for task_ids in requests:
             control.cancel(task_ids)
@@ -120,7 +126,10 @@ async def test_a_task_that_had_succeeded_before_it_was_to_be_cancelled_has_succe
 async def test_a_run_that_is_cancelled_as_it_goes_on_keeps_what_is_on_record(tmp_path: Path) -> None:
     run = Run(tmp_path, [task("a"), task("b", "a")])
     await run.until("b", {"b": FOR_EVER})
-    assert states(await run.resume(None)) == {"a": TaskState.SUCCEEDED, "b": TaskState.CANCELLED}
+    assert states(await run.resume(None, scripts={"b": FOR_EVER})) == {
+        "a": TaskState.SUCCEEDED,
+        "b": TaskState.CANCELLED,
+    }
 
 
 async def test_a_failure_on_record_stops_only_what_is_not_on_record(tmp_path: Path) -> None:
@@ -181,3 +190,49 @@ async def test_a_task_with_finally_is_not_run_again_where_nothing_goes_on(tmp_pa
         TaskState.CANCELLED, TaskState.SUCCEEDED, TaskState.SUCCEEDED,
     )  # fmt: skip
     assert (run.removed, run.started) == ([], [("g", 1)])
+
+
+async def test_what_still_runs_is_stopped_in_its_own_right_by_a_failure_on_record(tmp_path: Path) -> None:
+    run = Run(tmp_path, [task("a"), task("d"), task("z", finally_=True)], fail_fast=True)
+    await run.until("d", {"a": FOR_EVER, "d": FOR_EVER})
+    await run.store.record(RUN, "a", 1, SandboxResult("e.a", exit_code=3))
+    result = await run.resume(scripts={"d": FOR_EVER})
+    assert states(result) == {"a": TaskState.FAILED, "d": TaskState.CANCELLED, "z": TaskState.SUCCEEDED}
+    assert (result.tasks["d"].attempts, run.started) == (1, [("d", 1), ("z", 1)])
+    assert run.journal().unfinished() == []
+
+
+async def test_what_came_after_a_task_that_was_cancelled_by_name_stays_on_record(tmp_path: Path) -> None:
+    tasks = [task("a"), task("k", "a", when="always"), task("f", finally_=True), task("g", "f", finally_=True)]
+    run = Run(tmp_path, tasks)
+    control = EpicControl()
+    asyncio.get_running_loop().call_later(0.1, control.cancel, ["a"])
+    await run.until("g", {"a": FOR_EVER, "g": FOR_EVER}, control)
+    run.requests.put(["a"])
+    ended = states(_as_recorded(run.store, RUN, run.journal()))
+    assert (ended["a"], ended["k"], ended["f"]) == (TaskState.CANCELLED, TaskState.SUCCEEDED, TaskState.SUCCEEDED)
+    result = states(await run.resume(["a"]))
+    assert (result["a"], result["k"], result["g"]) == (TaskState.CANCELLED, TaskState.SUCCEEDED, TaskState.SUCCEEDED)
+    assert (run.removed, run.started) == ([], [("g", 1)])
+
+
+async def test_an_old_attempt_of_a_task_with_finally_never_stands_for_a_later_one(tmp_path: Path) -> None:
+    run = await stopped_and_then_killed(tmp_path, "g")
+    await run.store.record(RUN, "g", 1, SandboxResult("e.g", reason=Reason.CANCELLED))
+    await run.store.intend(RUN, "m", 2)
+    await run.store.record(RUN, "m", 2, SandboxResult("e.m", reason=Reason.CANCELLED))
+    run.requests.put(["m"])
+    await run.store.intend(RUN, "f", 2)
+    assert states(_as_recorded(run.store, RUN, run.journal()))["f"] is TaskState.CANCELLED
+    assert states(await run.resume(["m"]))["f"] is TaskState.SUCCEEDED
+    assert run.started == [("f", 2), ("g", 2)]
+
+
+async def test_a_result_of_an_earlier_run_stays_whatever_goes_on(tmp_path: Path) -> None:
+    run = Run(tmp_path, [task("m"), task("c", finally_=True)])
+    ended = datetime.now(UTC) - timedelta(hours=1)
+    await run.store.intend(RUN, "c", 1)
+    await run.store.record(RUN, "c", 1, SandboxResult("e.c", exit_code=0, started_at=ended, finished_at=ended))
+    await run.until("m", {"m": FOR_EVER})
+    assert set(states(await run.resume()).values()) == {TaskState.SUCCEEDED}
+    assert run.started == [("m", 1)]
