@@ -22,6 +22,11 @@ class EpicControl:
         """Whether cancelling the whole epic was asked for."""
         return None in self._requests
 
+    @property
+    def of_tasks(self) -> list[frozenset[str]]:
+        """The requests for tasks so far."""
+        return [request for request in self._requests if request is not None]
+
     def cancel(self, task_ids: Iterable[str] | None = None) -> None:
         """Stops sandboxes; `execute_epic` then raises `EpicCancelledError` when all has settled.
 

@@ -85,6 +85,7 @@ class EpicRun:
         self._in_flight: dict[int, SandboxRunOptions] = {}
         self._attempts: dict[int, int] = {}
         self._earlier: dict[int, list[SandboxResult]] = {}  # of the tasks that wait for a retry, or did
+        self._no_more: set[int] = set()  # tasks that get no attempt after those on record
         self._held_back: list[str] | None = None  # failures on record, of which the first one stops the run
         self._stop_reason: Reason | None = None
         self._stop_detail = ""
@@ -158,6 +159,9 @@ class EpicRun:
                 if sandbox.reason is Reason.OOM_KILLED:
                     self._grow(index)
                 self._emit(TaskRetrying, options.task_id, options.attempt, sandbox, pause)
+                if index in self._no_more and index not in self.plan.admission.recorded:
+                    self._withdraw(index)
+                    return Settled(options)
                 return Settled(options, retry_in_s=pause)
         return Settled(options, stop=self._settle(index, sandbox, state))
 
@@ -205,7 +209,7 @@ class EpicRun:
 
     def hold_back_failures(self) -> None:
         """From now on `fail_fast` stops nothing, until `stop_held_back`."""
-        self._held_back = []
+        self._held_back = self._held_back or []
 
     def stop_held_back(self) -> list[int]:
         """Does what the first failure since `hold_back_failures` asks for; gives what must be stopped now."""
@@ -269,6 +273,8 @@ class EpicRun:
                 if self.plan.state(index) is TaskState.RUNNING:
                     self.plan.stop(index)
                     stopped.append(index)
+            elif index in self.plan.admission.recorded:
+                self._no_more.add(index)
             elif self.plan.state(index) not in FINAL_STATES:
                 self._withdraw(index)
         return stopped

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -72,15 +73,15 @@ def replayed(
     shares = resumed(dag, share_out(dag, options, None, lambda quota: quota or QuotaConfig()), earlier.standing())
     run = EpicRun(dag, options, (), shares)
     in_flight: list[int] = []
-    for task_ids in [(), *requests]:
-        for index in run.cancel(task_ids):
+    orders: list[Callable[[], list[int]]] = [partial(run.cancel, task_ids) for task_ids in [(), *requests]]
+    for order in [*orders, run.stop_held_back]:
+        for index in order():
             run.settle(index, asyncio.CancelledError())
             in_flight.remove(index)
         for _ in replay(run, earlier.recorded):
             pass
         while (begun := run.start_in_flight()) is not None:
             in_flight.append(begun[0])
-    run.stop_held_back()
     return run, in_flight
 
 

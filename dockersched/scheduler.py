@@ -111,7 +111,7 @@ class ParallelTaskScheduler:
         if options.timeout_s is not None:
             alarm = loop.call_later(options.timeout_s, mailbox.put_nowait, partial(run.stop, Reason.EPIC_TIMED_OUT))
         try:
-            await self._go_on(run, mailbox, start)
+            await self._go_on(run, mailbox, start, control.of_tasks if control else ())
             if control is not None:
                 control.attach(lambda task_ids: mailbox.put_nowait(partial(run.cancel, task_ids)))
             while run.plan.unfinished:
@@ -131,15 +131,22 @@ class ParallelTaskScheduler:
         return run.finish()
 
     async def _go_on(
-        self, run: EpicRun, mailbox: asyncio.Queue[_Message], start: Callable[[int, SandboxRunOptions], None]
+        self,
+        run: EpicRun,
+        mailbox: asyncio.Queue[_Message],
+        start: Callable[[int, SandboxRunOptions], None],
+        requests: Iterable[Iterable[str]],
     ) -> None:
-        """Takes in what an earlier process has on record, and takes up what it left running."""
-        for index, ended in replay(run, self._backend.recorded):
-            self._follow(run, mailbox, index, ended)
-        while (begun := run.start_in_flight()) is not None:
-            start(*begun)
+        """Takes in what an earlier process has on record, also behind what was cancelled, and takes up what it left."""
+        stopped: list[int] = []
+        for task_ids in [(), *requests]:
+            stopped += run.cancel(task_ids)
+            for index, ended in replay(run, self._backend.recorded):
+                self._follow(run, mailbox, index, ended)
+            while (begun := run.start_in_flight()) is not None:
+                start(*begun)
         await asyncio.sleep(0)  # they have begun when they are to be stopped
-        mailbox.put_nowait(run.stop_held_back)
+        mailbox.put_nowait(lambda: [*stopped, *run.stop_held_back()])
 
     def _follow(self, run: EpicRun, mailbox: asyncio.Queue[_Message], index: int, ended: Settled) -> Iterable[int]:
         """Does what follows from a sandbox that came back; gives the indexes of those that must be stopped now."""

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+
 from dockersched import (
     EpicControl,
     EpicExecutionOptions,
@@ -236,3 +238,42 @@ async def test_a_result_of_an_earlier_run_stays_whatever_goes_on(tmp_path: Path)
     await run.until("m", {"m": FOR_EVER})
     assert set(states(await run.resume()).values()) == {TaskState.SUCCEEDED}
     assert run.started == [("m", 1)]
+
+
+@pytest.mark.parametrize("named", [[], ["x"]])
+async def test_a_failure_on_record_stops_a_run_whatever_was_cancelled_by_name(tmp_path: Path, named: list[str]) -> None:
+    tasks = [task("x"), task("k", "x", when="always"), task("a"), task("b"), task("z", finally_=True)]
+    run = Run(tmp_path, [*tasks, task("y", "z", finally_=True)], fail_fast=True)
+    control = EpicControl()
+    asyncio.get_running_loop().call_later(0.1, control.cancel, named)
+    scripts = {"x": FOR_EVER if named else Script(), "b": FOR_EVER, "y": FOR_EVER}
+    await run.until("y", {**scripts, "a": Script(exit_code=3, duration_s=0.3)}, control)
+    if named:
+        run.requests.put(named)
+    ended = _as_recorded(run.store, RUN, run.journal())
+    assert (ended.exit_code, ended.tasks["z"].state) == (1, TaskState.SUCCEEDED)
+    result = await run.resume(*([named] if named else []))
+    assert (result.exit_code, run.started) == (1, [("y", 1)])
+    for each in (ended, result):
+        assert each.tasks["k"].state is TaskState.SUCCEEDED
+
+
+async def test_a_final_that_had_succeeded_before_it_was_to_be_cancelled_has_succeeded(tmp_path: Path) -> None:
+    tasks = [task("a"), task("b"), task("z", finally_=True), task("y", "z", finally_=True)]
+    run = Run(tmp_path, tasks, fail_fast=True)
+    await run.until("y", {"a": Script(exit_code=3, duration_s=0.3), "b": FOR_EVER, "y": FOR_EVER})
+    run.requests.put(["z"])
+    assert states(_as_recorded(run.store, RUN, run.journal()))["z"] is TaskState.SUCCEEDED
+    assert states(await run.resume(["z"]))["z"] is TaskState.SUCCEEDED
+    assert run.started == [("y", 1)]
+
+
+async def test_a_task_that_is_cancelled_gets_no_attempt_after_those_on_record(tmp_path: Path) -> None:
+    again = RetryPolicy(limit=5, exit_codes=[3], initial_s=0.05, max_s=0.05)
+    run = Run(tmp_path, [task("a", retry=again), task("b", "a"), task("long")])
+    await run.until("long", {"a": FOR_EVER, "long": FOR_EVER})
+    await run.store.record(RUN, "a", 1, SandboxResult("e.a", exit_code=3))
+    run.requests.put(["a"])
+    result = await run.resume(["a"])
+    assert (result.tasks["a"].state, result.tasks["a"].attempts) == (TaskState.CANCELLED, 1)
+    assert run.started == [("long", 1)]
