@@ -79,12 +79,15 @@ class RunHandle:
 
         Raises:
             ValueError: the epic has no such task; nothing was cancelled.
+            StateError: that tasks are to be cancelled could not be written; nothing was.
         """
         if unknown := [task_id for task_id in task_ids if task_id not in self._session.dag]:
             raise ValueError(f"run {self.run_id} has no task {unknown[0]!r}")
-        self._session.cancel(task_ids or None)
         if not task_ids:
+            self._session.cancel()
             await asyncio.wait([self.task])
+        elif not self.task.done():
+            await self._session.cancel_tasks(task_ids)
 
     def stop(self) -> None:
         """Orders the end of the run, and does not wait for it."""

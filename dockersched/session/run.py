@@ -114,6 +114,16 @@ class Session:
         if task_ids is None and self._preparing is not None:
             self._preparing.cancel()
 
+    async def cancel_tasks(self, task_ids: Sequence[str]) -> None:
+        """Ends tasks of the run and all that depends on them, also where another process goes on with it.
+
+        Raises:
+            StateError: that could not be written; nothing was cancelled.
+        """
+        with writing(self.run_dir):
+            await asyncio.to_thread(self._requests.put, task_ids)
+        self.cancel(task_ids)
+
     async def run(self) -> SessionResult:
         """Runs the epic; when it returns, no container of the run is left, and the state database says so.
 

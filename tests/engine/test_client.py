@@ -122,6 +122,37 @@ async def test_a_run_whose_program_was_killed_is_resumed(engine: APIClient, tmp_
     assert (result.state, result.tasks["nap"].attempts) == (EpicState.SUCCEEDED, 1)
 
 
+def killed_once_it_says_so(program: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "cancelled\n"
+        process.kill()
+
+
+async def test_a_task_that_was_cancelled_is_also_after_the_program_was_killed(
+    engine: APIClient, tmp_path: Path
+) -> None:
+    tasks = {"nap": nap(2), "other": nap(60)}
+    program = f"""
+async def program():
+    async with dockersched.connect(state_dir={str(tmp_path)!r}) as client:
+        handle = await client.start({epic("named", **tasks)!r})
+        async for event in handle.events():
+            if isinstance(event, EpicStarted):  # so the run is on record
+                break
+        await handle.cancel("other")
+        print("cancelled", flush=True)
+        await handle.result()
+asyncio.run(program())
+"""
+    killed_once_it_says_so(f"import asyncio, dockersched\nfrom dockersched.events import EpicStarted\n{program}")
+    async with dockersched.connect(state_dir=tmp_path) as client:
+        (folder,) = (tmp_path / "runs").iterdir()
+        result = await (await client.resume(folder.name)).result()
+    states = {task_id: str(entry.state) for task_id, entry in result.tasks.items()}
+    assert states == {"nap": "succeeded", "other": "cancelled"}
+
+
 def test_an_interrupt_of_run_leaves_no_sandbox(engine: APIClient, tmp_path: Path) -> None:
     process = in_process(engine, tmp_path, f"dockersched.run({epic('interrupted', nap=nap(60))!r})")
     (folder,) = (tmp_path / "runs").iterdir()

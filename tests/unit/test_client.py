@@ -52,6 +52,9 @@ class ScriptedSession:
         self.observe(DONE)
         return SessionResult(RESULT, 0, Digest(0, (), 0, Commands()), self.run_dir / "result.json", ["container x"])
 
+    async def cancel_tasks(self, task_ids: Sequence[str]) -> None:
+        self.cancel(task_ids)
+
     def cancel(self, task_ids: Sequence[str] | None = None) -> None:
         self.cancelled.append(task_ids)
         if task_ids is None:
