@@ -29,12 +29,7 @@ async def end_cancelled_attempts(
         journal: of the run.
         sandboxes: of all its tasks.
     """
-    by_task = {options.task_id: options for options in sandboxes}
-    for task_id, attempt in journal.unfinished():
-        if journal.was_cancelled(task_id, attempt):
-            options = replace(by_task[task_id], attempt=attempt)
-            await runner.remove(options)
-            await journal.record(task_id, attempt, SandboxResult(options.sandbox_id, reason=Reason.CANCELLED))
+    await _end(runner, journal, sandboxes, [key for key in journal.unfinished() if journal.was_cancelled(*key)])
 
 
 async def end_early_finals(
@@ -53,13 +48,22 @@ async def end_early_finals(
         sandboxes: of all its tasks.
         requests: tasks that were cancelled by name, and so do not go on.
     """
-    unfinished = journal.unfinished()
-    by_task = {options.task_id: options for options in sandboxes}
-    for task_id, attempt in disregard_early_finals(epic.dag, epic.options, journal, requests):
-        if (task_id, attempt) in unfinished:
-            options = replace(by_task[task_id], attempt=attempt)
-            await runner.remove(options)
-            await journal.record(task_id, attempt, SandboxResult(options.sandbox_id, reason=Reason.CANCELLED))
+    early = disregard_early_finals(epic.dag, epic.options, journal, requests)
+    await _end(runner, journal, sandboxes, [key for key in journal.unfinished() if key in early])
+
+
+async def _end(
+    runner: DockerRunner,
+    journal: Journal,
+    sandboxes: Sequence[SandboxRunOptions],
+    attempts: Sequence[tuple[str, int]],
+) -> None:
+    """Removes what is left of attempts, and records them as cancelled."""
+    by_task = {options.task_id: options for options in sandboxes} if attempts else {}
+    for task_id, attempt in attempts:
+        options = replace(by_task[task_id], attempt=attempt)
+        await runner.remove(options)
+        await journal.record(task_id, attempt, SandboxResult(options.sandbox_id, reason=Reason.CANCELLED))
 
 
 async def remove_prepared(runner: DockerRunner, journal: Journal, sandboxes: Sequence[SandboxRunOptions]) -> None:
