@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from time import monotonic
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from dockersched import ids
-from dockersched.errors import EpicCancelledError, EpicTimeoutError, TaskExecutionError
-from dockersched.events import EpicFinished, EpicStarted, Event, Observer, TaskFinished, TaskRetrying, TaskStarted
+from dockersched.epic_record import EpicRecord, Stop
+from dockersched.events import EpicStarted, Observer, TaskRetrying, TaskStarted
 from dockersched.graph.admission import Admission
 from dockersched.graph.capacity import Shares, demand_of
 from dockersched.graph.dag import TaskDAG
@@ -22,12 +21,12 @@ from dockersched.graph.order import expected_s, start_order
 from dockersched.graph.plan import Plan
 from dockersched.graph.retry import next_memory_bytes, pause_s, wants_retry
 from dockersched.graph.transitions import FINAL_STATES
-from dockersched.model import EpicExecutionOptions, QuotaConfig, ScheduledTask, ValueIs, When
-from dockersched.results import EpicResult, SandboxResult, TaskResult
+from dockersched.model import EpicExecutionOptions, QuotaConfig
+from dockersched.results import EpicResult, SandboxResult
 from dockersched.sandbox.asked import sandbox_options
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.came_back import interpret
-from dockersched.states import EpicState, Reason, TaskState
+from dockersched.states import Reason, TaskState
 
 _STOP_DETAILS = {
     Reason.EPIC_TIMED_OUT: "the epic reached its timeout",
@@ -79,20 +78,15 @@ class EpicRun:
         self._quotas: dict[int, QuotaConfig] = {}  # of the tasks whose next attempt gets more memory
         self._dag = dag
         self._options = options
-        self._observers = observers
         self._run_id = options.run_id or ids.new_run_id()
-        self._results: list[TaskResult | None] = [None] * len(dag)
         self._in_flight: dict[int, SandboxRunOptions] = {}
-        self._attempts: dict[int, int] = {}
-        self._earlier: dict[int, list[SandboxResult]] = {}  # of the tasks that wait for a retry, or did
         self._no_more: set[int] = set()  # tasks that get no attempt after those on record
         self._held_back: list[str] | None = None  # failures on record, of which the first one stops the run
-        self._stop_reason: Reason | None = None
-        self._stop_detail = ""
-        self._started_at = datetime.now(UTC)
+        self._stop: Stop | None = None
+        self._record = EpicRecord(dag, options, self._run_id, observers)
         task_ids = tuple(task.id for task in dag)
         whole = (shares.limits.cpus, shares.limits.memory) if shares else (None, None)
-        self._emit(EpicStarted, options.epic_id, self._run_id, task_ids, options.max_parallel, *whole)
+        self._record.emit(EpicStarted, options.epic_id, self._run_id, task_ids, options.max_parallel, *whole)
 
     def start_next(self) -> tuple[int, SandboxRunOptions]:
         """Takes the next ready task; returns its index and what to run."""
@@ -112,16 +106,16 @@ class EpicRun:
         if self._ahead is not None:
             self._prepared.pop(index, None)
             self._ahead.started(index)
-        attempt = self._attempts[index] = self._attempts.get(index, 0) + 1
+        attempt = self._record.next_attempt(index)
         task = self._dag.tasks[index]
         queued_s = monotonic() - self.plan.ready_at[index]
         sandbox = sandbox_options(task, self._options.epic_id, self._run_id, attempt, queued_s)
         if index in self._quotas:
             sandbox = replace(sandbox, quota=self._quotas[index])
         if task.uses_others:
-            sandbox = replace(sandbox, upstream=self._upstream(task))
+            sandbox = replace(sandbox, upstream=self._record.sandboxes_of(task.implied))
         self._in_flight[index] = sandbox
-        self._emit(TaskStarted, sandbox.task_id, sandbox.sandbox_id, attempt)
+        self._record.emit(TaskStarted, sandbox.task_id, sandbox.sandbox_id, attempt)
         return index, sandbox
 
     def look_ahead(self, may_begin: Callable[[], bool]) -> tuple[list[SandboxRunOptions], list[SandboxRunOptions]]:
@@ -140,25 +134,21 @@ class EpicRun:
         self._prepared.clear()
         return given_up
 
-    def _upstream(self, task: ScheduledTask) -> dict[str, SandboxResult]:
-        results = {task_id: self._results[self._dag.index(task_id)] for task_id in task.implied}
-        return {task_id: result.sandbox for task_id, result in results.items() if result and result.sandbox}
-
     def settle(self, index: int, outcome: SandboxResult | BaseException) -> Settled:
         """Takes in how a sandbox came back, and decides what follows from it."""
         options = self._in_flight.pop(index)
         sandbox, state, may_retry = interpret(options, outcome)
         task = self._dag.tasks[index]
         was_stopped = self.plan.state(index) is TaskState.STOPPING  # it had ended by itself just before
-        if state is TaskState.FAILED and may_retry and not was_stopped and (self._stop_reason is None or task.finally_):
+        if state is TaskState.FAILED and may_retry and not was_stopped and (self._stop is None or task.finally_):
             policy = task.retry
             if wants_retry(policy, sandbox, options.attempt):
                 pause = pause_s(policy, options.attempt, random.random())  # noqa: S311 - only spreads retries
                 self.plan.retry(index)
-                self._earlier.setdefault(index, []).append(sandbox)
+                self._record.will_retry(index, sandbox)
                 if sandbox.reason is Reason.OOM_KILLED:
                     self._grow(index)
-                self._emit(TaskRetrying, options.task_id, options.attempt, sandbox, pause)
+                self._record.emit(TaskRetrying, options.task_id, options.attempt, sandbox, pause)
                 if index in self._no_more and index not in self.plan.admission.recorded:
                     self._withdraw(index)
                     return Settled(options)
@@ -179,27 +169,22 @@ class EpicRun:
         self.plan.admission.set_demand(index, demand_of(dataclasses.replace(shares.quotas[index], memory=memory_bytes)))
 
     def _settle(self, index: int, sandbox: SandboxResult, state: TaskState) -> list[int]:
-        task_id = self._dag.tasks[index].id
-        attempts = self._attempts[index]
-        earlier = self._earlier.get(index, ())
+        task = self._dag.tasks[index]
         if state is TaskState.SUCCEEDED:
-            self._record(index, TaskResult(task_id, state, attempts=attempts, sandbox=sandbox, earlier=earlier))
+            self._record.ended(index, state, sandbox)
             self._record_moved(self.plan.succeed(index, sandbox.values))
             return []
         if state is TaskState.CANCELLED:
-            reason, detail = Reason.CANCELLED, "the task was cancelled"
-            if self._stop_reason is not None and not self._dag.tasks[index].finally_:
-                reason, detail = self._stop_reason, self._stop_detail
-            self._record(index, TaskResult(task_id, state, reason, detail, None, attempts, sandbox, earlier=earlier))
+            stop = Stop(Reason.CANCELLED, "the task was cancelled")
+            if self._stop is not None and not task.finally_:
+                stop = self._stop
+            self._record.ended(index, state, sandbox, stop.reason, stop.detail)
             self._record_moved(self.plan.cancel(index))
             return []
-        allowed = self._dag.tasks[index].allow_failure
-        self._record(
-            index,
-            TaskResult(task_id, state, sandbox.reason, sandbox.detail, None, attempts, sandbox, allowed, earlier),
-        )
+        allowed = task.allow_failure
+        self._record.ended(index, state, sandbox, sandbox.reason, sandbox.detail, allowed=allowed)
         self._record_moved(self.plan.fail(index))
-        return self._fail_fast(task_id) if self._options.fail_fast and not allowed else []
+        return self._fail_fast(task.id) if self._options.fail_fast and not allowed else []
 
     def _fail_fast(self, task_id: str) -> list[int]:
         if self._held_back is not None:
@@ -228,7 +213,7 @@ class EpicRun:
             sandbox = sandbox_options(self._dag.tasks[index], self._options.epic_id, self._run_id)
             reason = Reason.IMAGE_UNAVAILABLE
             result = SandboxResult(sandbox.sandbox_id, reason=reason, detail=detail, image=sandbox.image)
-            self._record(index, TaskResult(task_id, TaskState.FAILED, reason, detail, sandbox=result))
+            self._record.ended(index, TaskState.FAILED, result, reason, detail)
             self._record_moved(self.plan.reject(index))
         detail = "nothing was started: an image of the epic is unavailable"
         self.stop(Reason.IMAGE_UNAVAILABLE, detail, spare_final=False)
@@ -244,10 +229,10 @@ class EpicRun:
         Returns:
             the indexes of the running sandboxes, which must be stopped now.
         """
-        if spare_final and (self._stop_reason is not None or self.plan.is_closing):
+        if spare_final and (self._stop is not None or self.plan.is_closing):
             return []
-        if self._stop_reason is None:
-            self._stop_reason, self._stop_detail = reason, detail or _STOP_DETAILS[reason]
+        if self._stop is None:
+            self._stop = Stop(reason, detail or _STOP_DETAILS[reason])
         stopped = [index for index in self._in_flight if self.plan.state(index) is TaskState.RUNNING]
         for index in stopped:
             self.plan.stop(index)
@@ -281,8 +266,11 @@ class EpicRun:
 
     def _withdraw(self, index: int) -> None:
         moved = self.plan.withdraw(index)
-        self._record_never_started(index, TaskState.CANCELLED, Reason.CANCELLED, "the task was cancelled", None)
+        self._record.withdrawn(index)
         self._record_moved(moved)
+
+    def _record_moved(self, indexes: Sequence[int]) -> None:
+        self._record.moved(self.plan, indexes, self._stop)
 
     def finish(self) -> EpicResult:
         """The result, once no task is unfinished.
@@ -290,65 +278,4 @@ class EpicRun:
         Raises:
             TaskExecutionError: not every task succeeded.
         """
-        tasks = {result.task_id: result for result in self._results if result is not None}
-        state = self._final_state()
-        result = EpicResult(self._options.epic_id, self._run_id, state, tasks, self._started_at, datetime.now(UTC))
-        self._emit(EpicFinished, result)
-        if state is EpicState.TIMED_OUT:
-            raise EpicTimeoutError(result.told(f"timed out after {self._options.timeout_s:g} s"), result)
-        if state is EpicState.CANCELLED:
-            raise EpicCancelledError(result.told("was cancelled"), result)
-        if state is EpicState.FAILED:
-            raise TaskExecutionError(result.told("failed"), result)
-        return result
-
-    def _final_state(self) -> EpicState:
-        tasks = [result for result in self._results if result is not None]
-        if all(task.succeeded or task.failure_allowed or task.state is TaskState.SKIPPED for task in tasks):
-            return EpicState.SUCCEEDED
-        if self._stop_reason is Reason.EPIC_TIMED_OUT:
-            return EpicState.TIMED_OUT
-        if any(task.is_root_cause for task in tasks) and self._stop_reason is not Reason.CANCELLED:
-            return EpicState.FAILED
-        return EpicState.CANCELLED
-
-    def _record_moved(self, indexes: Sequence[int]) -> None:
-        """Records tasks that the plan has moved to a final state, since others ended as they did."""
-        for index in indexes:
-            state, at = self.plan.state(index), self.plan.cause(index)
-            cause = None if at is None else self._dag.tasks[at].id
-            if state is TaskState.UPSTREAM_FAILED:
-                reason, detail = Reason.UPSTREAM_FAILED, f"{cause!r} failed"
-            elif state is TaskState.CANCELLED:
-                reason = self._stop_reason or Reason.CANCELLED
-                detail = self._stop_detail or f"{cause!r} was cancelled"
-            elif cause is None:
-                reason, detail = Reason.CONDITION, f"when: {self._unmet(self._dag.tasks[index].when)}"
-            else:
-                reason, detail = Reason.UPSTREAM_SKIPPED, f"{cause!r} was skipped"
-            self._record_never_started(index, state, reason, detail, cause)
-
-    def _unmet(self, when: When) -> str:
-        if not isinstance(when, ValueIs):
-            return str(when)
-        written = self._results[self._dag.index(when.task)]
-        return when.refuted(written.sandbox.values if written and written.sandbox else {})
-
-    def _record_never_started(
-        self, index: int, state: TaskState, reason: Reason, detail: str, root_cause: str | None
-    ) -> None:
-        task_id, attempts = self._dag.tasks[index].id, self._attempts.get(index, 0)
-        tried = self._earlier.get(index, [])
-        last, earlier = (tried[-1], tried[:-1]) if tried else (None, ())
-        result = TaskResult(task_id, state, reason, detail, root_cause, attempts, last, earlier=earlier)
-        self._record(index, result)
-
-    def _record(self, index: int, result: TaskResult) -> None:
-        self._results[index] = result
-        self._emit(TaskFinished, result)
-
-    def _emit(self, kind: Callable[..., Event], *fields: object) -> None:
-        if self._observers:
-            event = kind(datetime.now(UTC), *fields)
-            for observer in self._observers:
-                observer(event)
+        return self._record.finish(self._stop)
