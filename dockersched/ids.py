@@ -43,8 +43,9 @@ def container_name(epic_id: str, run_id: str, task_id: str, attempt: int) -> str
 
 
 def new_run_id() -> str:
-    """A fresh run id that sorts by time: `20260131-235959-1a2b3c`."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    """A fresh run id that sorts by time: `20260131-235959-1a2b3c4d`, whose last part begins with the microsecond."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%d-%H%M%S}-{now.microsecond:05x}{secrets.randbelow(0x1000):03x}"
 
 
 def file_stem(task_id: str) -> str:

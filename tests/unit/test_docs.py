@@ -177,7 +177,7 @@ def test_variables_of_agents_are_those_of_the_table() -> None:
 
 def test_what_agents_are_told_is_what_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run_id, run_dir = "20260131-235959-1a2b3c", tmp_path / ".dockersched/runs/20260131-235959-1a2b3c"
+    run_id, run_dir = "20260131-235959-1a2b3c4d", tmp_path / ".dockersched/runs/20260131-235959-1a2b3c4d"
     (run_dir / "logs").mkdir(parents=True)
     log = run_dir / "logs" / "check.log"
     log.write_text("assertion failed\n")
