@@ -17,6 +17,7 @@ from dockersched.replay import replay
 from dockersched.results import EpicResult, SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunner, SandboxRunOptions
 from dockersched.states import Reason
+from dockersched.unbroken import ended
 
 _Outcome = SandboxResult | BaseException
 _Handle = asyncio.Task[_Outcome]
@@ -141,8 +142,8 @@ class ParallelTaskScheduler:
         stopped: list[int] = []
         for task_ids in [(), *requests]:
             stopped += run.cancel(task_ids)
-            for index, ended in replay(run, self._backend.recorded):
-                self._follow(run, mailbox, index, ended)
+            for index, settled in replay(run, self._backend.recorded):
+                self._follow(run, mailbox, index, settled)
             while (begun := run.start_in_flight()) is not None:
                 start(*begun)
         await asyncio.sleep(0)  # they have begun when they are to be stopped
@@ -221,4 +222,5 @@ def _outcome(handle: _Handle) -> _Outcome:
 async def _stop_all(handles: Collection[_Handle]) -> None:
     for handle in handles:
         handle.cancel()
-    await asyncio.wait(handles)
+    for handle in handles:
+        await ended(handle)

@@ -21,7 +21,7 @@ class Pool:
         self.failure: RunnerError | None = failure
         self.asked = 0
 
-    async def call(self, _batch: object) -> ResolvedImage:
+    async def image(self, _batch: object) -> ResolvedImage:
         self.asked += 1
         failure, self.failure = self.failure, None
         if failure is not None:

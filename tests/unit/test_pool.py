@@ -170,3 +170,36 @@ async def test_a_failure_of_a_batch_that_is_cancelled_is_not_told(pool: EnginePo
     del call
     gc.collect()
     assert complaints == []
+
+
+@pytest.mark.parametrize("cancels", [1, 2, 3])
+async def test_a_batch_has_had_its_effect_when_its_cancellation_is_told(pool: EnginePool, cancels: int) -> None:
+    done: list[str] = []
+    may_end = threading.Event()
+
+    def batch(_: EngineCalls) -> None:
+        may_end.wait(10)
+        done.append("started")
+
+    running = asyncio.ensure_future(pool.start(batch))
+    for _ in range(cancels):
+        await asyncio.sleep(0.02)
+        running.cancel()
+    await asyncio.sleep(0.02)
+    assert not running.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert done == ["started"]
+
+
+async def test_nothing_that_takes_long_holds_up_a_call(pool: EnginePool) -> None:
+    may_end = threading.Event()
+    long = [asyncio.ensure_future(each(lambda _: may_end.wait(10))) for each in [pool.image, pool.copy] * 8]
+    done: list[str] = []
+    try:
+        await asyncio.wait_for(pool.call(noting(done, "kill")), 5)
+    finally:
+        may_end.set()
+        await asyncio.gather(*long)
+    assert done == ["kill"]

@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from dockersched import Reason
+from dockersched.errors import EngineUnavailableError
 from dockersched.sandbox.docker import out_of_memory
 from dockersched.sandbox.docker.connection import EngineEndpoint
 from dockersched.sandbox.docker.health import EngineHealth
@@ -192,3 +193,81 @@ async def test_it_ends_also_while_it_connects_to_an_engine_that_is_gone(tmp_path
     for _ in range(steps):
         await asyncio.sleep(0)
     await asyncio.wait_for(watcher.aclose(), 5)
+
+
+class Listing:
+    """Answers as it is told, and again the same when nothing more is said."""
+
+    def __init__(self, *answers: object) -> None:
+        self._answers = list(answers)
+
+    async def __call__(self, _label: str) -> list[dict[str, Any]]:
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return cast("list[dict[str, Any]]", answer)
+
+
+@asynccontextmanager
+async def listing(
+    folder: Path, *answers: object, head: bytes = b"200 OK"
+) -> AsyncIterator[tuple[ExitWatcher, list[None]]]:
+    """A watcher with these answers to its listings; and one entry for each time that it asked for events."""
+    asked: list[None] = []
+    hang = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.append(None)
+        writer.write(b"HTTP/1.0 " + head + b"\r\n\r\n")
+        if head.startswith(b"200"):
+            await hang.wait()
+        writer.close()
+
+    async with await asyncio.start_unix_server(answer, folder / "socket"):
+        endpoint = EngineEndpoint(f"unix://{folder}/socket", None, "test")
+        watcher = ExitWatcher(endpoint, Listing(*answers), "run=r", "1.41", EngineHealth(lambda: NOW))
+        try:
+            await watcher.ready()
+            yield watcher, asked
+        finally:
+            await watcher.aclose()
+            hang.set()
+
+
+@pytest.fixture
+def _lists_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dockersched.sandbox.docker.watcher._LISTING_INTERVAL_S", 0.02)
+    monkeypatch.setattr("dockersched.sandbox.docker.watcher._OUTAGE_LIMIT_S", 0.1)
+
+
+AWAY = EngineUnavailableError("no answer")
+
+
+@pytest.mark.usefixtures("_lists_often")
+async def test_only_what_was_started_is_given_up(tmp_path: Path) -> None:
+    async with listing(tmp_path, AWAY) as (watcher, _):
+        started, starting = watcher.watch("started"), watcher.watch("starting")
+        watcher.started("started")
+        with pytest.raises(EngineUnavailableError):
+            await asyncio.wait_for(started, 5)
+        assert not starting.done()
+
+
+@pytest.mark.usefixtures("_lists_often")
+async def test_events_are_asked_for_again_once_the_engine_is_back(tmp_path: Path) -> None:
+    async with listing(tmp_path, AWAY, [{"Names": ["/t"], "State": "running"}]) as (watcher, asked):
+        watcher.watch("t")
+        watcher.started("t")
+        async with asyncio.timeout(5):
+            while len(asked) < 2:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert len(asked) == 2
+
+
+async def test_where_there_are_no_events_nobody_waits_for_them(tmp_path: Path) -> None:
+    async with listing(tmp_path, [], head=b"403 Forbidden") as (watcher, _):
+        began = time.monotonic()
+        await watcher.ready()
+        assert time.monotonic() - began < 1

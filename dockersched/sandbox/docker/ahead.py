@@ -11,6 +11,7 @@ from msgspec import Struct
 from dockersched.log import Logger
 from dockersched.sandbox.base import SandboxRunOptions
 from dockersched.sandbox.docker import translate
+from dockersched.unbroken import unbroken
 
 log = Logger("ahead")
 
@@ -60,7 +61,7 @@ class SandboxesAhead(Generic[P]):
         try:
             return await asyncio.shield(coming.preparing)
         except asyncio.CancelledError:
-            await _give_up(coming.preparing)
+            await unbroken(_give_up(coming.preparing))
             raise
 
     def give_up(self, options: SandboxRunOptions) -> bool:

@@ -17,6 +17,7 @@ from dockersched.sandbox.docker.namespaces import Namespaces, Slot
 from dockersched.sandbox.docker.phase_clock import PhaseClock
 from dockersched.sandbox.redaction import SecretPatterns
 from dockersched.states import Reason
+from dockersched.unbroken import unbroken
 
 log = Logger("attempt")
 
@@ -90,7 +91,7 @@ class Attempt:
             is_gone = True
             raise
         except asyncio.CancelledError:
-            raise SandboxCancelled(clock.timed(await self._container.end(Reason.CANCELLED))) from None
+            raise SandboxCancelled(clock.timed(await unbroken(self._container.end(Reason.CANCELLED)))) from None
         else:
             return ended
         finally:

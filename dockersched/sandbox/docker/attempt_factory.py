@@ -27,6 +27,7 @@ from dockersched.sandbox.docker.room import RoomGate
 from dockersched.sandbox.docker.usage import UsageMeter
 from dockersched.sandbox.docker.watcher import ExitWatcher
 from dockersched.sandbox.secret_values import SecretValues
+from dockersched.unbroken import unbroken
 
 
 class AttemptFactory:
@@ -84,7 +85,7 @@ class AttemptFactory:
         try:
             await attempt.start_gated()
         except BaseException:
-            await attempt.give_up()
+            await unbroken(attempt.give_up())
             raise
         return attempt
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from dockersched.errors import EngineRefusedError, PermanentRunnerError, TransientRunnerError
+import msgspec
+
+from dockersched.errors import EngineFullError, EngineRefusedError, PermanentRunnerError, TransientRunnerError
 from dockersched.sandbox.docker.archive_calls import ArchiveCalls, ArchiveTooLargeError
 from dockersched.sandbox.docker.engine_http import Query, path_of
 from dockersched.sandbox.docker.image_calls import ImageCalls
@@ -16,6 +18,9 @@ from dockersched.sandbox.docker.transport import CONFLICT, NOT_FOUND, unless
 from dockersched.sandbox.docker.volume_calls import VolumeCalls
 
 __all__ = ["ArchiveTooLargeError", "EngineCalls"]
+
+_PS_ARGS = "-eo pid,args:256"
+"""The processes are the task's: it decides how long their command lines are."""
 
 
 class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
@@ -58,27 +63,30 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
         return self._retry(create)
 
     def start(self, container: str) -> None:
-        """Starts a container once: after a lost reply it looks before it tries again.
+        """Starts a container once: after a lost reply it looks before it tries again, in a later batch, too.
 
         Raises:
             EngineRefusedError: the daemon went down meanwhile. Its successor can show a container as never started
                 whose process runs (seen with 26.1); a second start would run it twice.
         """
-        first = True
 
         def start() -> None:
-            nonlocal first
-            if not first:
+            if container in self._health.unanswered_starts:
                 inspected = self.inspect(container)
                 if was_started(inspected["State"]):
                     return
                 if not self.remembers(container, "create", datetime.fromisoformat(inspected["Created"])):
                     raise EngineRefusedError(0, "the engine went down while it started the container")
-            first = False
-            with self._translated():
-                self._http.call("POST", path_of("containers", container, "start"))
+            self._health.unanswered_starts.add(container)
+            try:
+                with self._translated():
+                    self._http.call("POST", path_of("containers", container, "start"))
+            except (EngineRefusedError, EngineFullError):
+                self._health.unanswered_starts.discard(container)
+                raise
 
         self._retry(start)
+        self._health.unanswered_starts.discard(container)
 
     def inspect(self, container: str) -> dict[str, Any]:
         """What the engine knows of a container."""
@@ -108,10 +116,11 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
     def list_run(self, label: str) -> list[dict[str, Any]]:
         """All containers with a label, in any state, by one request."""
         filters = json.dumps({"label": [label]})
-        found: list[dict[str, Any]] = self._repeat(
-            lambda: self._http.get("/containers/json", {"all": 1, "filters": filters})
-        )
-        return found
+        found = self._repeat(lambda: self._http.get("/containers/json", {"all": 1, "filters": filters}))
+        try:
+            return msgspec.convert(found, list[dict[str, Any]])
+        except msgspec.ValidationError as error:
+            raise TransientRunnerError(f"the engine's answer could not be used: {error}") from error
 
     def kill(self, container: str, signal: str) -> bool:
         """Sends a signal; False when the process had ended before."""
@@ -131,10 +140,8 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
         return self._repeat(kill)
 
     def processes(self, container: str) -> list[str]:
-        """The command lines of the processes in a container that runs."""
-        found = self._repeat(
-            lambda: self._http.get(path_of("containers", container, "top"), {"ps_args": "-eo pid,args"})
-        )
+        """The command lines of the processes in a container that runs, or how they begin."""
+        found = self._repeat(lambda: self._http.get(path_of("containers", container, "top"), {"ps_args": _PS_ARGS}))
         return [str(process[-1]) for process in found["Processes"]]
 
     def pause(self, container: str) -> None:

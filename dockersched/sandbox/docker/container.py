@@ -260,7 +260,7 @@ class Container:
         )
         if self._files is None or ending.started_at is None or result.reason is Reason.CANCELLED:
             return result
-        taken = await self._patience.call(partial(self._files.take, succeeded=result.succeeded))
+        taken = await self._patience.copy(partial(self._files.take, succeeded=result.succeeded))
         result = replace(result, outputs=taken.outputs, values=taken.values)
         if taken.reason is None:
             return result

@@ -18,6 +18,9 @@ class EngineHealth:
 
     Args:
         now: the time by the engine's clock.
+
+    Attributes:
+        unanswered_starts: ids of the containers that the engine was told to start, without an answer by now.
     """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
@@ -28,6 +31,7 @@ class EngineHealth:
         self._outages: list[tuple[datetime, datetime]] = []
         self._full_at: datetime | None = None
         self._is_full = False
+        self.unanswered_starts: set[str] = set()
 
     def answered(self, begun_at: datetime) -> None:
         """A call that was begun at this time was answered."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 _PIECE_BYTES = 2**16
+_WHOLE_BYTES = 2**26
 
 
 class HttpAnswer:
@@ -45,8 +46,13 @@ class HttpAnswer:
                 self._receive()
 
     def read(self) -> bytes:
-        """What is left of the body."""
-        return b"".join(self)
+        """What is left of the body, which must not be larger than 64 MiB."""
+        body = bytearray()
+        for piece in self:
+            body += piece
+            if len(body) > _WHOLE_BYTES:
+                raise ConnectionError(f"the engine's answer is larger than {_WHOLE_BYTES >> 20} MiB")
+        return bytes(body)
 
     @property
     def headers(self) -> dict[str, str]:

@@ -70,7 +70,7 @@ class ImageResolver:
     async def _resolve_in_turn(self, reference: str, policy: PullPolicy) -> ResolvedImage:
         """Of one image there is one pull at a time, whatever the policies of those who ask."""
         async with self._turns.setdefault(reference, asyncio.Lock()):
-            return await self._pool.call(self._batch(reference, policy))
+            return await self._pool.image(self._batch(reference, policy))
 
     def pin(self, images: Mapping[str, tuple[str, str]]) -> None:
         """Takes images as resolved already: id and digest, by name."""

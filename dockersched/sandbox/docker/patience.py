@@ -34,20 +34,27 @@ class Patience:
         self._name = name
 
     async def call(self, batch: Callable[[EngineCalls], T]) -> T:
-        """Runs a batch that starts nothing, until the engine is back and has room for it."""
+        """Runs a batch that starts nothing and is over soon, until the engine is back and has room for it."""
+        return await self._while_full(lambda: self._pool.call(batch))
+
+    async def copy(self, batch: Callable[[EngineCalls], T]) -> T:
+        """The same of a batch that copies files out of a sandbox."""
+        return await self._while_full(lambda: self._pool.copy(batch))
+
+    async def start(self, batch: Callable[[EngineCalls], T]) -> T:
+        """Runs a batch that starts a container, until the engine is back; who waits for room does it for all."""
+        return await self._while_away(lambda: self._pool.start(batch))
+
+    async def _while_full(self, submit: Callable[[], Awaitable[T]]) -> T:
         began = time.monotonic()
         while True:
             try:
-                return await self._while_away(lambda: self._pool.call(batch))
+                return await self._while_away(submit)
             except EngineFullError as error:
                 log.warning("engine.full", name=self._name, error=str(error))
                 if time.monotonic() - began > _FULL_LIMIT_S:
                     raise
             await asyncio.sleep(_PAUSE_S)
-
-    async def start(self, batch: Callable[[EngineCalls], T]) -> T:
-        """Runs a batch that starts a container, until the engine is back; who waits for room does it for all."""
-        return await self._while_away(lambda: self._pool.start(batch))
 
     async def _while_away(self, submit: Callable[[], Awaitable[T]]) -> T:
         began = time.monotonic()

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dockersched.sandbox.docker.turns import Turns, first_of
+from dockersched.unbroken import ended
 
 if TYPE_CHECKING:
     from dockersched.sandbox.docker.calls import EngineCalls
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _CALL_THREADS = 4
+_LONG_THREADS = 4
 _IDLE_S = 0.05
 """A run that has all its starts waiting for the engine never leaves it alone for so long."""
 
@@ -24,7 +26,8 @@ class EnginePool:
     """Runs batches of engine calls in threads; their number does not grow with the sandboxes.
 
     Starts have threads of their own: the engine starts fastest with about as many starts in flight as it has cores,
-    and a slow start must not hold up a kill.
+    and a slow start must not hold up a kill. Nor must what can take minutes: images that are pulled or built, and files
+    that are copied out.
 
     Args:
         connect: makes the calls of one batch; each batch gets a client of its own, which no other thread shares.
@@ -45,6 +48,8 @@ class EnginePool:
         self._turns = Turns()
         self._starts = ThreadPoolExecutor(starts, "dockersched-start")
         self._calls = ThreadPoolExecutor(_CALL_THREADS, "dockersched-call")
+        self._images = ThreadPoolExecutor(_LONG_THREADS, "dockersched-image")
+        self._copies = ThreadPoolExecutor(_LONG_THREADS, "dockersched-copy")
 
     async def start(self, batch: Callable[[EngineCalls], T]) -> T:
         """Runs a batch that starts a container."""
@@ -92,14 +97,22 @@ class EnginePool:
         self._will_be_idle = asyncio.get_running_loop().call_later(_IDLE_S, self._is_idle.set)
 
     async def call(self, batch: Callable[[EngineCalls], T]) -> T:
-        """Runs any other batch."""
+        """Runs any other batch that is over soon."""
         return await self._submit(self._calls, batch)
+
+    async def image(self, batch: Callable[[EngineCalls], T]) -> T:
+        """Runs a batch that may pull or build an image."""
+        return await self._submit(self._images, batch)
+
+    async def copy(self, batch: Callable[[EngineCalls], T]) -> T:
+        """Runs a batch that copies files out of a sandbox."""
+        return await self._submit(self._copies, batch)
 
     def close(self) -> None:
         """Lets the threads go once they are idle; retries give up."""
         self._closing.set()
-        self._starts.shutdown(wait=False, cancel_futures=True)
-        self._calls.shutdown(wait=False, cancel_futures=True)
+        for executor in (self._starts, self._calls, self._images, self._copies):
+            executor.shutdown(wait=False, cancel_futures=True)
 
     async def _submit(self, executor: ThreadPoolExecutor, batch: Callable[[EngineCalls], T]) -> T:
         future = executor.submit(self._run, batch)
@@ -110,7 +123,7 @@ class EnginePool:
             if not future.cancelled():
                 outcome = asyncio.wrap_future(future)
                 outcome.add_done_callback(_take_in)
-                await asyncio.wait([outcome])
+                await ended(outcome)
             raise
 
     def _run(self, batch: Callable[[EngineCalls], T]) -> T:

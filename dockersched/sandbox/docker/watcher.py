@@ -55,14 +55,15 @@ class ExitWatcher:
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._started: set[str] = set()
         self._out_of_memory: dict[str, asyncio.Event] = {}
-        self._connected = asyncio.Event()
-        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._list())]
+        self._tried_to_connect = asyncio.Event()
+        self._listening = asyncio.create_task(self._listen())
+        self._listing = asyncio.create_task(self._list())
 
     async def ready(self) -> None:
-        """Waits until events come in, or shortly if they do not: the listing finds exits all the same."""
+        """Waits until events come in, or do not, or shortly: the listing finds exits all the same."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_CONNECTION_S):  # `wait_for` of Python 3.11 can swallow a cancellation
-                await self._connected.wait()
+                await self._tried_to_connect.wait()
 
     def watch(self, name: str) -> asyncio.Future[None]:
         """A future that is done when the container of this name may have ended. Call it before the start.
@@ -97,28 +98,29 @@ class ExitWatcher:
 
     async def aclose(self) -> None:
         """Stops watching."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._listening.cancel()
+        self._listing.cancel()
+        await asyncio.gather(self._listening, self._listing, return_exceptions=True)
 
     async def _listen(self) -> None:
         while True:
             try:
                 async with open_stream(self._endpoint, self._path) as reader:
-                    self._connected.set()
+                    self._tried_to_connect.set()
                     async for line in lines(reader):
                         self._hint(line)
                 # The daemon may be gone, or be a new one already when the next call reaches it.
                 self._health.lost()
             except EngineUnavailableError as error:
                 log.info("watcher.events_unavailable", error=str(error))
+            self._tried_to_connect.set()
             await asyncio.sleep(_RECONNECT_S)
 
     def _hint(self, line: bytes) -> None:
         try:
             event = json.loads(line)
             action, actor = event["Action"], event["Actor"]
-            container_id, name = actor["ID"], actor["Attributes"]["name"]
+            container_id, name = str(actor["ID"]), str(actor["Attributes"]["name"])
         except (ValueError, KeyError, TypeError):
             log.warning("watcher.event_unreadable", line=line[:200])
             return
@@ -129,6 +131,7 @@ class ExitWatcher:
 
     async def _list(self) -> None:
         last_answer = time.monotonic()
+        is_away = False
         while True:
             await asyncio.sleep(_LISTING_INTERVAL_S)
             if not self._started:
@@ -139,9 +142,13 @@ class ExitWatcher:
                 containers = await self._list_run(self._label)
             except RunnerError as error:
                 log.warning("watcher.listing_failed", error=str(error))
+                is_away = True
                 if time.monotonic() - last_answer > _OUTAGE_LIMIT_S:
                     self._give_up(error)
                 continue
+            if is_away:
+                is_away = False
+                self._listen_anew()
             last_answer = time.monotonic()
             alive = {
                 name.lstrip("/")
@@ -152,12 +159,17 @@ class ExitWatcher:
             for name in expected - alive:
                 self._resolve(name)
 
+    def _listen_anew(self) -> None:
+        """A network that was down can leave a connection on which nothing comes any more, and nobody says so."""
+        self._listening.cancel()
+        self._listening = asyncio.create_task(self._listen())
+
     def _resolve(self, name: str) -> None:
         future = self._waiting.get(name)
         if future is not None and not future.done():
             future.set_result(None)
 
     def _give_up(self, error: RunnerError) -> None:
-        for future in self._waiting.values():
-            if not future.done():
+        for name in self._started:  # who is about to start one has patience of its own
+            if not (future := self._waiting[name]).done():
                 future.set_exception(EngineUnavailableError(f"the engine is out of reach: {error}"))
