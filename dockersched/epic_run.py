@@ -139,20 +139,20 @@ class EpicRun:
         options = self._in_flight.pop(index)
         sandbox, state, may_retry = interpret(options, outcome)
         task = self._dag.tasks[index]
-        was_stopped = self.plan.state(index) is TaskState.STOPPING  # it had ended by itself just before
-        if state is TaskState.FAILED and may_retry and not was_stopped and (self._stop is None or task.finally_):
-            policy = task.retry
-            if wants_retry(policy, sandbox, options.attempt):
-                pause = pause_s(policy, options.attempt, random.random())  # noqa: S311 - only spreads retries
-                self.plan.retry(index)
-                self._record.will_retry(index, sandbox)
-                if sandbox.reason is Reason.OOM_KILLED:
-                    self._grow(index)
-                self._record.emit(TaskRetrying, options.task_id, options.attempt, sandbox, pause)
-                if index in self._no_more and index not in self.plan.admission.recorded:
-                    self._withdraw(index)
-                    return Settled(options)
-                return Settled(options, retry_in_s=pause)
+        wants_another = state is TaskState.FAILED and may_retry and wants_retry(task.retry, sandbox, options.attempt)
+        if wants_another and self.plan.state(index) is TaskState.STOPPING:
+            state = TaskState.CANCELLED  # as if it had ended a moment before, and waited for its retry
+        elif wants_another and (self._stop is None or task.finally_):
+            pause = pause_s(task.retry, options.attempt, random.random())  # noqa: S311 - only spreads retries
+            self.plan.retry(index)
+            self._record.will_retry(index, sandbox)
+            if sandbox.reason is Reason.OOM_KILLED:
+                self._grow(index)
+            self._record.emit(TaskRetrying, options.task_id, options.attempt, sandbox, pause)
+            if index in self._no_more and index not in self.plan.admission.recorded:
+                self._withdraw(index)
+                return Settled(options)
+            return Settled(options, retry_in_s=pause)
         return Settled(options, stop=self._settle(index, sandbox, state))
 
     def _grow(self, index: int) -> None:

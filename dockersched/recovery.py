@@ -14,7 +14,7 @@ from dockersched import ids
 from dockersched.data.run_files import STORE
 from dockersched.data.store import PRUNE_GRACE_S, ContentStore
 from dockersched.errors import RunOwnedError, TaskExecutionError, UnknownRunError
-from dockersched.replay import disregard_early_finals, replayed
+from dockersched.replay import disregard_early_finals, replay, replayed
 from dockersched.report.digest import DigestSettings, make_digest
 from dockersched.report.document import write_result
 from dockersched.results import EpicResult, SandboxResult
@@ -107,12 +107,15 @@ def _as_recorded(store: StateStore, run_id: str, journal: Journal) -> EpicResult
     """The result of a run in which nothing more starts: what is on record stands, the rest is cancelled."""
     epic = store.epic(run_id)
     requests = CancelRequests(store.run_dir(run_id)).of_tasks()
-    disregard_early_finals(epic.dag, epic.options, journal, requests)
+    disregard_early_finals(epic.dag, epic.options, journal, requests, goes_on=False)
     run, in_flight = replayed(epic.dag, epic.options, journal, requests)
     if run.plan.unfinished:
-        run.stop(Reason.CANCELLED, spare_final=False)
+        run.stop(Reason.CANCELLED)
         for index in in_flight:
             run.settle(index, asyncio.CancelledError())
+        for _ in replay(run, journal.recorded):
+            pass
+        run.stop(Reason.CANCELLED, spare_final=False)
     try:
         return run.finish()
     except TaskExecutionError as error:

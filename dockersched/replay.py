@@ -18,6 +18,7 @@ from dockersched.graph.dag import TaskDAG
 from dockersched.model import EpicExecutionOptions, QuotaConfig
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxRunOptions
+from dockersched.states import Reason
 
 
 class Earlier(Protocol):
@@ -99,7 +100,12 @@ class Attempts(Earlier, Protocol):
 
 
 def disregard_early_finals(
-    dag: TaskDAG, options: EpicExecutionOptions, earlier: Attempts, requests: Sequence[Iterable[str]]
+    dag: TaskDAG,
+    options: EpicExecutionOptions,
+    earlier: Attempts,
+    requests: Sequence[Iterable[str]],
+    *,
+    goes_on: bool = True,
 ) -> list[tuple[str, int]]:
     """Lets tasks with `finally` run again where others go on, or have gone on, after they ran.
 
@@ -110,6 +116,7 @@ def disregard_early_finals(
         options: of the run.
         earlier: what is on record.
         requests: tasks that were cancelled by name, and so do not go on.
+        goes_on: False where the run was cancelled, so that none of the others goes on.
 
     Returns:
         the attempts that count no more: task and number.
@@ -118,7 +125,11 @@ def disregard_early_finals(
     begun = [(task_id, attempt, at) for task_id in finals for attempt, at in earlier.begun(task_id)]
     if not begun:
         return []
-    run, _ = replayed(dag, options, earlier, requests)
+    run, in_flight = replayed(dag, options, earlier, requests)
+    if not goes_on:
+        run.stop(Reason.CANCELLED)
+        for index in in_flight:
+            run.settle(index, asyncio.CancelledError())
     last = earlier.last_begun([task.id for task in dag if not task.finally_])
     early = [
         (task_id, attempt)

@@ -632,7 +632,13 @@ async def test_a_task_that_failed_just_before_it_was_cancelled_is_not_tried_agai
     with pytest.raises(TaskExecutionError) as failed:
         await ParallelTaskScheduler(runner).execute_epic(tasks, EpicExecutionOptions(max_parallel=2), control=control)
     results = failed.value.result.tasks
-    assert (results["a"].state, results["a"].reason, results["a"].attempts) == (TaskState.FAILED, Reason.OOM_KILLED, 1)
+    assert (results["a"].state, results["a"].reason, results["a"].attempts) == (
+        TaskState.CANCELLED,
+        Reason.CANCELLED,
+        1,
+    )
+    assert results["a"].sandbox is not None
+    assert results["a"].sandbox.reason is Reason.OOM_KILLED
     assert results["after"].state is TaskState.SUCCEEDED
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -20,16 +20,29 @@ from dockersched.store.journal import Journal
 
 
 async def end_cancelled_attempts(
-    runner: DockerRunner, journal: Journal, sandboxes: Sequence[SandboxRunOptions]
+    runner: DockerRunner,
+    journal: Journal,
+    sandboxes: Sequence[SandboxRunOptions],
+    requests: Iterable[Iterable[str]] = (),
 ) -> None:
-    """Ends what an earlier process was about to cancel; its tasks get another attempt.
+    """Ends what an earlier process was about to cancel, or should have; its tasks get another attempt.
+
+    That of a task that was cancelled by name comes to nothing, whatever comes before it.
 
     Args:
         runner: that removes it.
         journal: of the run.
         sandboxes: of all its tasks.
+        requests: tasks that were cancelled by name.
     """
-    await _end(runner, journal, sandboxes, [key for key in journal.unfinished() if journal.was_cancelled(*key)])
+    named = {task_id for task_ids in requests for task_id in task_ids}
+    unfinished = journal.unfinished()
+    for key in unfinished:
+        if key[0] in named and not journal.was_cancelled(*key):
+            journal.disregard(*key)
+    await _end(
+        runner, journal, sandboxes, [key for key in unfinished if key[0] in named or journal.was_cancelled(*key)]
+    )
 
 
 async def end_early_finals(
@@ -38,6 +51,8 @@ async def end_early_finals(
     epic: Epic,
     sandboxes: Sequence[SandboxRunOptions],
     requests: Sequence[Sequence[str]],
+    *,
+    goes_on: bool = True,
 ) -> None:
     """Ends tasks with `finally` that still run although others go on; they come again after those.
 
@@ -47,8 +62,9 @@ async def end_early_finals(
         epic: the run's.
         sandboxes: of all its tasks.
         requests: tasks that were cancelled by name, and so do not go on.
+        goes_on: False where the run is cancelled already, so that none of the others goes on.
     """
-    early = disregard_early_finals(epic.dag, epic.options, journal, requests)
+    early = disregard_early_finals(epic.dag, epic.options, journal, requests, goes_on=goes_on)
     await _end(runner, journal, sandboxes, [key for key in journal.unfinished() if key in early])
 
 

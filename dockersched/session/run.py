@@ -204,9 +204,11 @@ class Session:
             journal = self._journal = await asyncio.to_thread(open_journal)
             runner.journal = journal
             if not self._is_new:
-                await end_cancelled_attempts(runner, journal, self._sandboxes)
                 requests = await asyncio.to_thread(self._requests.of_tasks)
-                await end_early_finals(runner, journal, self._epic, self._sandboxes, requests)
+                await end_cancelled_attempts(runner, journal, self._sandboxes, requests)
+                await end_early_finals(
+                    runner, journal, self._epic, self._sandboxes, requests, goes_on=not self._control.cancelled
+                )
                 await remove_prepared(runner, journal, self._sandboxes)
             runner.share_namespaces(
                 self._sandboxes, at_once=self._options.max_parallel, ahead=self._options.prepare_ahead

@@ -7,8 +7,9 @@ is running the same epic again under the same run id.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -20,6 +21,7 @@ from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunOptions, StopJournal
 from dockersched.states import Reason
 from dockersched.store.database import AttemptRow, StateStore
+from dockersched.unbroken import ended
 
 
 class Journal(StopJournal):
@@ -121,7 +123,7 @@ class Journal(StopJournal):
     async def intend(self, options: SandboxRunOptions) -> None:
         """The attempt is about to be made."""
         if not self.knows(options):
-            await self._write(lambda: self._store.intend(self._run_id, options.task_id, options.attempt))
+            await _whole(self._write(lambda: self._store.intend(self._run_id, options.task_id, options.attempt)))
 
     async def stopping(self, options: SandboxRunOptions, reason: Reason) -> None:
         """The attempt is about to be stopped."""
@@ -164,8 +166,8 @@ class JournaledRunner(SandboxBackend):
         options = self._journal.on_engine(options)
         if (known := self._journal.result(options)) is not None:
             return known
-        await self._journal.intend(options)
         try:
+            await self._journal.intend(options)
             result = await self._inner.run(options)
         except SandboxCancelled as cancelled:
             await self._record(options, cancelled.result)
@@ -251,10 +253,15 @@ class JournaledRunner(SandboxBackend):
         await self._inner.aclose()
 
     async def _record(self, options: SandboxRunOptions, result: SandboxResult) -> None:
-        """Writes the record to its end, even when it is cancelled meanwhile."""
-        writing = asyncio.ensure_future(self._journal.record(options.task_id, options.attempt, result))
-        try:
-            await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            await writing
-            raise
+        await _whole(self._journal.record(options.task_id, options.attempt, result))
+
+
+async def _whole(writing: Coroutine[Any, Any, None]) -> None:
+    """Writes to the end, even when it is cancelled meanwhile, and then is."""
+    written = asyncio.ensure_future(writing)
+    try:
+        await asyncio.shield(written)
+    except asyncio.CancelledError:
+        await ended(written)
+        written.result()
+        raise

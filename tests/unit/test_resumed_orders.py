@@ -23,13 +23,14 @@ from dockersched import (
     TaskState,
 )
 from dockersched.epic import Epic
+from dockersched.epic_run import EpicRun
 from dockersched.graph.dag import TaskDAG
 from dockersched.recovery import _as_recorded
 from dockersched.results import EpicResult, SandboxResult
 from dockersched.sandbox.asked import sandbox_options
 from dockersched.sandbox.docker.runner import DockerRunner
 from dockersched.sandbox.fake import FakeRunner, Script
-from dockersched.session.earlier import end_early_finals
+from dockersched.session.earlier import end_cancelled_attempts, end_early_finals
 from dockersched.store.database import StateStore
 from dockersched.store.journal import Journal, JournaledRunner
 from dockersched.store.requests import CancelRequests
@@ -97,7 +98,10 @@ class Run:
         )
         journal, control = self.journal(), EpicControl()
         sandboxes = [sandbox_options(each, "e", RUN) for each in self.epic.dag]
-        await end_early_finals(cast("DockerRunner", runner), journal, self.epic, sandboxes, self.requests.of_tasks())
+        docker, asked = cast("DockerRunner", runner), self.requests.of_tasks()
+        await end_cancelled_attempts(docker, journal, sandboxes, asked)
+        goes_on = None not in requests
+        await end_early_finals(docker, journal, self.epic, sandboxes, asked, goes_on=goes_on)
         self.removed = runner.removed
         for task_ids in requests:
             control.cancel(task_ids)
@@ -277,3 +281,97 @@ async def test_a_task_that_is_cancelled_gets_no_attempt_after_those_on_record(tm
     result = await run.resume(["a"])
     assert (result.tasks["a"].state, result.tasks["a"].attempts) == (TaskState.CANCELLED, 1)
     assert run.started == [("long", 1)]
+
+
+AGAIN = RetryPolicy(limit=2, exit_codes=[3], initial_s=0.01)
+
+
+def failed(task_id: str) -> SandboxResult:
+    return SandboxResult(f"e.{task_id}", exit_code=3, reason=Reason.EXIT_CODE)
+
+
+async def on_record(run: Run, task_id: str, result: SandboxResult | None = None, stop: Reason | None = None) -> None:
+    """An attempt of an earlier process."""
+    await run.store.intend(RUN, task_id, 1)
+    if stop is not None:
+        await run.store.intend_stop(RUN, task_id, 1, stop)
+    if result is not None:
+        await run.store.record(RUN, task_id, 1, result)
+
+
+async def test_what_is_cancelled_while_its_intent_is_written_has_a_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, control = Run(tmp_path, [task("m"), task("l")]), EpicControl()
+    intend = StateStore.intend
+
+    async def cancelled_meanwhile(store: StateStore, run_id: str, task_id: str, attempt: int) -> None:
+        if task_id == "m":
+            asyncio.get_running_loop().call_soon(control.cancel, ["m"])
+        await intend(store, run_id, task_id, attempt)
+
+    monkeypatch.setattr(StateStore, "intend", cancelled_meanwhile)
+    runner = FakeRunner()
+    with pytest.raises(TaskExecutionError):
+        await ParallelTaskScheduler(JournaledRunner(runner, run.journal())).execute_epic(
+            run.epic.dag, run.epic.options, control=control
+        )
+    row = run.store.attempts(RUN)["m", 1]
+    assert row.result is not None
+    assert row.result.reason is Reason.CANCELLED
+
+
+async def test_a_failure_as_it_was_cancelled_means_the_same_live_and_on_record(tmp_path: Path) -> None:
+    tasks = [task("a", retry=AGAIN), task("h", "a", when="failure"), task("l")]
+    run = Run(tmp_path, tasks)
+    await on_record(run, "a", failed("a"), Reason.CANCELLED)
+    await on_record(run, "l")
+    run.requests.put(["a"])
+    resumed = await run.resume(["a"])
+
+    live = EpicRun(TaskDAG(tasks), EpicExecutionOptions(), ())
+    begun = dict([live.start_next(), live.start_next()])
+    a = next(index for index, options in begun.items() if options.task_id == "a")
+    assert live.cancel(["a"]) == [a]
+    live.settle(a, failed("a"))
+    for index in begun.keys() - {a}:
+        live.settle(index, SandboxResult("e.l", exit_code=0))
+    with pytest.raises(TaskExecutionError) as told:
+        live.finish()
+    assert states(resumed) == states(told.value.result)
+    assert states(resumed) == {"a": TaskState.CANCELLED, "h": TaskState.CANCELLED, "l": TaskState.SUCCEEDED}
+
+
+async def test_the_end_of_a_run_without_an_owner_keeps_the_finals_on_record(tmp_path: Path) -> None:
+    run = Run(tmp_path, [task("m"), task("f", finally_=True), task("g", "f", finally_=True)])
+    await on_record(run, "m", SandboxResult("e.m", reason=Reason.CANCELLED), Reason.CANCELLED)
+    await on_record(run, "f", SandboxResult("e.f", exit_code=0))
+    await on_record(run, "g")
+    told = states(_as_recorded(run.store, RUN, run.journal()))
+    assert told == {"m": TaskState.CANCELLED, "f": TaskState.SUCCEEDED, "g": TaskState.CANCELLED}
+
+
+async def test_finals_on_record_come_no_second_time_in_a_run_that_is_cancelled(tmp_path: Path) -> None:
+    run = Run(tmp_path, [task("m"), task("f", finally_=True), task("g", "f", finally_=True)])
+    await on_record(run, "m", SandboxResult("e.m", reason=Reason.CANCELLED), Reason.CANCELLED)
+    await on_record(run, "f", SandboxResult("e.f", exit_code=0))
+    await on_record(run, "g")
+    told = states(await run.resume(None))
+    assert told == {"m": TaskState.CANCELLED, "f": TaskState.SUCCEEDED, "g": TaskState.SUCCEEDED}
+    assert run.started == [("g", 1)]
+
+
+@pytest.mark.parametrize("requests", [[["a"], ["k"]], [["k"], ["a"]], [["a", "k"]]])
+async def test_what_runs_behind_a_task_that_was_cancelled_too_is_removed(
+    tmp_path: Path, requests: Sequence[Sequence[str]]
+) -> None:
+    run = Run(tmp_path, [task("a"), task("k", "a", when="always"), task("l")])
+    await on_record(run, "a", SandboxResult("e.a", reason=Reason.CANCELLED))
+    await on_record(run, "k")
+    await on_record(run, "l")
+    for task_ids in requests:
+        run.requests.put(task_ids)
+    told = states(await run.resume(*requests))
+    assert told == {"a": TaskState.CANCELLED, "k": TaskState.CANCELLED, "l": TaskState.SUCCEEDED}
+    assert run.started == [("l", 1)]
+    assert run.store.attempts(RUN)["k", 1].result is not None
