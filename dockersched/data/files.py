@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import secrets
 from collections.abc import Iterator
@@ -27,13 +28,14 @@ class Durable:
             view = view[os.write(self._descriptor, view) :]
 
     def publish(self, name: str, mode: int = 0o444) -> Path:
-        """Gives the file its name, once its content is safe on disk; a file that has the name already stays.
+        """Gives the file its name, once its content is safe on disk; a file that has name and content already stays.
 
         Its time becomes now, which tells garbage collection that it is wanted.
         """
         path = self._folder / name
-        with suppress(FileNotFoundError):
-            if path.stat().st_size == os.fstat(self._descriptor).st_size:
+        with suppress(OSError):  # what cannot be read is replaced, as is what is damaged
+            # The temporary name is new, so there is no earlier answer to this in the cache of filecmp.
+            if filecmp.cmp(path, self._temporary, shallow=False):
                 os.utime(path)
                 return path
         os.fchmod(self._descriptor, mode)

@@ -163,20 +163,20 @@ class ContentStore:
     def _add(self, path: Path, node: Node) -> None:
         """Makes a file one with the store's object, which may be the file itself."""
         stored = self._object(node)
-        if not self._has(stored, node.size):
+        if not self._has(node):
             stored.parent.mkdir(parents=True, exist_ok=True)
             if not _stored_by_link(path, stored, node):
                 _stored_by_copy(path, stored, node)
         _replace_by_link(path, stored)
 
-    def _has(self, stored: Path, size: int) -> bool:
-        """Whether an object is there; if so it counts as added now."""
+    def _has(self, node: Node) -> bool:
+        """Whether an object is there and undamaged; if so it counts as added now."""
         try:
-            found = stored.stat().st_size == size
-            os.utime(stored)
-        except FileNotFoundError:
+            self._check(node)
+        except StateError:
             return False
-        return found
+        os.utime(self._object(node))
+        return True
 
     def _make(self, node: Node, path: Path, *, link: bool) -> None:
         if node.is_directory:

@@ -169,6 +169,24 @@ def test_adding_again_mends_an_object_that_is_too_short(store: ContentStore, tmp
     store.verify(store.add_tree(grow(tmp_path / "two")))
 
 
+def test_adding_again_mends_damage_that_kept_the_size(store: ContentStore, tmp_path: Path) -> None:
+    digest = store.add_tree(grow(tmp_path / "one"))
+    manifest = (tmp_path / "store" / "objects" / digest[:2] / digest[2:]).read_bytes()
+    for content in (FILES["d/e/big"], FILES["d/run.sh"], manifest):
+        damage(tmp_path, content)
+    assert store.add_tree(grow(tmp_path / "two")) == digest
+    assert files(tmp_path / "two") == FILES
+    store.verify(digest)
+
+
+def test_packing_again_mends_damage_that_kept_the_size(tmp_path: Path) -> None:
+    packed = pack_workspace(grow(tmp_path / "one"), store=tmp_path / "store")
+    content = packed.path.read_bytes()
+    packed.path.chmod(0o600)
+    packed.path.write_bytes(bytes(1) + content[1:])
+    assert pack_workspace(tmp_path / "one", store=tmp_path / "store").path.read_bytes() == content
+
+
 def test_only_files_and_directories_are_stored(store: ContentStore, tmp_path: Path) -> None:
     (grow(tmp_path / "one") / "link").symlink_to("a.txt")
     with pytest.raises(StateError, match="link is neither a file nor a directory"):
