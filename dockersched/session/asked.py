@@ -17,8 +17,9 @@ async def taking_requests(requests: CancelRequests, control: EpicControl) -> Asy
     """Lets other processes cancel the run, or tasks of it; what was asked before comes before any start."""
 
     def take() -> None:
-        for task_ids in requests.take():
-            control.cancel(task_ids)
+        with suppress(OSError):  # such as too many open files, for a moment: the next look is soon
+            for task_ids in requests.take():
+                control.cancel(task_ids)
 
     async def look() -> None:
         while True:

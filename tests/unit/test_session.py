@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from dockersched.control import EpicControl
 from dockersched.data.run_files import RunFiles
@@ -78,6 +80,26 @@ async def test_requests_of_other_processes_reach_the_run(tmp_path: Path) -> None
         other.put([])
         await asyncio.wait_for(told.wait(), 5)
     assert asked == [frozenset({"a"}), None]
+
+
+async def test_requests_are_looked_for_after_a_look_that_failed(tmp_path: Path, mocker: MockerFixture) -> None:
+    mocker.patch("dockersched.session.asked.INTERVAL_S", 0.01)
+    requests, control = CancelRequests(tmp_path), EpicControl()
+    failed = asyncio.Event()
+
+    def fail() -> None:
+        failed.set()
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    look = mocker.patch.object(requests, "take", side_effect=fail)
+    async with taking_requests(requests, control), asyncio.timeout(5):
+        failed.clear()
+        await failed.wait()
+        mocker.stop(look)
+        CancelRequests(tmp_path).put(["a"])
+        while not control.of_tasks:
+            await asyncio.sleep(0.01)
+    assert control.of_tasks == [frozenset({"a"})]
 
 
 def test_a_result_that_is_taken_over_has_its_log_in_the_new_run(tmp_path: Path) -> None:

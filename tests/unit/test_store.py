@@ -21,6 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from pytest_mock import MockerFixture
 
 from dockersched.cli import main
 from dockersched.epic import Epic
@@ -639,6 +640,30 @@ def test_a_request_for_tasks_holds_until_the_run_ends(tmp_path: Path) -> None:
     assert resumed.take() == [["a"]]
     resumed.clear()
     assert CancelRequests(tmp_path).take() == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'"a"', b"null", b"\xff", b"[" * 10_000])
+def test_a_request_that_cannot_be_read_is_passed_over_and_told_once(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    requests = CancelRequests(tmp_path)
+    requests.put(["a"])
+    (tmp_path / "requests" / "0.cancel").write_bytes(content)
+    (tmp_path / "requests" / "1.cancel").mkdir()
+    for _ in range(2):
+        assert requests.of_tasks() == [["a"]]
+    assert requests.take() == [["a"]]
+    assert requests.take() == []
+    assert capsys.readouterr().err.count("requests.unreadable") == 2
+
+
+def test_a_request_is_safe_on_disk_before_it_has_its_name(tmp_path: Path, mocker: MockerFixture) -> None:
+    synced: list[Path] = []
+    mocker.patch("os.fsync", side_effect=lambda number: synced.append(Path(f"/proc/self/fd/{number}").resolve()))
+    CancelRequests(tmp_path).put(["a"])
+    folder = tmp_path / "requests"
+    assert synced[0] not in list(folder.iterdir())
+    assert [synced[0].parent, *synced[1:]] == [folder, folder, tmp_path]
 
 
 # The event log
