@@ -49,15 +49,17 @@ class ExtractLimits(Struct, frozen=True):
         max_bytes: content of all files together.
         max_entries: files and directories.
         max_depth: directories above a file, and the file.
+        max_name_bytes: names of all entries together, each with the directories above it.
     """
 
     max_bytes: int = 1 << 30
     max_entries: int = 100_000
     max_depth: int = 64
+    max_name_bytes: int = 32 << 20
 
     def __post_init__(self) -> None:
         """Refuses limits that nothing could keep."""
-        for name in ("max_bytes", "max_entries", "max_depth"):
+        for name in self.__struct_fields__:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 

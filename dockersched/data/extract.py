@@ -14,11 +14,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from dockersched.data.archive import ArchiveReader, ExtractLimits, Member
 from dockersched.data.files import TEMPORARY
 from dockersched.errors import ArchiveRefusedError, StateError
+from dockersched.units import format_bytes
 
 __all__ = ["DEFAULT_LIMITS", "ExtractLimits", "Extracted", "extract_archive", "read_file"]
 
@@ -136,6 +137,18 @@ def _below(member: Member, root: str) -> tuple[str, ...]:
     return member.parts if len(member.parts) == 1 and not member.is_directory else member.parts[1:]
 
 
+class _Folder(Struct):
+    """What is in a directory, a file as None. So a name is kept once, however much is below it.
+
+    Attributes:
+        is_declared: whether it has an entry of its own, and was not only made for what is in it.
+        children: by their names.
+    """
+
+    is_declared: bool
+    children: dict[str, _Folder | None] = field(default_factory=dict)
+
+
 class _Tree:
     """A directory that is being filled; holds open the directories down to where the last entry went."""
 
@@ -145,30 +158,39 @@ class _Tree:
         with _writing(top):
             self._open = [os.open(top, _DIRECTORY)]
         self._path: list[str] = []
-        self._kinds: dict[tuple[str, ...], str] = {}
+        self._folders = [_Folder(is_declared=False)]
+        self._entries = 0
+        self._name_bytes = 0
 
     def add_directory(self, parts: tuple[str, ...], member: Member) -> None:
         """Makes a directory, or takes one for declared that was made for what is in it."""
-        kind = self._kinds.get(parts)
-        if kind in {"directory", "file"}:
-            raise ArchiveRefusedError(member.label, _twice(kind, "directory"))
-        if kind is None and parts:
+        folder: _Folder | None = self._folders[0]
+        if parts:
             self._check_depth(parts, member)
-            above = self._enter(parts[:-1], member)
-            with _writing(self._top):
-                os.mkdir(parts[-1], member.mode & 0o755 | 0o700, dir_fd=above)
-        self._note(parts, "directory", member)
+            children = self._enter(parts[:-1], member)
+            if parts[-1] not in children:
+                self._count(parts, member)
+                with _writing(self._top):
+                    os.mkdir(parts[-1], member.mode & 0o755 | 0o700, dir_fd=self._open[-1])
+                children[parts[-1]] = _Folder(is_declared=False)
+            folder = children[parts[-1]]
+        if folder is None:
+            raise ArchiveRefusedError(member.label, "is both a file and a directory")
+        if folder.is_declared:
+            raise ArchiveRefusedError(member.label, "is there twice")
+        folder.is_declared = True
 
     def add_file(self, parts: tuple[str, ...], member: Member, content: Iterator[memoryview]) -> None:
         """Makes a file with its content."""
         self._check_depth(parts, member)
-        kind = self._kinds.get(parts)
-        if kind is not None:
-            raise ArchiveRefusedError(member.label, _twice(kind, "file"))
-        above = self._enter(parts[:-1], member)
-        self._note(parts, "file", member)
+        children = self._enter(parts[:-1], member)
+        if parts[-1] in children:
+            is_file = children[parts[-1]] is None
+            raise ArchiveRefusedError(member.label, "is there twice" if is_file else "is both a file and a directory")
+        self._count(parts, member)
+        children[parts[-1]] = None
         with _writing(self._top):
-            descriptor = os.open(parts[-1], _NEW_FILE, member.mode & 0o755 | 0o600, dir_fd=above)
+            descriptor = os.open(parts[-1], _NEW_FILE, member.mode & 0o755 | 0o600, dir_fd=self._open[-1])
         try:
             for piece in content:
                 with _writing(self._top):
@@ -181,42 +203,50 @@ class _Tree:
         for descriptor in self._open:
             os.close(descriptor)
 
-    def _enter(self, parts: tuple[str, ...], member: Member) -> int:
-        """Opens a directory, and makes what is missing on the way."""
+    def _enter(self, parts: tuple[str, ...], member: Member) -> dict[str, _Folder | None]:
+        """Opens a directory, and makes what is missing on the way; what is in it."""
         common = 0
         while common < min(len(parts), len(self._path)) and parts[common] == self._path[common]:
             common += 1
         while len(self._path) > common:
             self._path.pop()
+            self._folders.pop()
             os.close(self._open.pop())
-        for depth in range(common, len(parts)):
-            here = parts[: depth + 1]
-            kind = self._kinds.get(here)
-            if kind == "file":
+        for depth, name in enumerate(parts[common:], common + 1):
+            children = self._folders[-1].children
+            if name not in children:
+                self._count(parts[:depth], member)
+                with _writing(self._top):
+                    os.mkdir(name, 0o755, dir_fd=self._open[-1])
+                children[name] = _Folder(is_declared=False)
+            folder = children[name]
+            if folder is None:
                 raise ArchiveRefusedError(member.label, "is below a file")
-            if kind is None:
-                self._note(here, "implied", member)
             with _writing(self._top):
-                if kind is None:
-                    os.mkdir(here[-1], 0o755, dir_fd=self._open[-1])
-                self._open.append(os.open(here[-1], _DIRECTORY, dir_fd=self._open[-1]))
-            self._path.append(here[-1])
-        return self._open[-1]
+                self._open.append(os.open(name, _DIRECTORY, dir_fd=self._open[-1]))
+            self._folders.append(folder)
+            self._path.append(name)
+        return self._folders[-1].children
 
-    def _note(self, parts: tuple[str, ...], kind: str, member: Member) -> None:
-        self._kinds[parts] = kind
-        allowed = self._limits.max_entries
-        if len(self._kinds) - (() in self._kinds) > allowed:
-            raise ArchiveRefusedError(member.label, f"is one more than the {allowed} entries allowed (max_entries)")
+    def _count(self, parts: tuple[str, ...], member: Member) -> None:
+        """One more entry of this name."""
+        limits = self._limits
+        self._entries += 1
+        if self._entries > limits.max_entries:
+            raise ArchiveRefusedError(
+                member.label, f"is one more than the {limits.max_entries} entries allowed (max_entries)"
+            )
+        self._name_bytes += len("/".join(parts).encode())
+        if self._name_bytes > limits.max_name_bytes:
+            allowed = format_bytes(limits.max_name_bytes)
+            raise ArchiveRefusedError(
+                member.label, f"makes all names together longer than the {allowed} allowed: pack it all into one file"
+            )
 
     def _check_depth(self, parts: tuple[str, ...], member: Member) -> None:
         allowed = self._limits.max_depth
         if len(parts) > allowed:
             raise ArchiveRefusedError(member.label, f"is deeper than the {allowed} steps allowed (max_depth)")
-
-
-def _twice(kind: str, now: str) -> str:
-    return "is there twice" if kind == now else "is both a file and a directory"
 
 
 def _write(descriptor: int, piece: memoryview) -> None:

@@ -86,21 +86,18 @@ def tree_of(directory: Path) -> Tree:
         OSError: it cannot be read.
     """
     nodes: list[Node] = []
-    folders = [""]
-    while folders:
-        folder = folders.pop()
-        with os.scandir(directory / folder) as children:
-            for child in children:
-                path = f"{folder}/{child.name}" if folder else child.name
-                mode = child.stat(follow_symlinks=False).st_mode
-                if stat.S_ISDIR(mode):
-                    nodes.append(Node(path))
-                    folders.append(path)
-                elif stat.S_ISREG(mode):
-                    nodes.append(_file(directory / path, path))
-                else:
-                    raise StateError(f"{directory / path} is neither a file nor a directory")
-    return Tree(tuple(sorted(nodes, key=lambda node: node.path.split("/"))))
+    waiting = _names_in(directory, "")
+    while waiting:
+        path = waiting.pop()
+        mode = (directory / path).lstat().st_mode
+        if stat.S_ISDIR(mode):
+            nodes.append(Node(path))
+            waiting += _names_in(directory, path)
+        elif stat.S_ISREG(mode):
+            nodes.append(_file(directory / path, path))
+        else:
+            raise StateError(f"{directory / path} is neither a file nor a directory")
+    return Tree(tuple(nodes))
 
 
 def verified_pieces(path: Path, node: Node) -> Iterator[bytes]:
@@ -123,6 +120,12 @@ def verified_pieces(path: Path, node: Node) -> Iterator[bytes]:
         raise StateError(f"{node.path} cannot be read from {path}: {error.strerror}") from error
     if left or digest.hexdigest() != node.sha256:
         raise StateError(f"{node.path} is damaged: {path} is not the content that was stored")
+
+
+def _names_in(top: Path, folder: str) -> list[str]:
+    """Paths of all that is in a folder, the last one first."""
+    names = sorted(os.listdir(top / folder), reverse=True)  # noqa: PTH208 - names alone
+    return [f"{folder}/{name}" for name in names] if folder else names
 
 
 def _file(path: Path, name: str) -> Node:

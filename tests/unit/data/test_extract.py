@@ -2,6 +2,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
 from dockersched.data.extract import Extracted, ExtractLimits, extract_archive
+from dockersched.data.store import ContentStore
 from dockersched.data.tarformat import END, header
 from dockersched.errors import ArchiveCutError, ArchiveRefusedError, StateError
 from tests.support.archives import HOSTILE, Entry, archive, rewritten
@@ -144,6 +146,29 @@ def test_directories_that_are_not_declared_count_too(tmp_path: Path) -> None:
         extract_archive([whole], tmp_path / "target", limits=ExtractLimits(max_entries=100))
 
 
+def test_names_count_with_the_directories_above_them(tmp_path: Path) -> None:
+    whole = archive(Entry("dir/fil"), Entry("dir", tarfile.DIRTYPE), Entry("dir/ü"))
+    extract_archive([whole], tmp_path / "target", limits=ExtractLimits(max_name_bytes=16))
+    with pytest.raises(ArchiveRefusedError, match=r"dir/ü: makes all names together longer than the 15 B allowed"):
+        extract_archive([whole], tmp_path / "target", limits=ExtractLimits(max_name_bytes=15))
+
+
+def test_deep_names_take_little_memory(tmp_path: Path) -> None:
+    deep = "/".join(f"d{step:02}" for step in range(60))
+    entries = [header(f"{deep}/{number}".encode(), b"0", mode=0o644) for number in range(1500)]
+    tracemalloc.start()
+    try:
+        extract_archive([*entries, END], tmp_path / "target")
+        extracting = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        ContentStore(tmp_path / "store").add_tree(tmp_path / "target")
+        adding = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert extracting < 1500 * 500  # a tuple of its steps would take ten times as much
+    assert adding < 1500 * 4000  # and the same again to sort by it
+
+
 def test_cut_at_any_byte_it_is_cut_or_whole(tmp_path: Path) -> None:
     end = len(GOOD.rstrip(b"\0"))
     whole_from = end + -end % 512 + 1024  # the two blocks of zeros that end it
@@ -229,7 +254,7 @@ def test_what_is_no_tar_is_refused(tmp_path: Path) -> None:
         extract_archive([rewritten(header(b"f", b"0", mode=0o644), 257, bytes(8)), END], tmp_path / "target")
 
 
-@pytest.mark.parametrize("field", ["max_bytes", "max_entries", "max_depth"])
+@pytest.mark.parametrize("field", ["max_bytes", "max_entries", "max_depth", "max_name_bytes"])
 def test_limits_must_allow_something(field: str) -> None:
     with pytest.raises(ValueError, match=f"{field} must be at least 1"):
         ExtractLimits(**{field: 0})
