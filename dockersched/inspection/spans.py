@@ -57,8 +57,6 @@ def read_spans(reader: StateReader, run: RunView, now: datetime) -> list[Attempt
     found = []
     for row in rows:
         asked_at, started_at = _time(row.intended_at) or began, _time(row.started_at)
-        if started_at is not None and started_at < began:
-            continue  # taken over
         ended_at = _time(row.finished_at) or (asked_at if row.outcome or run.pid is None else now)
         found.append((min(asked_at, started_at or asked_at), max(ended_at, asked_at), started_at, row))
     found.sort(key=lambda attempt: attempt[0])

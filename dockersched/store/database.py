@@ -50,11 +50,15 @@ class RunRow(Struct, frozen=True):
 
 
 class AttemptRow(Struct, frozen=True):
-    """One attempt; `result` is None while it has none."""
+    """One attempt; `result` is None while it has none.
+
+    One that `is_taken_over` was made by an earlier run. Its times do not tell that: they may be of another clock.
+    """
 
     task_id: str
     attempt: int
     intended_at: datetime
+    is_taken_over: bool
     stop_intent: Reason | None
     result: SandboxResult | None
 
@@ -97,18 +101,19 @@ class StateStore:
         """
         with self._reading() as connection:
             connection.execute("BEGIN IMMEDIATE")
+            created_at = _now()
             if not beside_others and (last := _last_run(connection, epic.options.epic_id)) and last.state is None:
                 raise UnfinishedRunError(last.run_id, epic.options.epic_id)
             connection.execute(
                 "INSERT INTO runs (run_id, epic_id, epic, created_at) VALUES (?, ?, ?, ?)",
-                (run_id, epic.options.epic_id, codec.dump_epic(epic), _now()),
+                (run_id, epic.options.epic_id, codec.dump_epic(epic), created_at),
             )
             connection.executemany(
                 "INSERT INTO images VALUES (?, ?, ?, ?)", [(run_id, name, *found) for name, found in images.items()]
             )
             connection.executemany(
                 "INSERT INTO attempts (run_id, task_id, attempt, intended_at, result) VALUES (?, ?, 1, ?, ?)",
-                [(run_id, task_id, _now(), codec.dump_result(result)) for task_id, result in succeeded.items()],
+                [(run_id, task_id, created_at, codec.dump_result(result)) for task_id, result in succeeded.items()],
             )
             connection.execute("COMMIT")
 
@@ -194,17 +199,20 @@ class StateStore:
         """All attempts of a run, by task and number."""
         with self._reading() as connection:
             rows = connection.execute(
-                "SELECT task_id, attempt, intended_at, stop_intent, result FROM attempts WHERE run_id = ?", (run_id,)
+                "SELECT task_id, attempt, intended_at, intended_at = created_at, stop_intent, result "
+                "FROM attempts JOIN runs USING (run_id) WHERE run_id = ?",
+                (run_id,),
             )
             return {
                 (task_id, attempt): AttemptRow(
                     task_id,
                     attempt,
                     codec.load_time(intended_at),
+                    bool(is_taken_over),
                     codec.load_reason(stop_intent) if stop_intent else None,
                     codec.load_result(result) if result else None,
                 )
-                for task_id, attempt, intended_at, stop_intent, result in rows
+                for task_id, attempt, intended_at, is_taken_over, stop_intent, result in rows
             }
 
     def unfinished(self, run_id: str) -> list[tuple[str, int]]:

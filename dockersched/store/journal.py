@@ -20,7 +20,7 @@ from dockersched.model import QuotaConfig
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunOptions, StopJournal
 from dockersched.states import Reason
-from dockersched.store.database import AttemptRow, StateStore
+from dockersched.store.database import StateStore
 from dockersched.unbroken import ended
 
 
@@ -88,7 +88,7 @@ class Journal(StopJournal):
     def begun(self, task_id: str) -> list[tuple[int, datetime]]:
         """The attempts of a task that count, and when each was about to be made; not those of another run."""
         counted = [(attempt, self._rows[task_id, attempt]) for attempt in self._counted.get(task_id, ())]
-        return [(attempt, row.intended_at) for attempt, row in counted if not _was_taken_over(row)]
+        return [(attempt, row.intended_at) for attempt, row in counted if not row.is_taken_over]
 
     def last_begun(self, task_ids: Collection[str]) -> datetime | None:
         """When the last attempt of these tasks was about to be made, whether it counts or not."""
@@ -147,11 +147,6 @@ class Journal(StopJournal):
         if self.failure is None:
             self.failure = error
             self._on_failure()
-
-
-def _was_taken_over(row: AttemptRow) -> bool:
-    """Whether the attempt is one of an earlier run, which `retry` keeps: it had ended before this run had it."""
-    return row.result is not None and row.result.finished_at is not None and row.result.finished_at < row.intended_at
 
 
 class JournaledRunner(SandboxBackend):

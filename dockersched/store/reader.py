@@ -34,7 +34,7 @@ _ATTEMPT_TIMES = """
 SELECT task_id, attempt, intended_at, json_extract(result, '$.started_at'), json_extract(result, '$.finished_at'),
     CASE WHEN result IS NOT NULL THEN coalesce(json_extract(result, '$.reason'), 'succeeded') END,
     json_extract(result, '$.phases')
-FROM attempts WHERE run_id = ?
+FROM attempts JOIN runs USING (run_id) WHERE run_id = ? AND intended_at != created_at
 """
 _OOM_KILLS = """
 SELECT task_id, count(*) FROM attempts
@@ -152,7 +152,7 @@ class StateReader:
         return rows[0][0] if rows else None
 
     def attempt_times(self, run_id: str) -> list[AttemptTimes]:
-        """Each attempt of a run: what is on record of its times, in no order."""
+        """Each attempt that a run made itself: what is on record of its times, in no order."""
         return [AttemptTimes(*row) for row in self._select(_ATTEMPT_TIMES, run_id)]
 
     def oom_kills(self, run_id: str) -> dict[str, int]:

@@ -27,7 +27,7 @@ CREATE TABLE attempts (
     run_id      TEXT NOT NULL REFERENCES runs ON DELETE CASCADE,
     task_id     TEXT NOT NULL,
     attempt     INTEGER NOT NULL,
-    intended_at TEXT NOT NULL,   -- written before the sandbox is made
+    intended_at TEXT NOT NULL,   -- written before the sandbox is made; created_at of a run that took it over
     stop_intent TEXT,            -- why it was stopped; written before the signal is sent
     result      TEXT,            -- the terminal record; NULL until there is one, and never changed
     PRIMARY KEY (run_id, task_id, attempt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -36,6 +36,7 @@ class RecordedRun:
         tasks: of its epic; none leaves the run off the record, as while images are made.
         options: of the run; those of the epic's file.
         limits: slots, CPUs and bytes of memory of all sandboxes, as the run knows them once it has an engine.
+        succeeded: results that it takes over from an earlier run, by task id.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class RecordedRun:
         *,
         options: EpicExecutionOptions | None = None,
         limits: tuple[int, float | None, int | None] = (4, None, None),
+        succeeded: Mapping[str, SandboxResult] | None = None,
     ) -> None:
         self.run_id = run_id
         self.folder = state_dir / "runs" / run_id
@@ -57,7 +59,7 @@ class RecordedRun:
         if tasks:
             given = replace(options or EpicExecutionOptions(), epic_id=EPIC_ID, run_id=run_id)
             epic = Epic(TaskDAG(tasks), given, EPIC_ID)
-            self.store.create_run(run_id, epic, {}, {})
+            self.store.create_run(run_id, epic, {}, succeeded or {})
             self.tell(EpicStarted(AT, EPIC_ID, run_id, tuple(task.id for task in tasks), *limits))
 
     def tell(self, *events: Event) -> None:

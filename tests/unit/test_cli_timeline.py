@@ -36,8 +36,9 @@ TASKS = [
 @pytest.fixture
 def run(tmp_path: Path) -> RecordedRun:
     """`a` and `b` run side by side, `b` for longer, then `c`, which fails; `old` was taken over."""
-    run = RecordedRun(tmp_path, "r", TASKS)
-    for task_id in ("a", "b", "c", "old"):
+    old = SandboxResult("s", 0, started_at=AT, finished_at=AT)
+    run = RecordedRun(tmp_path, "r", TASKS, succeeded={"old": old})
+    for task_id in ("a", "b", "c"):
         run.start(task_id)
     now = datetime.now(UTC)
     for task_id, start_s, end_s in (("a", 1, 2), ("b", 1, 5), ("c", 6, 9)):
@@ -50,7 +51,6 @@ def run(tmp_path: Path) -> RecordedRun:
                 finished_at=now + timedelta(seconds=end_s),
             ),
         )
-    run.come_back("old", SandboxResult("s", 0, started_at=AT, finished_at=AT))
     return run
 
 
@@ -70,6 +70,16 @@ def test_spans_have_slots_outcomes_and_the_critical_path(tmp_path: Path) -> None
     assert [task for task, span in spans.items() if span.is_critical] == ["b", "c"]
     assert len({span.slot for span in spans.values()}) == 3  # all were asked for before any had ended
     assert spans["c"].queued_at == spans["b"].ended_at
+
+
+@pytest.mark.parametrize("ahead_s", [-3600, 3600])
+def test_attempts_are_told_apart_whatever_the_clock_of_the_engine(ahead_s: float, tmp_path: Path) -> None:
+    by_engine = datetime.now(UTC) + timedelta(seconds=ahead_s)
+    ran = SandboxResult("s", 0, started_at=by_engine, finished_at=by_engine + timedelta(seconds=1))
+    run = RecordedRun(tmp_path, "r", TASKS, succeeded={"old": ran})
+    run.start("a")
+    run.come_back("a", ran)
+    assert list(spans_of(tmp_path)) == ["a"]
 
 
 def test_a_slot_is_used_again(tmp_path: Path) -> None:

@@ -58,10 +58,16 @@ class Removing(FakeRunner):
 class Run:
     """One run, of which processes die."""
 
-    def __init__(self, folder: Path, tasks: Sequence[ScheduledTask], **options: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        tasks: Sequence[ScheduledTask],
+        succeeded: Mapping[str, SandboxResult] | None = None,
+        **options: Any,
+    ) -> None:
         self.store = StateStore(folder)
         self.epic = Epic(TaskDAG(tasks), EpicExecutionOptions(epic_id="e", run_id=RUN, **options))
-        self.store.create_run(RUN, self.epic, {}, {})
+        self.store.create_run(RUN, self.epic, {}, succeeded or {})
         self.requests = CancelRequests(self.store.run_dir(RUN))
         self.started: list[tuple[str, int]] = []
         self.removed: list[tuple[str, int]] = []
@@ -234,11 +240,11 @@ async def test_an_old_attempt_of_a_task_with_finally_never_stands_for_a_later_on
     assert run.started == [("f", 2), ("g", 2)]
 
 
-async def test_a_result_of_an_earlier_run_stays_whatever_goes_on(tmp_path: Path) -> None:
-    run = Run(tmp_path, [task("m"), task("c", finally_=True)])
-    ended = datetime.now(UTC) - timedelta(hours=1)
-    await run.store.intend(RUN, "c", 1)
-    await run.store.record(RUN, "c", 1, SandboxResult("e.c", exit_code=0, started_at=ended, finished_at=ended))
+@pytest.mark.parametrize("ahead_s", [-3600, 3600])
+async def test_a_result_of_an_earlier_run_stays_whatever_goes_on(ahead_s: float, tmp_path: Path) -> None:
+    ended = datetime.now(UTC) + timedelta(seconds=ahead_s)  # by a clock that is not ours
+    earlier = {"c": SandboxResult("e.c", exit_code=0, started_at=ended, finished_at=ended)}
+    run = Run(tmp_path, [task("m"), task("c", finally_=True)], earlier)
     await run.until("m", {"m": FOR_EVER})
     assert set(states(await run.resume()).values()) == {TaskState.SUCCEEDED}
     assert run.started == [("m", 1)]
