@@ -6,6 +6,8 @@ inside `execute`, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from argparse import Namespace
 from importlib import import_module
@@ -52,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; None takes the program's own.
     """
     load_undisturbed()
+    _complete_streams()
     args = Namespace()
     try:
         code = _run_verb(sys.argv[1:] if argv is None else argv, args)
@@ -63,6 +66,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return report_failure(error, with_traceback=getattr(args, "log_level", "") == "debug")
     return code
+
+
+def _complete_streams() -> None:
+    """Sees to it that there is something to read from and to print to, whoever calls.
+
+    A stream that the caller has closed is the null device, which also keeps its descriptor from becoming that of a file
+    or a socket. What the encoding of stdout does not have is written out.
+    """
+    for descriptor, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            nothing = os.open(os.devnull, os.O_RDWR)  # the lowest that is free: the one that is missing
+            os.set_inheritable(nothing, descriptor == nothing)
+            setattr(sys, name, open(nothing, mode))  # noqa: PTH123, SIM115 - it stays open
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _run_verb(argv: Sequence[str], args: Namespace) -> int:

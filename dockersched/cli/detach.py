@@ -131,5 +131,4 @@ def _redirect(console: Path) -> None:
     for descriptor, stream in ((nothing, 0), (output, 1), (output, 2)):
         os.dup2(descriptor, stream)
     for descriptor in (nothing, output):
-        if descriptor > 2:  # else the caller had closed its own
-            os.close(descriptor)
+        os.close(descriptor)

@@ -56,10 +56,9 @@ def paint_for_stdout() -> Paint:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Prints lines, in whatever encoding stdout has."""
-    encoding = sys.stdout.encoding
+    """Prints lines."""
     for line in lines:
-        print(line.encode(encoding, "backslashreplace").decode(encoding))
+        print(line)
 
 
 def print_json(document: Mapping[str, object]) -> None:

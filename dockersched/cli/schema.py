@@ -34,5 +34,5 @@ def execute(args: argparse.Namespace) -> int:
     """Prints the schema; returns the exit code."""
     module, function = SCHEMAS[args.document]
     schema = getattr(import_module(module), function)()  # only what is asked for is imported
-    print(json.dumps(schema, indent=2, ensure_ascii=False))
+    print(json.dumps(schema, indent=2))  # in ASCII, which every stdout can encode
     return 0

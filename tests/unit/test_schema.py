@@ -69,7 +69,7 @@ def test_the_schema_is_a_schema() -> None:
 
 def test_the_file_for_editors_is_the_schema() -> None:
     """To write it anew: dockersched schema > docs/epic.schema.json."""
-    written = json.dumps(epic_schema(), indent=2, ensure_ascii=False) + "\n"
+    written = json.dumps(epic_schema(), indent=2) + "\n"
 
     assert (ROOT / "docs" / "epic.schema.json").read_text("utf-8") == written
 
