@@ -152,10 +152,10 @@ def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Ses
             events.close()
     report.finish(ended.result, result_path=_shown(ended.path))
     all_written = write_reports(ended, args.junit, os.environ)
-    _print_result(args.output, ended)
-    if events is not None and events.gone:
-        raise BrokenPipeError
     tell_leaked(ended.leaked)
+    _print_result(args.output, ended)
+    if events is not None:
+        events.check()
     return ended.exit_code or (0 if all_written else EXIT_NOT_WRITTEN)
 
 
@@ -175,8 +175,7 @@ def _print_result(output: str, ended: SessionResult) -> None:
         return
     stream = Stream(sys.stdout, clean)
     stream.write(text)
-    if stream.gone:
-        raise BrokenPipeError
+    stream.check()
 
 
 def tell_leaked(things: Iterable[str]) -> None:

@@ -140,7 +140,7 @@ class ConsoleReport:
                 if self._view is not None:
                     self._closing.wait(_MIN_FRAME_S)
         except Exception as error:  # noqa: BLE001 - a display that fails must not fail the run
-            self._err.gone = True
+            self._err.failure = error
             _log.warning("display.failed", error=repr(error))
         finally:
             if self._view is not None:

@@ -32,14 +32,17 @@ class EventStream:
         self._events.put(event)
 
     def close(self) -> None:
-        """Waits until the reader has taken every event, or hung up."""
+        """Waits until every event is written, or cannot be."""
         self._events.put(None)
         self._thread.join()
 
-    @property
-    def gone(self) -> bool:
-        """Whether the reader has hung up."""
-        return self._out.gone
+    def check(self) -> None:
+        """Tells whoever must know whether all was written.
+
+        Raises:
+            OSError: it was not; a `BrokenPipeError` where the reader has hung up.
+        """
+        self._out.check()
 
     def _write(self) -> None:
         while not self._out.gone and (event := self._events.get()) is not None:

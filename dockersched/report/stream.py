@@ -10,7 +10,7 @@ from typing import TextIO
 
 
 class Stream:
-    """Takes text for stdout or stderr; once the reader is gone, it takes everything and writes nothing.
+    """Takes text for stdout or stderr; once that cannot be written, it takes everything and writes nothing.
 
     It writes to the file descriptor itself: a thread that is stuck there holds no lock of Python's own
     buffers, which would abort the interpreter when it ends.
@@ -24,14 +24,28 @@ class Stream:
         self._file = file
         self._clean = clean
         self.encoding = getattr(file, "encoding", None) or "utf-8"
-        self.gone = False
-        """Whether the reader has hung up."""
+        self.failure: Exception | None = None
+        """Why nothing is written any more: a `BrokenPipeError` where the reader has hung up."""
         self.written = 0
         """Bytes taken by the reader so far."""
         try:
             self._descriptor: int | None = file.fileno()
         except (OSError, AttributeError, io.UnsupportedOperation):
             self._descriptor = None
+
+    @property
+    def gone(self) -> bool:
+        """Whether nothing is written any more."""
+        return self.failure is not None
+
+    def check(self) -> None:
+        """Tells whoever must know whether all was written.
+
+        Raises:
+            OSError: it was not; a `BrokenPipeError` where the reader has hung up.
+        """
+        if self.failure is not None:
+            raise self.failure
 
     def isatty(self) -> bool:
         """Whether a terminal reads it."""
@@ -48,8 +62,10 @@ class Stream:
             else:
                 self._file.flush()
                 self._write_all(self._descriptor, memoryview(data))
-        except (OSError, ValueError):  # ValueError: the file is closed
-            self.gone = True
+        except OSError as error:
+            self.failure = error
+        except ValueError:  # the file is closed
+            self.failure = BrokenPipeError()
         return len(text)
 
     def flush(self) -> None:

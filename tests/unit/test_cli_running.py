@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO, cast
 
 import pytest
+from msgspec.structs import replace
 
-from dockersched.cli import main
+from dockersched.cli import main, running
 from dockersched.cli.ending import write_reports
-from dockersched.cli.running import digest_settings, program_words
+from dockersched.cli.failures import report_failure
+from dockersched.cli.running import add_display, add_mounts, add_state_dir, digest_settings, program_words, show_session
+from dockersched.events import TaskStarted
 from dockersched.report.digest import DEFAULT_BYTES, DigestSettings, make_digest
 from dockersched.results import EpicResult, SandboxResult, TaskResult
-from dockersched.session import SessionResult
+from dockersched.session import Session, SessionResult, SessionSettings
 from dockersched.states import EpicState, TaskState
 
 NOW = datetime.now(UTC)
@@ -104,3 +111,55 @@ def test_commands_name_the_state_directory_where_it_is_not_the_usual_one(
     assert (usual.max_bytes, usual.commands.state_dir) == (DEFAULT_BYTES, None)
     assert (other.max_bytes, other.commands.state_dir) == (0, str(tmp_path / "runs"))
     assert other.commands.allow_mounts == (str(tmp_path / "data"),)
+
+
+class EndedSession:
+    """A session that has nothing left to do but to tell of it."""
+
+    def __init__(self, settings: SessionSettings, ended: SessionResult) -> None:
+        self._observers = settings.observers
+        self._ended = ended
+
+    async def run(self) -> SessionResult:
+        for observe in self._observers:
+            observe(TaskStarted(NOW, "a", "e.a", 1))
+        return self._ended
+
+
+@pytest.fixture
+def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, TextIO], int]:
+    """Shows a run that has succeeded, with one of its containers left, on a stdout."""
+    monkeypatch.setattr(running, "collect_seldom", lambda: None)
+    parser = ArgumentParser()
+    for declare in (add_display, add_mounts, add_state_dir):
+        declare(parser)
+    (tmp_path / "result.json").write_text("{}\n")
+    ended = replace(result_of(tmp_path), leaked=["container c"])
+
+    def show(output: str, stdout: TextIO) -> int:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        args = parser.parse_args(["--output", output, "--state-dir", str(tmp_path / "state")])
+        return show_session(args, lambda settings: cast("Session", EndedSession(settings, ended)))
+
+    return show
+
+
+@pytest.mark.parametrize("output", ["json", "jsonl", "agent"])
+def test_a_result_that_finds_no_room_is_an_error_of_its_own(
+    output: str, shown: Callable[[str, TextIO], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path("/dev/full").open("w") as full, pytest.raises(OSError, match="No space left on device") as raised:
+        shown(output, full)
+
+    assert report_failure(raised.value, with_traceback=False) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1] == "dockersched: [Errno 28] No space left on device"
+    assert "dockersched: container c could not be removed (docker rm -f c)" in said
+
+
+@pytest.mark.parametrize("output", ["json", "jsonl", "agent"])
+def test_a_reader_that_hung_up_is_told_apart(output: str, shown: Callable[[str, TextIO], int]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as gone, pytest.raises(BrokenPipeError):
+        shown(output, gone)

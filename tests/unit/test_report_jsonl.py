@@ -9,6 +9,7 @@ import threading
 from datetime import UTC, datetime
 from typing import TextIO
 
+import pytest
 from jsonschema import Draft202012Validator
 
 from dockersched import FakeRunner, ParallelTaskScheduler, ScheduledTask
@@ -85,7 +86,8 @@ def test_a_reader_that_hangs_up_is_noticed() -> None:
         stream = EventStream(writer)
         stream.observe(event(0))
         stream.close()
-        assert stream.gone
+        with pytest.raises(BrokenPipeError):
+            stream.check()
 
 
 def test_the_schema_is_one_and_tells_types_apart() -> None:
