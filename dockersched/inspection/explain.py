@@ -14,8 +14,9 @@ from dockersched.graph.capacity import demand_of, grown
 from dockersched.graph.retry import INFRASTRUCTURE, wants_retry
 from dockersched.graph.transitions import FINAL_STATES
 from dockersched.graph.waiting import Resource, wait_of
+from dockersched.inspection.recorded_events import last_event
 from dockersched.inspection.runs import RunView
-from dockersched.inspection.tasks import TaskView, last_event, read_tasks
+from dockersched.inspection.tasks import TaskView, read_tasks
 from dockersched.model import EpicExecutionOptions, RetryPolicy, ScheduledTask
 from dockersched.results import SandboxResult
 from dockersched.sandbox.docker.defaults import SandboxDefaults

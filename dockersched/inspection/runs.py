@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +10,7 @@ from msgspec import Struct
 
 from dockersched.errors import StateError
 from dockersched.graph.problems import suggestion
-from dockersched.inspection.tasks import count_finished
+from dockersched.inspection.recorded_events import count_finished, read_launch
 from dockersched.report.fields import timestamp
 from dockersched.store.lock import owner_of
 from dockersched.store.reader import StateReader
@@ -115,7 +114,8 @@ def _known(reader: StateReader) -> list[str]:
     for lock in reader.state_dir.glob("runs/*/owner.lock"):
         run_id = lock.parent.name
         if run_id not in began:
-            began[run_id] = _first_event(lock.parent).get("at", "9999")  # it begins just now
+            launch = read_launch(lock.parent)
+            began[run_id] = launch.at.isoformat() if launch else "9999"  # it begins just now
     return sorted(began, key=lambda run_id: (began[run_id], run_id), reverse=True)
 
 
@@ -145,18 +145,10 @@ def _view(reader: StateReader, run_id: str) -> RunView:
 
 
 def _unrecorded(run_id: str, pid: int | None, folder: Path) -> RunView:
-    launch = _first_event(folder)
+    launch = read_launch(folder)
+    epic_id, began = (launch.epic, timestamp(launch.at)) if launch else (None, None)
     state = OpenState.NOT_STARTED if pid is None else OpenState.PREPARING
-    return RunView(run_id, launch.get("epic"), state, None, pid, launch.get("at"), None, 0, 0, folder)
-
-
-def _first_event(folder: Path) -> dict[str, str]:
-    try:
-        with (folder / "events.jsonl").open("rb") as file:
-            event: dict[str, str] = json.loads(file.readline())
-    except (OSError, ValueError):  # not written yet, or cut off
-        return {}
-    return event
+    return RunView(run_id, epic_id, state, None, pid, began, None, 0, 0, folder)
 
 
 def _time(text: str | None) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dockersched.graph.transitions import FINAL_STATES
+from dockersched.inspection.recorded_events import read_events
 from dockersched.states import Reason, TaskState
 from dockersched.store.reader import StateReader
-
-_LAUNCH = b'"type":"launch"'
-_FINISHED = b'"type":"task_finished"'
 
 
 class TaskView(Struct, frozen=True):
@@ -53,10 +51,13 @@ def read_tasks(reader: StateReader, run_id: str, *, has_ended: bool) -> dict[str
         reader: of the state directory.
         run_id: of the run.
         has_ended: whether the run has a result; it stands above the events.
+
+    Raises:
+        StateError: what is on record of it is damaged.
     """
     depends_on = reader.dependencies(run_id)
     folder = reader.run_dir(run_id)
-    began, told = _as_told(folder)
+    began, told = read_events(folder, _as_told)
     for task_id in reader.stopping(run_id):
         if task_id in told and told[task_id].state is TaskState.RUNNING:
             told[task_id] = replace(told[task_id], state=TaskState.STOPPING)
@@ -79,22 +80,6 @@ def read_tasks(reader: StateReader, run_id: str, *, has_ended: bool) -> dict[str
     return found
 
 
-def last_event(folder: Path, kind: str) -> dict[str, Any] | None:
-    """The last event of a type since the run was launched, or resumed, the last time.
-
-    Args:
-        folder: of the run.
-        kind: the type, as `epic_started`.
-    """
-    content = _since_launch(folder)
-    found = content.rfind(f'"type":"{kind}"'.encode())
-    end = content.find(b"\n", found)
-    if found < 0 or end < 0:
-        return None
-    event: dict[str, Any] = json.loads(content[content.rfind(b"\n", 0, found) + 1 : end])
-    return event
-
-
 def root_causes(tasks: Mapping[str, TaskView]) -> list[str]:
     """The tasks that failed themselves and were not allowed to, in declaration order."""
     return [task.task_id for task in tasks.values() if task.state is TaskState.FAILED and not task.failure_allowed]
@@ -102,20 +87,15 @@ def root_causes(tasks: Mapping[str, TaskView]) -> list[str]:
 
 def is_final(folder: Path, task_id: str) -> bool:
     """Whether a task is in a final state, by its run's events."""
-    _, told = _as_told(folder)
+    _, told = read_events(folder, _as_told)
     return task_id in told and told[task_id].state in FINAL_STATES
 
 
-def count_finished(folder: Path) -> int:
-    """How many tasks of a run are in a final state, from its events."""
-    return _since_launch(folder).count(_FINISHED)  # no text in an event can hold these bytes: its quotes are escaped
-
-
-def _as_told(folder: Path) -> tuple[str | None, dict[str, TaskView]]:
+def _as_told(events: Iterable[Mapping[str, Any]]) -> tuple[str | None, dict[str, TaskView]]:
     """When the epic began, and every task that the events tell of, as they leave it."""
     began: str | None = None
     told: dict[str, TaskView] = {}
-    for event in _events(folder):
+    for event in events:
         match event["type"]:
             case "epic_started":
                 began = event["at"]
@@ -141,9 +121,10 @@ def _as_recorded(folder: Path) -> dict[str, TaskView]:
     """The tasks as `result.json` has them: who ends a run in the place of a dead process tells no events."""
     try:
         document = json.loads((folder / "result.json").read_bytes())
-    except (OSError, ValueError):
+        ended_at, tasks = document["finished_at"], document["tasks"]
+        return {task_id: _finished(task_id, task, ended_at) for task_id, task in tasks.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # gone, or damaged
         return {}
-    return {task_id: _finished(task_id, task, document["finished_at"]) for task_id, task in document["tasks"].items()}
 
 
 def _finished(task_id: str, fields: Mapping[str, Any], at: str) -> TaskView:
@@ -169,19 +150,3 @@ def _waiting(task_id: str, needed: list[str], told: Mapping[str, TaskView], bega
     if len(met) < len(needed) or began is None:
         return TaskView(task_id, TaskState.PENDING, since=began)
     return TaskView(task_id, TaskState.READY, since=max(filter(None, (began, *met))))
-
-
-def _events(folder: Path) -> list[dict[str, Any]]:
-    """The events since the run was launched, or resumed, the last time; a torn last line is left out."""
-    whole, _, _ = _since_launch(folder).rpartition(b"\n")
-    # Read at once: of a run of 10,000 tasks, line by line takes twice as long. No text holds a line end as it is.
-    events: list[dict[str, Any]] = json.loads(b"[%b]" % whole.replace(b"\n", b","))
-    return events
-
-
-def _since_launch(folder: Path) -> bytes:
-    try:
-        content = (folder / "events.jsonl").read_bytes()
-    except FileNotFoundError:
-        return b""
-    return content[content.rfind(b"\n", 0, max(0, content.rfind(_LAUNCH))) + 1 :]

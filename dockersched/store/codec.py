@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from dockersched.epic import Epic
-from dockersched.errors import StateError
 from dockersched.graph.dag import TaskDAG
 from dockersched.model import (
     EpicExecutionOptions,
@@ -28,6 +25,7 @@ from dockersched.model import (
 )
 from dockersched.results import LogSummary, OutputSummary, Phases, SandboxResult, Usage
 from dockersched.states import Reason
+from dockersched.store.decoding import decoding
 
 
 def dump_epic(epic: Epic) -> str:
@@ -38,14 +36,14 @@ def dump_epic(epic: Epic) -> str:
 
 def load_epic(text: str) -> Epic:
     """The epic of a JSON text."""
-    with _decoding():
+    with decoding():
         fields = json.loads(text)
         return Epic(TaskDAG(map(_task, fields["tasks"])), EpicExecutionOptions(**fields["options"]), fields["source"])
 
 
 def load_task(fields: dict[str, Any]) -> ScheduledTask:
     """One task of an epic's JSON."""
-    with _decoding():
+    with decoding():
         return _task(fields)
 
 
@@ -56,7 +54,7 @@ def dump_result(result: SandboxResult) -> str:
 
 def load_result(text: str) -> SandboxResult:
     """The sandbox's result of a JSON text."""
-    with _decoding():
+    with decoding():
         fields = json.loads(text)
         for name in ("started_at", "finished_at"):
             fields[name] = datetime.fromisoformat(fields[name]) if fields.get(name) else None
@@ -73,13 +71,13 @@ def load_result(text: str) -> SandboxResult:
 
 def load_reason(text: str) -> Reason:
     """A reason from its name."""
-    with _decoding():
+    with decoding():
         return Reason(text)
 
 
 def load_time(text: str) -> datetime:
     """A time from its text."""
-    with _decoding():
+    with decoding():
         return datetime.fromisoformat(text)
 
 
@@ -126,14 +124,3 @@ def _encode(value: object) -> str:
 def _fields(task: ScheduledTask) -> dict[str, Any]:
     """The fields of a task; unlike `dataclasses.asdict`, it copies nothing, and takes a fifth."""
     return {name: getattr(task, name) for name in task.__dataclass_fields__}
-
-
-@contextmanager
-def _decoding() -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise StateError(
-            f"a record in the state database cannot be read ({error!r}): "
-            "move the database away to start anew, or name another directory with --state-dir"
-        ) from error

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from dockersched.errors import StateError
 from dockersched.store import history
+from dockersched.store.decoding import decoding
 from dockersched.store.schema import VERSION
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 _BUSY_TIMEOUT_S = 30.0
 _RUN = """
-SELECT run_id, epic_id, created_at, finished_at, state, exit_code, json_array_length(epic, '$.tasks')
+SELECT run_id, epic_id, created_at, finished_at, state, exit_code,
+    coalesce(json_array_length(epic, '$.tasks'), 0)
 FROM runs WHERE run_id = ?
 """
 _ATTEMPTS = """
@@ -131,9 +133,16 @@ class StateReader:
         return RecordedRun(*rows[0]) if rows else None
 
     def epic(self, run_id: str) -> dict[str, Any] | None:
-        """The resolved epic of a run, as JSON has it, which never changes; None while the run is not on record."""
+        """The resolved epic of a run, as JSON has it, which never changes; None while the run is not on record.
+
+        Raises:
+            StateError: it is damaged.
+        """
         if run_id not in self._epics and (rows := self._select("SELECT epic FROM runs WHERE run_id = ?", run_id)):
-            self._epics[run_id] = json.loads(rows[0][0])
+            with decoding(f"the epic of run {run_id} in {self._path}"):
+                epic = json.loads(rows[0][0])
+                _ = dict(epic["options"]), [(task["id"], list(task["depends_on"])) for task in epic["tasks"]]
+                self._epics[run_id] = epic
         return self._epics.get(run_id)
 
     def dependencies(self, run_id: str) -> dict[str, list[str]]:
@@ -182,9 +191,9 @@ class StateReader:
         """What came out of the tasks of a run so far: task, name and output, in the order in which the tasks began."""
         from dockersched.results import OutputSummary  # noqa: PLC0415 - who asks for something else answers sooner
 
-        return [
-            (task_id, name, OutputSummary(**json.loads(text))) for task_id, name, text in self._select(_OUTPUTS, run_id)
-        ]
+        rows = self._select(_OUTPUTS, run_id)
+        with decoding(f"an output of run {run_id} in {self._path}"):
+            return [(task_id, name, OutputSummary(**json.loads(text))) for task_id, name, text in rows]
 
     def _select(self, sql: str, *values: str) -> list[Any]:
         with self._reading() as connection:
