@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
     from dockersched.epic import Epic
+    from dockersched.epicfile.kinds import Kind
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
@@ -21,47 +21,32 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
 
 
 def with_overrides(epic: Epic, args: argparse.Namespace) -> Epic:
-    """The epic with the limits, and the time limit, that the arguments give.
+    """The epic with the limits, and the time limit, that the arguments give, read as the same keys of its file.
 
     Raises:
         EpicError: an argument is none.
     """
     from dataclasses import replace  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
-    from functools import partial  # noqa: PLC0415
 
+    from dockersched.epicfile import types  # noqa: PLC0415
+    from dockersched.epicfile.values import resolve  # noqa: PLC0415
     from dockersched.errors import EpicError, Problem  # noqa: PLC0415
-    from dockersched.units import parse_duration  # noqa: PLC0415
 
-    parsers: dict[str, tuple[str, Callable[[str], Any]]] = {
-        "max_parallel": ("max_parallel", partial(_whole_number, least=1)),
-        "prepare_ahead": ("prepare_ahead", partial(_whole_number, least=0)),
-        "max_cpus": ("max_cpus", _number),
-        "max_memory": ("max_memory", str),
-        "timeout": ("timeout_s", parse_duration),
+    kinds: dict[str, tuple[str, Kind[Any]]] = {
+        "max_parallel": ("max_parallel", types.COUNT),
+        "prepare_ahead": ("prepare_ahead", types.WHOLE_NUMBER),
+        "max_cpus": ("max_cpus", types.CPUS),
+        "max_memory": ("max_memory", types.MEMORY_SIZE),
+        "timeout": ("timeout_s", types.DURATION),
     }
-    options = epic.options
-    for argument, (name, parse) in parsers.items():
+    changes: dict[str, Any] = {}
+    for argument, (name, kind) in kinds.items():
         value = getattr(args, argument, None)
         if value is None:
             continue
         try:
-            changes: dict[str, Any] = {name: parse(value)}
-            options = replace(options, **changes)
+            changes[name] = kind.read(resolve(value))
         except ValueError as error:
-            words = str(error).removeprefix(f"{name} ")
             flag = f"--{argument.replace('_', '-')}"
-            raise EpicError([Problem(f"dockersched: {flag} {value}: {words}")]) from error
-    return replace(epic, options=options)
-
-
-def _whole_number(text: str, *, least: int) -> int:
-    if not text.isdecimal():
-        raise ValueError(f"must be a whole number of at least {least}")
-    return int(text)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError("must be a number of CPUs, as 2 or 0.5") from None
+            raise EpicError([Problem(f"dockersched: {flag} {value}: {error}")]) from error
+    return replace(epic, options=replace(epic.options, **changes))

@@ -279,11 +279,16 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("--max-parallel", "x", "must be a whole number of at least 1"),
-        ("--max-cpus", "0", "must be a number of at least 0.01, not 0.0"),
-        ("--max-cpus", "inf", "must be a number of at least 0.01, not inf"),
-        ("--max-cpus", "two", "must be a number of CPUs, as 2 or 0.5"),
-        ("--max-memory", "1m", "must be at least 6m, not '1m'"),
+        ("--max-parallel", "x", "'x' is not a whole number: write it in digits, without quotes"),
+        ("--max-parallel", "0", "must be at least 1, not 0"),
+        ("--prepare-ahead", "9" * 20, f"must be at most 2147483647, not {'9' * 20}"),
+        ("--max-cpus", "0", "must be at least 0.01, not 0"),
+        ("--max-cpus", "inf", "'inf' is not a number of CPUs: write it like 2 or 0.5"),
+        ("--max-cpus", "1e300", "must be at most 1,000,000, not 1e300"),
+        ("--max-cpus", "two", "'two' is not a number of CPUs: write it like 2 or 0.5"),
+        ("--timeout", "9999999999999999d", "must be at most 366d, not '9999999999999999d'"),
+        ("--max-memory", "1m", "must be at least 6m (the engine's lower limit), not '1m'"),
+        ("--max-memory", "99999999t", "must be at most 1048576t, not '99999999t'"),
         ("--max-memory", "much", "'much' is not a size: write it like 512m, 2g or 1048576"),
     ],
 )
