@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 EXIT_USAGE = 2
+_MAX_DIGITS = 18
 
 
 class Parser(ArgumentParser):
@@ -59,9 +60,16 @@ def add_log_options(parser: ArgumentParser) -> None:
 
 def whole_number(text: str) -> int:
     """The number that an argument is, 0 or more; a `type` of arguments."""
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > _MAX_DIGITS:
         raise ArgumentTypeError(f"must be a whole number, not {text!r}")
     return int(text)
+
+
+def ordinal(text: str) -> int:
+    """The same of a number that counts from 1."""
+    if (number := whole_number(text)) == 0:
+        raise ArgumentTypeError("counts from 1")
+    return number
 
 
 def _add_choice(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dockersched.cli.arguments import whole_number
 from dockersched.cli.running import add_state_dir, open_state_dir, tell_leaked
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     parser.add_argument(
-        "--keep", type=int, default=DEFAULT_KEEP, metavar="N", help=f"finished runs to keep ({DEFAULT_KEEP})"
+        "--keep", type=whole_number, default=DEFAULT_KEEP, metavar="N", help=f"finished runs to keep ({DEFAULT_KEEP})"
     )
     add_state_dir(parser)
 
@@ -30,7 +31,7 @@ def execute(args: argparse.Namespace) -> int:
     from dockersched.store.database import StateStore  # noqa: PLC0415
 
     store = StateStore(open_state_dir(args))
-    garbage = asyncio.run(collect_garbage(store, keep=max(0, args.keep), dry_run=args.dry_run))
+    garbage = asyncio.run(collect_garbage(store, keep=args.keep, dry_run=args.dry_run))
     verb = "would remove" if args.dry_run else "removed"
     for thing in garbage.removed:
         print(f"{verb} {thing}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from dockersched.cli.arguments import whole_number
+from dockersched.cli.arguments import ordinal, whole_number
 from dockersched.cli.looking import add_run, check_task, open_reader
 from dockersched.cli.running import add_state_dir
 
@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", metavar="TASK", help="id of the task")
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the task's attempt has ended")
     parser.add_argument("--tail", type=whole_number, metavar="N", help="only the last N lines, and what follows them")
-    parser.add_argument("--attempt", type=whole_number, metavar="N", help="which attempt (the last one)")
+    parser.add_argument("--attempt", type=ordinal, metavar="N", help="which attempt (the last one)")
     add_state_dir(parser)
 
 

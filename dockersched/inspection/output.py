@@ -74,11 +74,11 @@ class TaskOutput:
 
         Raises:
             EngineUnavailableError: the task runs, and no engine answers.
-            StateError: the log file is gone.
+            StateError: the task has other attempts than that, or the log file is gone.
         """
         attempt = await self._attempt(follow=follow)
         if attempt is None:
-            self._note(f"task {self._task.task_id!r} has no attempt, and so no output")
+            self._tell_missing()
         elif not attempt.has_ended and self._reader.has_secrets(self._task.run_id):
             await self._show_redacted(attempt.number, follow=follow, tail=tail)
         elif attempt.has_ended:
@@ -89,6 +89,13 @@ class TaskOutput:
                 await self._show_live(engine, attempt.number, follow=follow, tail=tail)
             finally:
                 engine.close()
+
+    def _tell_missing(self) -> None:
+        attempts = self._reader.attempts(self._task.run_id, self._task.task_id)
+        if attempts:
+            numbers = ", ".join(str(attempt.number) for attempt in attempts)
+            raise StateError(f"task {self._task.task_id!r} has no attempt {self._task.attempt}, only {numbers}")
+        self._note(f"task {self._task.task_id!r} has no attempt, and so no output")
 
     async def _attempt(self, *, follow: bool) -> RecordedAttempt | None:
         """The attempt, waited for as long as it can still come."""

@@ -94,9 +94,11 @@ def resolve_run_id(reader: StateReader, reference: str) -> str:
         StateError: no run, or more than one, is meant.
     """
     known = _known(reader)
+    if not known:
+        raise StateError(f"there is no run {reference!r} in {reader.state_dir}: it has no runs yet")
     if reference in known:
         return reference
-    if reference == LAST and known:
+    if reference == LAST:
         return known[0]
     found = [run_id for run_id in known if reference and run_id.startswith(reference)]
     if len(found) == 1:

@@ -239,6 +239,49 @@ def test_a_reference_to_no_run_is_told_with_a_remedy(tmp_path: Path, reference: 
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("verb", [["status"], ["status", "20"], ["logs", "last", "build"], ["wait", "last"]])
+def test_where_there_are_no_runs_yet_none_is_suggested(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: list[str]
+) -> None:
+    assert main([*verb, "--state-dir", str(tmp_path)]) == 2
+
+    reference = (verb[1:] or ["last"])[0]
+    words = f"there is no run {reference!r} in {tmp_path}: it has no runs yet"
+    assert capsys.readouterr() == ("", f"dockersched: {words}\n")
+
+
+def test_logs_of_an_attempt_that_is_not_there_name_those_that_are(
+    run: RecordedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.start("build")
+    run.end("build", b"first\n")
+
+    for asked_for in (["2"], ["7", "-f"]):
+        assert main(["logs", "last", "build", "--state-dir", str(tmp_path), "--attempt", *asked_for]) == 2
+        words = f"task 'build' has no attempt {asked_for[0]}, only 1"
+        assert capsys.readouterr() == ("", f"dockersched: {words}\n")
+    assert main(["logs", "last", "build", "--state-dir", str(tmp_path), "--attempt", "0"]) == 2
+    assert "argument --attempt: counts from 1;" in capsys.readouterr().err
+
+
+def test_logs_follow_an_attempt_that_is_still_to_come(
+    run: RecordedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.start("build")
+    sandbox = SandboxResult(f"{EPIC_ID}.build", 1, Reason.EXIT_CODE, started_at=AT, finished_at=AT)
+    run.come_back("build", sandbox, retry_in_s=0.1)
+    argv = [sys.executable, "-m", "dockersched", "logs", "last", "build", "-f", "--attempt", "2"]
+    with owner(run.folder):
+        following = subprocess.Popen([*argv, "--state-dir", tmp_path], stderr=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            following.wait(1.0)
+        run.start("build", 2)
+        run.come_back("build", sandbox, 2)
+        _, said = following.communicate(timeout=10)
+
+    assert (following.returncode, said) == (0, "dockersched: attempt 2 of task 'build' has no output\n")
+
+
 def test_logs_are_the_bytes_of_the_file(
     run: RecordedRun, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
