@@ -46,13 +46,14 @@ def execute(args: argparse.Namespace) -> int:
 
 def check_state_dir(path: Path) -> Check:
     """Whether files can be written in the state directory, or where it would be made; nothing stays there."""
+    import os  # noqa: PLC0415
     import shutil  # noqa: PLC0415
     import tempfile  # noqa: PLC0415
 
     from dockersched.sandbox.docker.checkup import Check, Status, free_disk  # noqa: PLC0415
 
     path = path.absolute()
-    nearest = next(folder for folder in (path, *path.parents) if folder.exists())
+    nearest = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
     try:
         with tempfile.TemporaryFile(dir=nearest):
             free_bytes = shutil.disk_usage(nearest).free

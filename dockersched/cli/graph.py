@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,8 @@ def execute(args: argparse.Namespace) -> int:
     from dockersched.report import graph  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
 
     source: str = args.epic
-    is_file = source == "-" or Path(source).suffix in {".yaml", ".yml", ".json"} or Path(source).is_file()
+    looks_like_one = source == "-" or Path(source).suffix in {".yaml", ".yml", ".json"}
+    is_file = looks_like_one or os.path.isfile(source)  # noqa: PTH113 - takes any text, and so what can be no path
     drawn = _of_epic(source) if is_file else _of_run(args)
     draw = {"mermaid": graph.mermaid, "dot": graph.dot, "svg": graph.svg}[args.format]
     print_lines(draw(drawn).splitlines())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,10 +25,15 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def open_reader(args: argparse.Namespace) -> StateReader:
-    """A reader of the state directory, which need not be there."""
-    from dockersched.store.reader import StateReader  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
+    """A reader of the state directory, which need not be there.
 
-    return StateReader(Path(args.state_dir).resolve())
+    Raises:
+        StateError: nothing can be there.
+    """
+    from dockersched.store.folder import find_state_dir  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
+    from dockersched.store.reader import StateReader  # noqa: PLC0415
+
+    return StateReader(find_state_dir(args.state_dir))
 
 
 def check_task(reader: StateReader, run: RunView, task_id: str) -> None:

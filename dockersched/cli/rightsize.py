@@ -50,7 +50,7 @@ def _percent(text: str) -> int:
     from dockersched.errors import EpicError, Problem  # noqa: PLC0415
 
     number = text.removesuffix("%").strip()
-    if not number.isdecimal() or int(number) > _MOST_HEADROOM:
+    if not number.isdecimal() or len(number) > len(str(_MOST_HEADROOM)) or int(number) > _MOST_HEADROOM:
         raise EpicError(
             [Problem(f"dockersched: --headroom {text}: must be a whole number of percent, at most {_MOST_HEADROOM}")]
         )

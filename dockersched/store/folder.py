@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dockersched.errors import StateError
@@ -17,16 +19,33 @@ def open_state_dir(path: str | os.PathLike[str]) -> Path:
         StateError: it cannot be used.
     """
     folder = Path(path)
-    try:
+    with _usable(path):
         folder.mkdir(parents=True, exist_ok=True)
         ignore = folder / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n")
+    return folder.resolve()
+
+
+def find_state_dir(path: str | os.PathLike[str]) -> Path:
+    """The state directory as an absolute path, which need not be there.
+
+    Raises:
+        StateError: nothing can be there.
+    """
+    with _usable(path), suppress(FileNotFoundError):
+        os.stat(path)  # noqa: PTH116 - only this tells of links in a circle
+    return Path(path).resolve()
+
+
+@contextmanager
+def _usable(path: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise StateError(
-            f"the state directory {folder} cannot be used ({error.strerror}); name another with --state-dir"
+            f"the state directory {os.fspath(path)} cannot be used ({error.strerror}); name another with --state-dir"
         ) from error
-    return folder.resolve()
 
 
 def named_state_dir() -> str:
