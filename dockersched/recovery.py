@@ -125,6 +125,8 @@ def _as_recorded(store: StateStore, run_id: str, journal: Journal) -> EpicResult
 async def collect_garbage(store: StateStore, *, keep: int, dry_run: bool) -> Garbage:
     """Removes what this state directory's runs left on the engine, if nobody owns them, and old finished runs.
 
+    Of a run that ended before it was on record, nothing was started: there is nothing to keep.
+
     Containers and volumes with our labels whose run this state directory does not know, or whose name does not agree
     with their labels, belong to somebody else.
     """
@@ -150,9 +152,30 @@ async def collect_garbage(store: StateStore, *, keep: int, dry_run: bool) -> Gar
                 if not dry_run:
                     shutil.rmtree(store.run_dir(run.run_id), ignore_errors=True)
                     store.forget_run(run.run_id)
+    removed += _remove_unstarted(store, dry_run=dry_run)
     if not dry_run and (freed := prune(store)):
         removed.append(f"{format_bytes(freed)} of files that no run needs")
     return Garbage(removed, leaked)
+
+
+def _remove_unstarted(store: StateStore, *, dry_run: bool) -> Iterator[str]:
+    """Removes the folders of runs that ended before they were on record."""
+    for run_dir in sorted(lock.parent for lock in store.run_dir("").glob("*/owner.lock")):
+        if _is_recorded(store, run_dir.name):
+            continue
+        with _without_owner(run_dir, dry_run=dry_run) as is_free:
+            if is_free and not _is_recorded(store, run_dir.name):  # its owner may have begun, and ended, since
+                yield f"run {run_dir.name} (not started)"
+                if not dry_run:
+                    shutil.rmtree(run_dir, ignore_errors=True)
+
+
+def _is_recorded(store: StateStore, run_id: str) -> bool:
+    try:
+        store.run(run_id)
+    except UnknownRunError:
+        return False
+    return True
 
 
 def prune(store: StateStore, *, grace_s: float = PRUNE_GRACE_S) -> int:

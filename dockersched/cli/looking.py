@@ -36,6 +36,25 @@ def open_reader(args: argparse.Namespace) -> StateReader:
     return StateReader(find_state_dir(args.state_dir))
 
 
+def recorded_run(reader: StateReader, reference: str) -> str:
+    """The id of the run that is meant, which is on record: its tasks are known.
+
+    Raises:
+        StateError: no such run, or more than one, is meant, or it ended too early for that.
+        RunOwnedError: it gets its images ready, in another process.
+    """
+    from dockersched.errors import RunOwnedError, StateError  # noqa: PLC0415
+    from dockersched.inspection.runs import OpenState, find_run  # noqa: PLC0415
+    from dockersched.inspection.text import run_line  # noqa: PLC0415
+
+    run = find_run(reader, reference)
+    if run.is_lost:
+        raise StateError(run_line(run))
+    if run.state == OpenState.PREPARING:
+        raise RunOwnedError(run.run_id, run.pid or 0)
+    return run.run_id
+
+
 def check_task(reader: StateReader, run: RunView, task_id: str) -> None:
     """Refuses a task that the run does not have.
 

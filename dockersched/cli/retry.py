@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dockersched.cli.detach import add_detach, show_or_detach
 from dockersched.cli.ending import check_ending
-from dockersched.cli.looking import add_run, open_reader
+from dockersched.cli.looking import add_run, open_reader, recorded_run
 from dockersched.cli.running import add_display, add_mounts, add_state_dir, open_state_dir, show_session
 
 if TYPE_CHECKING:
@@ -42,13 +42,12 @@ def execute(args: argparse.Namespace) -> int:
     from dataclasses import replace  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
 
     from dockersched.errors import StateError  # noqa: PLC0415
-    from dockersched.inspection.runs import resolve_run_id  # noqa: PLC0415
     from dockersched.session import Session  # noqa: PLC0415
     from dockersched.store.database import StateStore  # noqa: PLC0415
 
     check_ending(args)
     store = StateStore(open_state_dir(args))
-    run = store.run(resolve_run_id(open_reader(args), args.run))
+    run = store.run(recorded_run(open_reader(args), args.run))
     if run.state is None:
         raise StateError(f"run {run.run_id} is unfinished: `dockersched resume {run.run_id}` goes on with it")
     earlier = store.epic(run.run_id)

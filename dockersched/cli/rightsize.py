@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dockersched.cli.looking import add_run, open_reader, print_lines
+from dockersched.cli.looking import add_run, open_reader, print_lines, recorded_run
 from dockersched.cli.running import add_state_dir, open_state_dir
 
 if TYPE_CHECKING:
@@ -30,12 +30,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Prints a YAML patch for the epic file; returns 0, whether or not there is anything to propose."""
     from dockersched.inspection.rightsize import patch_lines  # noqa: PLC0415 - keeps `--help` fast, as do all here
-    from dockersched.inspection.runs import resolve_run_id  # noqa: PLC0415
     from dockersched.results import SandboxResult  # noqa: PLC0415
     from dockersched.store.database import StateStore  # noqa: PLC0415
 
     headroom = _percent(args.headroom)
-    run_id = resolve_run_id(open_reader(args), args.run)
+    run_id = recorded_run(open_reader(args), args.run)
     store = StateStore(open_state_dir(args))
     epic = store.epic(run_id)
     ended: dict[str, list[SandboxResult]] = {}

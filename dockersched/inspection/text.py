@@ -67,7 +67,10 @@ def run_line(run: RunView) -> str:
                 f"with it, `dockersched cancel {run.run_id}` gives it up"
             )
         case OpenState.NOT_STARTED:
-            return f"{name} ended before any task was started; what it left is in {path_words(run.folder)}"
+            return (
+                f"{name} ended before any task was started: run its epic anew; what it left is in "
+                f"{path_words(run.folder)}, until `dockersched gc`"
+            )
         case _:
             return f"{name} {run.state} with exit code {run.exit_code}, {_ago(run.finished_at)}"
 

@@ -22,13 +22,15 @@ def own_run(run_dir: Path) -> Iterator[None]:
     """Owns a run while the block runs.
 
     Raises:
-        RunOwnedError: another process owns it; it is named.
+        RunOwnedError: another process owns it; it is named. Or one has removed it meanwhile.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(run_dir / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         if not any(map(_owned, repeat(descriptor, _TRIES))):
             raise RunOwnedError(run_dir.name, _pid(descriptor))
+        if os.fstat(descriptor).st_nlink == 0:
+            raise RunOwnedError(run_dir.name, 0, "it was just being removed; try again")
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield

@@ -1,0 +1,124 @@
+"""Runs that ended before they were on record, so that only their folders are left."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from dockersched import recovery
+from dockersched.cli import main
+from dockersched.epic import Epic
+from dockersched.errors import RunOwnedError
+from dockersched.graph.dag import TaskDAG
+from dockersched.model import EpicExecutionOptions, ScheduledTask
+from dockersched.sandbox.docker import leftovers
+from dockersched.sandbox.docker.leftovers import Leftovers
+from dockersched.store.database import StateStore
+from dockersched.store.lock import own_run
+from tests.support.recorded_runs import EPIC_ID, RecordedRun
+
+RECORDED, LOST, OWNED = "20260131-000000-aaaaaa", "20260201-000000-bbbbbb", "20260202-000000-cccccc"
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path) -> Path:
+    """One unfinished run, and two that are not on record."""
+    RecordedRun(tmp_path, RECORDED, [ScheduledTask("build", [], "make")])
+    RecordedRun(tmp_path, LOST)
+    RecordedRun(tmp_path, OWNED)
+    return tmp_path
+
+
+@pytest.fixture
+def collected(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """What `gc` says, with an engine that has nothing of ours."""
+
+    async def connect() -> SimpleNamespace:
+        return SimpleNamespace(pool=None, close=lambda: None)
+
+    async def find(_pool: object, _label: str) -> dict[str, Leftovers]:
+        return {}
+
+    monkeypatch.setattr(recovery, "connect", connect)
+    monkeypatch.setattr(leftovers, "find", find)
+
+    def collect(*argv: str) -> str:
+        assert main(["gc", *argv, "--state-dir", str(state_dir)]) == 0
+        return capsys.readouterr().out
+
+    return collect
+
+
+def folders(state_dir: Path) -> list[str]:
+    return sorted(path.name for path in (state_dir / "runs").iterdir())
+
+
+def test_gc_removes_them_unless_somebody_owns_them(state_dir: Path, collected: Callable[..., str]) -> None:
+    with own_run(state_dir / "runs" / OWNED):
+        assert collected("--dry-run") == f"would remove run {LOST} (not started)\n"
+        assert folders(state_dir) == [RECORDED, LOST, OWNED]
+
+        assert collected() == f"removed run {LOST} (not started)\n"
+        assert folders(state_dir) == [RECORDED, OWNED]
+    assert collected("--keep", "0") == f"removed run {OWNED} (not started)\n"
+    assert collected() == "nothing to remove\n"
+    assert folders(state_dir) == [RECORDED]
+
+
+def test_what_came_on_record_meanwhile_stays(
+    state_dir: Path, collected: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, without_owner = StateStore(state_dir), recovery._without_owner
+
+    @contextmanager
+    def after_it_began(run_dir: Path, *, dry_run: bool) -> Iterator[bool]:
+        if run_dir.name == LOST:
+            options = EpicExecutionOptions(epic_id=EPIC_ID, run_id=LOST)
+            store.create_run(LOST, Epic(TaskDAG([ScheduledTask("build", [], "make")]), options, EPIC_ID), {}, {})
+        with without_owner(run_dir, dry_run=dry_run) as is_free:
+            yield is_free
+
+    monkeypatch.setattr(recovery, "_without_owner", after_it_began)
+
+    assert collected() == f"removed run {OWNED} (not started)\n"
+    assert folders(state_dir) == [RECORDED, LOST]
+
+
+@pytest.mark.parametrize("verb", [["resume"], ["retry"], ["rightsize"]])
+def test_there_is_nothing_to_go_on_with(state_dir: Path, capsys: pytest.CaptureFixture[str], verb: list[str]) -> None:
+    assert main([*verb, LOST, "--state-dir", str(state_dir)]) == 2
+
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith(
+        f"dockersched: run {LOST} of {EPIC_ID} ended before any task was started: run its epic anew; "
+    )
+    with own_run(state_dir / "runs" / OWNED):
+        assert main([*verb, OWNED, "--state-dir", str(state_dir)]) == 5
+    assert f"run {OWNED} is owned by process {os.getpid()}" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_removed_while_it_is_taken_is_not_owned(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = state_dir / "runs" / LOST
+    with (folder / "owner.lock").open() as collecting:
+        fcntl.flock(collecting, fcntl.LOCK_EX)
+
+        def let_go(_pause_s: float) -> None:
+            shutil.rmtree(folder, ignore_errors=True)
+            fcntl.flock(collecting, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(time, "sleep", let_go)
+        with pytest.raises(RunOwnedError, match="it was just being removed"), own_run(folder):
+            pass
