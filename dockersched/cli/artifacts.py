@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,14 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _copied(outputs: Sequence[MadeOutput], folder: Path, state_dir: Path) -> list[MadeOutput]:
-    """Copies outputs, each verified, to files that may be changed; what is there already is never touched."""
+    """Copies outputs, each verified, to files that may be changed; what is there already is never touched.
+
+    Raises:
+        StateError: one of them cannot be copied; none is there then.
+    """
+    import os  # noqa: PLC0415
+    import shutil  # noqa: PLC0415
+
     from msgspec.structs import replace  # noqa: PLC0415
 
     from dockersched import ids  # noqa: PLC0415
@@ -66,18 +74,35 @@ def _copied(outputs: Sequence[MadeOutput], folder: Path, state_dir: Path) -> lis
     from dockersched.data.store import ContentStore, TreeDigest  # noqa: PLC0415
     from dockersched.errors import StateError  # noqa: PLC0415
 
-    targets = [folder.resolve() / ids.file_stem(task_id) / name for task_id, name, _ in outputs]
+    targets = [Path(os.path.realpath(folder)) / ids.file_stem(task_id) / name for task_id, name, _ in outputs]
     for target in targets:
-        if target.exists() or target.is_symlink():
+        if os.path.lexists(target):
             raise StateError(f"{target} exists: name another folder with --to, or remove it")
     store = ContentStore(state_dir / STORE)
-    for (_, _, output), target in zip(outputs, targets, strict=True):
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StateError(f"{target} cannot be made: {error.strerror}") from error
-        store.materialise(TreeDigest(output.digest), target, link=False)
+    with ExitStack() as undo:
+        for (_, _, output), target in zip(outputs, targets, strict=True):
+            try:
+                _make_folder(target.parent, undo)
+            except OSError as error:
+                raise StateError(f"{target} cannot be made: {error.strerror}") from error
+            store.materialise(TreeDigest(output.digest), target, link=False)
+            undo.callback(shutil.rmtree, target, ignore_errors=True)
+        undo.pop_all()
     return [
         (task_id, name, replace(output, path=str(target)))
         for (task_id, name, output), target in zip(outputs, targets, strict=True)
     ]
+
+
+def _make_folder(folder: Path, undo: ExitStack) -> None:
+    """Makes a folder with all above it; those that were not there are removed again unless they hold anything else."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent, undo)
+    folder.mkdir(exist_ok=True)
+    undo.callback(_remove_empty, folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()

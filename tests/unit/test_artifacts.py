@@ -84,6 +84,36 @@ def test_a_damaged_file_is_not_handed_out(run: RecordedRun, tmp_path: Path, caps
     assert not (tmp_path / "export" / "build" / "report").exists()
 
 
+def test_of_a_copy_that_fails_nothing_stays(
+    run: RecordedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (stored,) = (run.folder / "artifacts" / "test" / "log").iterdir()
+    whole = stored.read_bytes()
+    stored.chmod(0o644)
+    for there in ([], ["mine"]):
+        for name in there:
+            (tmp_path / "deep" / "export" / name).mkdir(parents=True)
+        stored.write_bytes(whole[::-1])
+        assert artifacts(tmp_path, RUN, "--to", tmp_path / "deep" / "export") == 2
+        assert "damaged" in capsys.readouterr().err
+        assert sorted(path.name for path in (tmp_path / "deep").rglob("*")) == (["export", *there] if there else [])
+    stored.write_bytes(whole)
+    assert artifacts(tmp_path, RUN, "--to", tmp_path / "deep" / "export") == 0
+    assert (tmp_path / "deep" / "export" / "test" / "log" / "a.txt").read_text() == "test"
+
+
+@pytest.mark.parametrize("name", ["loop", "file", "n" * 300])
+def test_a_folder_that_cannot_be_made_is_refused(
+    run: RecordedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").touch()
+    assert artifacts(tmp_path, run.run_id, "--to", tmp_path / name) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith(f"dockersched: {tmp_path / name}/build/report cannot be made: ")
+
+
 def test_names_a_task_that_is_not_there(run: RecordedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert artifacts(tmp_path, run.run_id, "biuld") == 2
     assert "has no task 'biuld' (did you mean 'build'?)" in capsys.readouterr().err
