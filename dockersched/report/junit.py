@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterable
 from datetime import UTC
 
@@ -11,7 +10,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from junitparser.junitparser import FinalResult
 
 from dockersched.report.log_tail import log_tail
-from dockersched.report.text import one_line, printable, written_out
+from dockersched.report.text import for_xml, one_line, printable
 from dockersched.report.wording import advice, reason_sentence
 from dockersched.results import EpicResult, TaskResult
 from dockersched.states import Reason, TaskState
@@ -20,8 +19,6 @@ _TAIL_LINES = 100
 _MESSAGE_MAX = 1_000
 _OF_THE_TASK = (Reason.EXIT_CODE, Reason.TIMED_OUT, Reason.OOM_KILLED, Reason.KILLED)
 """What the task itself brought about is a failure; what kept it from running as it should is an error."""
-_FORBIDDEN = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 has no way to write (https://www.w3.org/TR/xml/#charsets)."""
 
 
 def junit_xml(result: EpicResult) -> bytes:
@@ -75,8 +72,8 @@ def _explanation(task: TaskResult) -> Iterable[str]:
 
 
 def _text(text: str) -> str:
-    return _FORBIDDEN.sub(written_out, one_line(text, _MESSAGE_MAX))
+    return for_xml(one_line(text, _MESSAGE_MAX))
 
 
 def _lines(lines: Iterable[str]) -> str:
-    return "\n".join(_FORBIDDEN.sub(written_out, printable(line)) for line in lines)
+    return "\n".join(for_xml(printable(line)) for line in lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from dockersched.report.text import one_line
+from dockersched.report.text import for_xml, one_line
 from dockersched.states import TaskState
 
 WAITING = ("#eeeeee", "#5f5f5f")
@@ -33,7 +33,7 @@ def colours_of(state: TaskState | None) -> tuple[str, str]:
 
 def text_of(text: str, limit: int = 300) -> str:
     """Text on one line, bounded, as markup."""
-    return escape(one_line(text, limit))
+    return escape(for_xml(one_line(text, limit)))
 
 
 def picture(width: float, height: float, title: str, body: str) -> str:

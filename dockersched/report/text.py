@@ -20,6 +20,7 @@ _STEERING = re.compile(
     "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
     "\ud800-\udfff]"  # lone surrogates: no encoding has them
 )
+_NOT_IN_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _UTF8_CONTINUATION = range(0x80, 0xC0)
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _TASK_CODES = ("36", "35", "33", "34", "32", "96", "95", "93", "94", "92")
@@ -41,6 +42,11 @@ def printable(text: str, limit: int | None = None) -> str:
 def one_line(text: str, limit: int = 300) -> str:
     """The text on one line, printable and bounded."""
     return printable(" ".join(text.split()), limit)
+
+
+def for_xml(text: str) -> str:
+    r"""The text with what XML 1.0 cannot hold (https://www.w3.org/TR/xml/#charsets) written out, as `\ufffe`."""
+    return _NOT_IN_XML.sub(written_out, text)
 
 
 def count_of(number: int, noun: str) -> str:

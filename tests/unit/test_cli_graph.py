@@ -59,6 +59,11 @@ def test_hostile_names_stay_labels() -> None:
     assert not list(drawn.iter(f"{SVG}script"))
 
 
+def test_what_xml_cannot_hold_is_written_out() -> None:
+    drawn = parsed(svg(Graph("a\ufffe", {"b\uffff": []})))
+    assert [title.text for title in drawn.iter(f"{SVG}title")] == ["a\\ufffe", "b\\uffff"]
+
+
 def test_an_edge_over_several_columns_passes_between_tasks() -> None:
     layers = lay_out({"c": ["b", "a"], "b": ["a"], "a": []})
     assert {task: column for task, (column, _) in layers.places.items()} == {"a": 0, "b": 1, "c": 2}
