@@ -39,9 +39,10 @@ class Parser(ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Tells what is wrong in one line and ends the program with exit code 2."""
-        from dockersched.report.text import one_line  # noqa: PLC0415 - rarely needed
+        from dockersched.cli.looking import print_lines  # noqa: PLC0415 - rarely needed
+        from dockersched.report.text import one_line  # noqa: PLC0415
 
-        print(f"{self.prog}: {one_line(message, 2_000)}; see {self.prog} --help", file=sys.stderr)
+        print_lines([f"{self.prog}: {one_line(message, 2_000)}; see {self.prog} --help"], sys.stderr)
         self.exit(EXIT_USAGE)
 
     def error_with_suggestion(self, message: str, word: str, known: Iterable[str]) -> NoReturn:

@@ -54,7 +54,7 @@ def execute(args: argparse.Namespace) -> int:
             what = f"{task_id}.{name}: {entries}, {format_bytes(output.size_bytes)}"
             print_lines([f"{what}, {printable(output.path)}"])
     else:
-        print(f"run {run.run_id} has no outputs{f' of task {args.task!r}' if args.task else ''}")
+        print_lines([f"run {run.run_id} has no outputs{f' of task {args.task!r}' if args.task else ''}"])
     return 0
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 
 from dockersched.cli.arguments import EXIT_USAGE
+from dockersched.cli.looking import print_lines
 from dockersched.errors import (
     DockerschedError,
     EngineUnavailableError,
@@ -16,7 +17,6 @@ from dockersched.errors import (
     StateError,
     TaskExecutionError,
 )
-from dockersched.report.github import text_cleaner
 from dockersched.report.text import printable
 
 EXIT_FAILED = 1
@@ -44,9 +44,7 @@ def report_failure(error: BaseException, *, with_traceback: bool) -> int:
 
         traceback.print_exception(error)
     lines, code = _words(error)
-    clean = text_cleaner(os.environ) or str
-    for line in lines:
-        print(clean(printable(line, _LINE_LIMIT)), file=sys.stderr)
+    print_lines((printable(line, _LINE_LIMIT) for line in lines), sys.stderr)
     return code
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dockersched.cli.arguments import whole_number
+from dockersched.cli.looking import print_lines
 from dockersched.cli.running import add_state_dir, open_state_dir, tell_leaked
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ def execute(args: argparse.Namespace) -> int:
     store = StateStore(open_state_dir(args))
     garbage = asyncio.run(collect_garbage(store, keep=args.keep, dry_run=args.dry_run))
     verb = "would remove" if args.dry_run else "removed"
-    for thing in garbage.removed:
-        print(f"{verb} {thing}")
+    print_lines(f"{verb} {thing}" for thing in garbage.removed)
     tell_leaked(garbage.leaked)
     if not garbage.removed and not garbage.leaked:
         print("nothing to remove")

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from dockersched.cli.arguments import ordinal, whole_number
-from dockersched.cli.looking import add_run, check_task, open_reader
+from dockersched.cli.looking import add_run, check_task, open_reader, print_lines
 from dockersched.cli.running import add_state_dir
 
 if TYPE_CHECKING:
@@ -59,4 +59,4 @@ def _writer() -> Callable[[bytes], None]:
 def _note(line: str) -> None:
     from dockersched.report.text import printable  # noqa: PLC0415
 
-    print(f"dockersched: {printable(line)}", file=sys.stderr)
+    print_lines([f"dockersched: {printable(line)}"], sys.stderr)

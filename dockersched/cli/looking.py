@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Mapping
+    from typing import TextIO
 
     from dockersched.inspection.runs import RunView
     from dockersched.report.text import Paint
@@ -78,14 +79,28 @@ def paint_for_stdout() -> Paint:
     return Paint(enabled=colours_wanted(os.environ, terminal=sys.stdout.isatty()))
 
 
-def print_lines(lines: Iterable[str]) -> None:
-    """Prints lines."""
+def print_lines(lines: Iterable[str], file: TextIO | None = None) -> None:
+    """Prints lines, none of which a CI service's runner takes for a command.
+
+    Args:
+        lines: without their ends.
+        file: where to; stdout by default.
+    """
+    import os  # noqa: PLC0415
+
+    from dockersched.report.github import text_cleaner  # noqa: PLC0415
+
+    clean = text_cleaner(os.environ) or str
     for line in lines:
-        print(line)
+        print(clean(line), file=file)
 
 
 def print_json(document: Mapping[str, object]) -> None:
-    """Prints a document on one line, in ASCII: that is fast for many tasks, too."""
+    """Prints a document on one line, in ASCII: that is fast for many tasks, too. Nor is any of it a command."""
     import json  # noqa: PLC0415
+    import os  # noqa: PLC0415
 
-    print(json.dumps(document))
+    from dockersched.report.github import json_cleaner  # noqa: PLC0415
+
+    clean = json_cleaner(os.environ) or str
+    print(clean(json.dumps(document)))

@@ -6,6 +6,8 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
+from dockersched.cli.looking import print_lines
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
@@ -40,7 +42,7 @@ def _check(source: str) -> bool:
     if problems := _refused(epic):
         return _report(locate(problems, source))
     tasks = f"{len(epic.dag)} task{'' if len(epic.dag) == 1 else 's'}"
-    print(f"{_shown(source)}: ok ({tasks})")
+    print_lines([f"{_shown(source)}: ok ({tasks})"])
     return True
 
 
@@ -69,8 +71,7 @@ def _engine_features() -> EngineFeatures | None:
 
 
 def _report(problems: Sequence[Problem]) -> bool:
-    for problem in problems:
-        print(_shown(str(problem)), file=sys.stderr)
+    print_lines((_shown(str(problem)) for problem in problems), sys.stderr)
     return False
 
 

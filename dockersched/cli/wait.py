@@ -40,6 +40,6 @@ def execute(args: argparse.Namespace) -> int:
     elif run.has_ended:
         print_lines([run_line(run)])
     if run.exit_code is None:
-        print(f"dockersched: {run_line(run)}", file=sys.stderr)
+        print_lines([f"dockersched: {run_line(run)}"], sys.stderr)
         return EXIT_OWNER_DIED
     return run.exit_code
