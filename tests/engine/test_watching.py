@@ -66,7 +66,7 @@ def detached(tmp_path: Path) -> str:
 
 def test_a_detached_run_is_watched_from_other_processes(tmp_path: Path) -> None:
     run_id = detached(tmp_path)
-    assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{6}", run_id)
+    assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{8}", run_id)
     until(lambda: status(tmp_path)["tasks"].get("talk", {}).get("state") == "running")
     begin = b"first\n\xff\x00\n" + (b"noise\n" * NOISE)[:NOISE] + b"\n.\n.\n"
     followed = tmp_path / "followed"
