@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,7 +13,7 @@ from dockersched import ids
 from dockersched.data.run_files import STORE
 from dockersched.data.store import PRUNE_GRACE_S, ContentStore
 from dockersched.errors import RunOwnedError, TaskExecutionError, UnknownRunError
-from dockersched.replay import disregard_early_finals, replay, replayed
+from dockersched.replay import cancel, disregard_early_finals, replay, replayed
 from dockersched.report.digest import DigestSettings, make_digest
 from dockersched.report.document import write_result
 from dockersched.results import EpicResult, SandboxResult
@@ -110,9 +109,7 @@ def _as_recorded(store: StateStore, run_id: str, journal: Journal) -> EpicResult
     disregard_early_finals(epic.dag, epic.options, journal, requests, goes_on=False)
     run, in_flight = replayed(epic.dag, epic.options, journal, requests)
     if run.plan.unfinished:
-        run.stop(Reason.CANCELLED)
-        for index in in_flight:
-            run.settle(index, asyncio.CancelledError())
+        cancel(run, in_flight)
         for _ in replay(run, journal.recorded):
             pass
         run.stop(Reason.CANCELLED, spare_final=False)

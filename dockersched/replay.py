@@ -86,6 +86,18 @@ def replayed(
     return run, in_flight
 
 
+def cancel(run: EpicRun, in_flight: Iterable[int]) -> None:
+    """Cancels a run that is replayed: nothing that was in flight goes on, and only finals can still come.
+
+    Args:
+        run: as `replayed` gives it.
+        in_flight: the same.
+    """
+    run.stop(Reason.CANCELLED)
+    for index in in_flight:
+        run.settle(index, asyncio.CancelledError())
+
+
 class Attempts(Earlier, Protocol):
     """What is on record of each attempt of a run."""
 
@@ -127,9 +139,7 @@ def disregard_early_finals(
         return []
     run, in_flight = replayed(dag, options, earlier, requests)
     if not goes_on:
-        run.stop(Reason.CANCELLED)
-        for index in in_flight:
-            run.settle(index, asyncio.CancelledError())
+        cancel(run, in_flight)
     last = earlier.last_begun([task.id for task in dag if not task.finally_])
     early = [
         (task_id, attempt)
