@@ -31,11 +31,12 @@ class EpicControl:
         """Stops sandboxes; `execute_epic` then raises `EpicCancelledError` when all has settled.
 
         Args:
-            task_ids: the tasks to cancel, with all that depends on them; None cancels the whole epic. Ids that are
-                unknown, and tasks that are finished, are passed over.
+            task_ids: the tasks to cancel, with all that depends on them; None cancels the whole epic, but for its tasks
+                with `finally_`, which can still be named. Ids that are unknown, and tasks that are finished, are passed
+                over.
         """
         request = None if task_ids is None else frozenset(task_ids)
-        if self.cancelled or request in self._requests:
+        if request in self._requests:
             return
         self._requests.append(request)
         if self._on_cancel:

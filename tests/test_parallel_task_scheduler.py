@@ -301,6 +301,24 @@ async def test_control_that_cancelled_before_the_start_starts_nothing() -> None:
     assert runner.started == []
 
 
+async def test_a_task_with_finally_can_be_cancelled_after_the_epic_was() -> None:
+    control = EpicControl()
+
+    def cancel(options: SandboxRunOptions) -> None:
+        control.cancel(None if options.task_id == "long" else [options.task_id])
+
+    runner = FakeRunner({"long": Script(duration_s=None), "last": Script(duration_s=None)}, on_start=cancel)
+    epic = ParallelTaskScheduler(runner).execute_epic(
+        [task("long"), ScheduledTask("last", (), "true", finally_=True)], control=control
+    )
+    with pytest.raises(EpicCancelledError) as caught:
+        await asyncio.wait_for(epic, 10)
+    assert [entry.detail for entry in caught.value.result.tasks.values()] == [
+        "the epic was cancelled",
+        "the task was cancelled",
+    ]
+
+
 async def test_a_sandbox_that_ends_well_just_before_it_is_stopped_has_succeeded() -> None:
     control = EpicControl()
 

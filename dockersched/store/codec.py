@@ -75,6 +75,11 @@ def load_reason(text: str) -> Reason:
         return Reason(text)
 
 
+def dump_time(time: datetime) -> str:
+    """A time as a text that sorts as the times do."""
+    return time.isoformat(timespec="microseconds")
+
+
 def load_time(text: str) -> datetime:
     """A time from its text."""
     with decoding():

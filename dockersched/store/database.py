@@ -227,9 +227,9 @@ class StateStore:
         with self._reading() as connection:
             return history.usual_s(connection.execute(history.DURATIONS, (epic_id,)))
 
-    async def intend(self, run_id: str, task_id: str, attempt: int) -> None:
-        """An attempt is about to be made; safe on disk when this returns."""
-        await self._write(_INTEND, (run_id, task_id, attempt, _now()))
+    async def intend(self, run_id: str, task_id: str, attempt: int, at: datetime | None = None) -> None:
+        """An attempt is about to be made, now or at the time given; safe on disk when this returns."""
+        await self._write(_INTEND, (run_id, task_id, attempt, codec.dump_time(at or datetime.now(UTC))))
 
     async def intend_stop(self, run_id: str, task_id: str, attempt: int, reason: Reason) -> None:
         """An attempt is about to be stopped; safe on disk when this returns."""
@@ -274,4 +274,4 @@ def _last_run(connection: sqlite3.Connection, epic_id: str) -> RunRow | None:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+    return codec.dump_time(datetime.now(UTC))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec.structs import replace
@@ -23,12 +23,17 @@ from dockersched.states import Reason
 from dockersched.store.database import StateStore
 from dockersched.unbroken import ended
 
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_NEXT = datetime.resolution
+
 
 class Journal(StopJournal):
     """What is on record of one run's attempts.
 
     An attempt that was cancelled is not one that the scheduler counts: when the run goes on, the task gets another.
     So the scheduler's n-th attempt is the n-th on record that was not cancelled.
+
+    The times of its intents tell their order, also where the clock was set back in between.
 
     Once something could not be written nothing is any more: then nothing starts and nothing is stopped or removed, as
     it would be without a record, and the run can go on from what is on disk.
@@ -48,6 +53,7 @@ class Journal(StopJournal):
         self._store = store
         self._run_id = run_id
         self._rows = store.attempts(run_id)
+        self._last_intended_at = max((row.intended_at for row in self._rows.values()), default=_LONG_AGO)
         self._counted: dict[str, list[int]] = {}
         self._highest: dict[str, int] = {}
         for (task_id, attempt), row in sorted(self._rows.items()):
@@ -123,7 +129,8 @@ class Journal(StopJournal):
     async def intend(self, options: SandboxRunOptions) -> None:
         """The attempt is about to be made."""
         if not self.knows(options):
-            await _whole(self._write(lambda: self._store.intend(self._run_id, options.task_id, options.attempt)))
+            at = self._last_intended_at = max(datetime.now(UTC), self._last_intended_at + _NEXT)
+            await _whole(self._write(lambda: self._store.intend(self._run_id, options.task_id, options.attempt, at)))
 
     async def stopping(self, options: SandboxRunOptions, reason: Reason) -> None:
         """The attempt is about to be stopped."""

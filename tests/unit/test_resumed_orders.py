@@ -240,6 +240,15 @@ async def test_an_old_attempt_of_a_task_with_finally_never_stands_for_a_later_on
     assert run.started == [("f", 2), ("g", 2)]
 
 
+async def test_tasks_with_finally_stay_on_record_when_the_clock_is_set_back(tmp_path: Path) -> None:
+    run = Run(tmp_path, [task("m"), task("f", finally_=True), task("g", "f", finally_=True)])
+    await run.store.intend(RUN, "m", 1, datetime.now(UTC) + timedelta(hours=1))
+    await run.store.record(RUN, "m", 1, SandboxResult("e.m", exit_code=0))
+    await run.until("g", {"g": FOR_EVER})
+    assert set(states(await run.resume()).values()) == {TaskState.SUCCEEDED}
+    assert run.started == [("g", 1)]
+
+
 @pytest.mark.parametrize("ahead_s", [-3600, 3600])
 async def test_a_result_of_an_earlier_run_stays_whatever_goes_on(ahead_s: float, tmp_path: Path) -> None:
     ended = datetime.now(UTC) + timedelta(seconds=ahead_s)  # by a clock that is not ours
@@ -311,10 +320,10 @@ async def test_what_is_cancelled_while_its_intent_is_written_has_a_record(
     run, control = Run(tmp_path, [task("m"), task("l")]), EpicControl()
     intend = StateStore.intend
 
-    async def cancelled_meanwhile(store: StateStore, run_id: str, task_id: str, attempt: int) -> None:
+    async def cancelled_meanwhile(store: StateStore, run_id: str, task_id: str, attempt: int, at: datetime) -> None:
         if task_id == "m":
             asyncio.get_running_loop().call_soon(control.cancel, ["m"])
-        await intend(store, run_id, task_id, attempt)
+        await intend(store, run_id, task_id, attempt, at)
 
     monkeypatch.setattr(StateStore, "intend", cancelled_meanwhile)
     runner = FakeRunner()
