@@ -82,7 +82,9 @@ async def fill_and_give_room(folder: Path, what: Resource, *, prepare_ahead: int
             running = asyncio.create_task(epic(runner, run_id=run_id))
             await watch.first_end.wait()
             with _filled(disk, what):
-                await watch.told.wait()
+                await asyncio.wait(
+                    [running, asyncio.create_task(watch.told.wait())], return_when=asyncio.FIRST_COMPLETED
+                )
                 before = len(watch.begun)
                 await asyncio.sleep(_FULL_FOR_S)
                 tally.expect(f"{watch.begun[before:]} were begun without room", holds=len(watch.begun) == before)
@@ -121,10 +123,12 @@ def _filled(disk: Path, what: Resource) -> Iterator[None]:
     def fill() -> None:
         number = 0
         while not stopping.wait(0.001):  # whatever is freed is taken at once
-            with suppress(OSError), (folder / str(number)).open("ab", buffering=0) as file:
-                number += what == "inodes"
-                while what == "bytes" and file.write(bytes(4096)) and not stopping.is_set():
-                    pass
+            with suppress(OSError):
+                while not stopping.is_set():
+                    with (folder / str(number)).open("ab", buffering=0) as file:
+                        number += what == "inodes"
+                        while what == "bytes" and file.write(bytes(4096)) and not stopping.is_set():
+                            pass
 
     if what == "inodes":
         found = os.statvfs(disk)
