@@ -34,7 +34,7 @@ class Earlier(Protocol):
 def replay(
     run: EpicRun, recorded: Callable[[SandboxRunOptions], SandboxResult | None]
 ) -> Iterator[tuple[int, Settled]]:
-    """Settles every attempt that is on record and whose turn comes. A failure among them stops nothing yet.
+    """Settles every attempt that is on record and whose turn comes.
 
     Args:
         run: that goes on.
@@ -46,7 +46,6 @@ def replay(
     Raises:
         StateError: an attempt has no result, although the run's shares say so.
     """
-    run.hold_back_failures()
     admission = run.plan.admission
     while (begun := run.start_recorded()) is not None:
         index, options = begun
@@ -73,6 +72,7 @@ def replayed(
     """
     shares = resumed(dag, share_out(dag, options, None, lambda quota: quota or QuotaConfig()), earlier.standing())
     run = EpicRun(dag, options, (), shares)
+    run.hold_back_failures()
     in_flight: list[int] = []
     orders: list[Callable[[], list[int]]] = [partial(run.cancel, task_ids) for task_ids in [(), *requests]]
     for order in [*orders, run.stop_held_back]:

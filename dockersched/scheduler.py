@@ -121,7 +121,7 @@ class ParallelTaskScheduler:
                     start(*run.start_next())
                 self._look_ahead(run, mailbox, wake, prepare)
                 message = await mailbox.get()
-                for index in message():
+                for index in [*message(), *self._take_in(run, mailbox)]:
                     running[index].cancel()
         finally:
             if alarm is not None:
@@ -139,15 +139,22 @@ class ParallelTaskScheduler:
         requests: Iterable[Iterable[str]],
     ) -> None:
         """Takes in what an earlier process has on record, also behind what was cancelled, and takes up what it left."""
+        run.hold_back_failures()
         stopped: list[int] = []
         for task_ids in [(), *requests]:
             stopped += run.cancel(task_ids)
-            for index, settled in replay(run, self._backend.recorded):
-                self._follow(run, mailbox, index, settled)
+            self._take_in(run, mailbox)
             while (begun := run.start_in_flight()) is not None:
                 start(*begun)
         await asyncio.sleep(0)  # they have begun when they are to be stopped
         mailbox.put_nowait(lambda: [*stopped, *run.stop_held_back()])
+
+    def _take_in(self, run: EpicRun, mailbox: asyncio.Queue[_Message]) -> list[int]:
+        """Takes in what is on record and has its turn; gives the indexes of the sandboxes that must be stopped now."""
+        if not run.plan.admission.recorded:
+            return []
+        found = replay(run, self._backend.recorded)
+        return [stop for index, settled in found for stop in self._follow(run, mailbox, index, settled)]
 
     def _follow(self, run: EpicRun, mailbox: asyncio.Queue[_Message], index: int, ended: Settled) -> Iterable[int]:
         """Does what follows from a sandbox that came back; gives the indexes of those that must be stopped now."""

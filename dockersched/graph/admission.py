@@ -158,13 +158,11 @@ class Admission:
 
     def take_recorded(self) -> int | None:
         """Starts a ready task of which an attempt is on record, whatever is free; None when there is none."""
-        self._next = self._recorded[0] if self._recorded else None
-        return None if self._next is None else self.take()
+        return self._take_first(self._recorded)
 
     def take_in_flight(self) -> int | None:
         """Starts a ready task whose attempt may have its sandbox already; None when there is none."""
-        self._next = self._resumed[0] if self._resumed else None
-        return None if self._next is None else self.take()
+        return self._take_first(self._resumed)
 
     def release(self, index: int) -> None:
         """A task's sandbox is gone."""
@@ -229,6 +227,12 @@ class Admission:
         if kept is None:
             return Limits(slots, self._nano_cpus, self._memory_bytes)
         return Limits(slots, min(self._nano_cpus, kept.nano_cpus), min(self._memory_bytes, kept.memory_bytes))
+
+    def _take_first(self, ranks: Sequence[int]) -> int | None:
+        if not ranks:
+            return None
+        self._next = ranks[0]
+        return self.take()
 
     def _find(self) -> int | None:
         """The rank of the task that may start now."""

@@ -24,6 +24,7 @@ from dockersched import (
 )
 from dockersched.epic import Epic
 from dockersched.epic_run import EpicRun
+from dockersched.events import Event, TaskStarted
 from dockersched.graph.dag import TaskDAG
 from dockersched.recovery import _as_recorded
 from dockersched.results import EpicResult, SandboxResult
@@ -285,6 +286,21 @@ async def test_a_final_that_had_succeeded_before_it_was_to_be_cancelled_has_succ
     assert states(_as_recorded(run.store, RUN, run.journal()))["z"] is TaskState.SUCCEEDED
     assert states(await run.resume(["z"]))["z"] is TaskState.SUCCEEDED
     assert run.started == [("y", 1)]
+
+
+async def test_an_order_that_comes_while_a_final_is_taken_in_does_not_undo_it(tmp_path: Path) -> None:
+    tasks = [task("a"), task("b"), task("z", finally_=True), task("y", "z", finally_=True)]
+    run, control = Run(tmp_path, tasks, fail_fast=True), EpicControl()
+    await run.until("y", {"a": Script(exit_code=3, duration_s=0.3), "b": FOR_EVER, "y": FOR_EVER})
+
+    def cancel(event: Event) -> None:
+        if isinstance(event, TaskStarted) and event.task_id == "z":
+            control.cancel(["z"])
+
+    scheduler = ParallelTaskScheduler(JournaledRunner(FakeRunner(), run.journal()), observers=[cancel])
+    with pytest.raises(TaskExecutionError) as caught:
+        await scheduler.execute_epic(run.epic.dag, run.epic.options, control=control)
+    assert caught.value.result.tasks["z"].state is TaskState.SUCCEEDED
 
 
 async def test_a_task_that_is_cancelled_gets_no_attempt_after_those_on_record(tmp_path: Path) -> None:
