@@ -59,6 +59,21 @@ address = struct.pack("=BBBBI", 2, 8, 0, 0, 1) + struct.pack("=HH4B", 8, 2, 10, 
 tried("address", lambda: netlink(20, address))
 route = struct.pack("=BBBBBBBBI", 2, 8, 0, 0, 254, 4, 253, 1, 0) + struct.pack("=HH4B", 8, 1, 10, 0, 0, 0) + struct.pack("=HHI", 8, 4, 1)
 tried("route", lambda: netlink(24, route))
+def fast_open():
+    with socket.create_server(("127.0.0.1", 7779)), socket.socket() as near:
+        near.sendto(b"x", 0x20000000, ("127.0.0.1", 7779))  # MSG_FASTOPEN
+tried("fast open", fast_open)
+def flow_label(level=socket.IPPROTO_IPV6, option=32):
+    import ctypes
+    wanted = bytes([0xfd]) + b"SECRET-MESSAGE." + struct.pack(">I", 0x1000) + struct.pack("=BBHHHI", 0, 1, 1, 60, 60, 0)
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as mine:
+        number = {"x86_64": 54, "aarch64": 208}[os.uname().machine]
+        call = ctypes.CDLL(None, use_errno=True).syscall
+        five = [ctypes.c_long(each) for each in (number, mine.fileno(), level, option)]
+        if call(*five, wanted, ctypes.c_long(len(wanted))):
+            raise OSError(ctypes.get_errno(), "setsockopt")
+tried("flow label", flow_label)
+tried("flow label by longer numbers", lambda: flow_label(socket.IPPROTO_IPV6 + 2**32, 32 + 2**40))
 """  # noqa: E501
 
 LOOK = """
@@ -66,7 +81,7 @@ import json, os, socket
 def lines(path):
     with open(path) as file:
         return file.read().splitlines()[1:]
-files = ("tcp", "tcp6", "udp", "udp6", "raw", "unix", "packet", "netlink", "route", "arp", "if_inet6")
+files = ("ip6_flowlabel", "tcp", "tcp6", "udp", "udp6", "raw", "unix", "packet", "netlink", "route", "arp", "if_inet6")
 seen = {name: len(lines("/proc/net/" + name)) for name in files}
 seen["interfaces"] = sorted(os.listdir("/sys/class/net"))
 seen["trie"] = [line for line in lines("/proc/net/fib_trie") if "/" in line or "host" in line]
@@ -160,6 +175,9 @@ async def test_a_sandbox_leaves_nothing_for_the_next(runner: DockerRunner, run_i
         "hosts OSError",
         "address PermissionError",
         "route PermissionError",
+        "fast open OSError",
+        "flow label PermissionError",
+        "flow label by longer numbers PermissionError",
     ]
     seen = json.loads(log_of(after))
     assert seen == json.loads(log_of(before))

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,12 @@ async def test_only_the_loopback_is_there(runner: DockerRunner) -> None:
 
 async def test_bridge_is_an_opening_by_key(runner: DockerRunner) -> None:
     assert b"eth0" in log_of(await run(runner, shell("ls /sys/class/net", network="bridge")))
+
+
+async def test_there_is_no_second_way_to_make_a_call(runner: DockerRunner) -> None:
+    by_x32 = "import ctypes; ctypes.CDLL(None).syscall(0x40000000 + 39); print('made')"
+    result = await run(runner, sandbox("python3", "-c", by_x32, image="dockersched/python"))
+    assert result.exit_code == 128 + signal.SIGSYS
 
 
 async def test_the_process_has_no_privileges(runner: DockerRunner) -> None:

@@ -60,6 +60,23 @@ def test_the_seccomp_profile_equals_its_golden_file() -> None:
     assert json.loads(profile) == json.loads((GOLDEN / "seccomp.json").read_text())
 
 
+def is_allowed(call: str, *arguments: int) -> bool:
+    """Whether the profile lets a call through, as the kernel would apply its masked comparisons."""
+    rules = json.loads(seccomp.security_option().removeprefix("seccomp="))["syscalls"]
+    return any(
+        all(arguments[each["index"]] & each["value"] == each["valueTwo"] for each in rule.get("args", ()))
+        for rule in rules
+        if call in rule["names"]
+    )
+
+
+def test_flow_labels_are_the_only_option_of_sockets_that_is_refused() -> None:
+    levels = [0, 1, 6, 17, 41, 58, 132, 136, 255, *range(256, 288)]  # of linux/socket.h and netinet/in.h
+    options = [(level, option) for level in levels for option in range(128)]
+    assert [option for option in options if not is_allowed("setsockopt", 3, *option)] == [(41, 32)]
+    assert not is_allowed("setsockopt", 3, 41 + 2**32, 32 + 2**40)  # of which the kernel takes the lower half
+
+
 def test_every_option_reaches_the_engine() -> None:
     options = SandboxRunOptions(
         "e.t",

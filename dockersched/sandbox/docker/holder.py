@@ -18,8 +18,8 @@ from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.sandbox.docker.gate.program import PROGRAM, archive
 
 # Nothing of a sandbox's connections to itself stays for the next one: neither a port that waits for its time to pass,
-# nor what the kernel has learned of a peer.
-SYSCTLS = {"net.ipv4.tcp_max_tw_buckets": "0", "net.ipv4.tcp_no_metrics_save": "1"}
+# nor what the kernel has learned of a peer, which for Fast Open it keeps in spite of the second.
+SYSCTLS = {"net.ipv4.tcp_max_tw_buckets": "0", "net.ipv4.tcp_no_metrics_save": "1", "net.ipv4.tcp_fastopen": "0"}
 
 _QUOTA = QuotaConfig(cpus=1.0, memory="16m", pids=8, log="64k")
 """The runtime that starts the program needs more than the program, which takes a page and one process."""
@@ -49,4 +49,4 @@ def create_body(options: SandboxRunOptions, image_id: str) -> dict[str, Any]:
     """The body of "create container" for a holder: a locked sandbox that has no place to write to either."""
     body = translate.create_body(options, image_id=image_id)
     host = {**body["HostConfig"], "Init": False, "Tmpfs": {}, "ShmSize": 4_096, "Sysctls": SYSCTLS}
-    return {**body, "HostConfig": host}
+    return {**body, "HostConfig": host, "StopSignal": "SIGKILL"}  # as process 1 the program hears no other
