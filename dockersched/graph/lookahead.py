@@ -103,4 +103,5 @@ class LookAhead:
 
 
 def _can_be_prepared(task: ScheduledTask) -> bool:
-    return not task.uses_others and not task.finally_ and task.when in {"success", "always"}
+    # A mount is made when the sandbox starts: the host may have put another file there by the release.
+    return not task.uses_others and not task.mounts and not task.finally_ and task.when in {"success", "always"}

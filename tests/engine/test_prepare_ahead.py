@@ -202,6 +202,18 @@ async def test_a_released_task_that_is_cancelled_is_stopped(
     assert result.started_at is not None
 
 
+async def test_a_task_that_is_stopped_cannot_say_that_it_never_ran(
+    runner: DockerRunner, engine: APIClient, run_id: str
+) -> None:
+    lie = f"echo {NEVER_RELEASED.decode().strip()}; exit {NEVER_RELEASED_EXIT}"
+    options = shell(f"trap '{lie}' TERM; while :; do sleep 0.05; done", run_id=run_id, timeout_s=1)
+    await prepared(runner, engine, options)
+    result = await runner.run(options)
+    assert (result.reason, result.exit_code) == (Reason.TIMED_OUT, NEVER_RELEASED_EXIT)
+    assert result.started_at is not None
+    assert log_of(result) == NEVER_RELEASED
+
+
 async def test_what_dies_behind_its_gate_is_started_anew(runner: DockerRunner, engine: APIClient, run_id: str) -> None:
     options = shell("echo ran", run_id=run_id)
     first = await prepared(runner, engine, options)

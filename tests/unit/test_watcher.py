@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from collections.abc import AsyncIterator
@@ -252,6 +253,22 @@ async def test_only_what_was_started_is_given_up(tmp_path: Path) -> None:
         with pytest.raises(EngineUnavailableError):
             await asyncio.wait_for(started, 5)
         assert not starting.done()
+
+
+@pytest.mark.usefixtures("_lists_often")
+async def test_nobody_complains_of_an_outage_that_nobody_waited_for(tmp_path: Path) -> None:
+    said: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context["message"]))
+    async with listing(tmp_path, AWAY) as (watcher, _):
+        started = watcher.watch("started")
+        watcher.started("started")
+        async with asyncio.timeout(5):
+            while not started.done():
+                await asyncio.sleep(0.01)
+        watcher.unwatch("started")
+        del started
+        gc.collect()
+    assert said == []
 
 
 @pytest.mark.usefixtures("_lists_often")

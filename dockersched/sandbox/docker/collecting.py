@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from dockersched.log import Logger
 from dockersched.sandbox.docker import gating, outcome
 from dockersched.sandbox.docker.batches import NeverReleasedError
 from dockersched.sandbox.docker.calls import EngineCalls
@@ -18,6 +19,8 @@ from dockersched.sandbox.redaction import SecretPatterns
 from dockersched.states import Reason
 
 _LOG_TRIES = 3
+
+log = Logger("container")
 
 
 class Collected(Struct, frozen=True):
@@ -71,15 +74,17 @@ def collect_ended(
             redactor=patterns.redactor(),
         )
 
-    log = _whole_log(read)
-    if gating.was_never_released(inspected, log.head, patterns):
+    output = _whole_log(read)
+    # A gate that is stopped ends by the signal: these words, after that, are a task's.
+    if stopped_for is None and gating.was_never_released(inspected, output.head, patterns):
+        log.warning("container.never_released", container=container_id)
         raise NeverReleasedError
-    ending = outcome.classify_exit(inspected["State"], stopped_for=stopped_for, log_head=log.head)
+    ending = outcome.classify_exit(inspected["State"], stopped_for=stopped_for, log_head=output.head)
     if stopped_for is None and _is_doubtful(calls, inspected["Id"], ending, health, connected_at):
         ending = outcome.doubted(ending)
-    if log.summary and ending.started_at and health.was_full_since(ending.started_at):
-        log = replace(log, summary=replace(log.summary, complete=False))
-    return Collected(ending, log)
+    if output.summary and ending.started_at and health.was_full_since(ending.started_at):
+        output = replace(output, summary=replace(output.summary, complete=False))
+    return Collected(ending, output)
 
 
 def _whole_log(read: Callable[[], CollectedLog]) -> CollectedLog:

@@ -8,6 +8,7 @@ container is started once, so a release can never run it twice.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,6 +20,9 @@ from dockersched.sandbox.redaction import SecretPatterns
 
 RELEASE = b"\n"
 """What releases a gate: any byte."""
+
+_PATH_MAX = 4_096
+"""Of the kernel; C libraries pass over a longer entry of PATH."""
 
 _ENGINES_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -45,7 +49,7 @@ def gated(body: Mapping[str, Any], *, volume: str, search_path: str | None) -> d
     """
     (command,) = body["Entrypoint"]
     given = [variable.partition("=")[2] for variable in body["Env"] if variable.startswith("PATH=")]
-    paths = _candidates(command, given[-1] if given else (search_path or _ENGINES_PATH))
+    paths = _candidates(command, given[-1] if given else _ENGINES_PATH if search_path is None else search_path)
     host = {**body["HostConfig"], "Mounts": [*body["HostConfig"]["Mounts"], mount(volume, read_only=True)]}
     return {
         **body,
@@ -109,4 +113,5 @@ def was_never_released(inspected: Mapping[str, Any], log_head: bytes, patterns: 
 def _candidates(command: str, search_path: str) -> Iterable[str]:
     if "/" in command:
         return [command]
-    return [f"{folder}/{command}" if folder else command for folder in search_path.split(":")]
+    folders = [folder for folder in search_path.split(":") if len(os.fsencode(folder)) < _PATH_MAX]
+    return [f"{folder}/{command}" if folder else command for folder in folders]

@@ -71,6 +71,7 @@ class ExitWatcher:
         It raises EngineUnavailableError when the engine has been out of reach for a minute.
         """
         future = asyncio.get_running_loop().create_future()
+        future.add_done_callback(_heard)  # who finds it done may have no use for why
         self._waiting[name] = future
         return future
 
@@ -173,3 +174,8 @@ class ExitWatcher:
         for name in self._started:  # who is about to start one has patience of its own
             if not (future := self._waiting[name]).done():
                 future.set_exception(EngineUnavailableError(f"the engine is out of reach: {error}"))
+
+
+def _heard(future: asyncio.Future[None]) -> None:
+    if not future.cancelled():
+        future.exception()
