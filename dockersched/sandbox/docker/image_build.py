@@ -22,6 +22,7 @@ from dockersched.sandbox.docker.image_sources import (
     folder_of,
     is_current,
 )
+from dockersched.sandbox.docker.translate import LABEL_RUN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,9 +52,7 @@ def ensure(client: APIClient, name: str, progress: Callable[[str], None]) -> str
         if is_current(found, name):
             return str(found["Id"])
         built = build(client, name, progress=progress)
-        # What it replaced would stay for ever without a name; a running container may still use it.
-        with suppress(docker.errors.APIError):
-            client.remove_image(found["Id"])
+        _remove_replaced(client)
         return built
 
 
@@ -70,6 +69,15 @@ def build(client: APIClient, name: str, *, progress: Callable[[str], None]) -> s
         progress(f"building {tag} on {base.image}")
         _build(client, folder, tag, base, {CONTENT_LABEL: content_digest(name)})
         return str(client.inspect_image(tag)["Id"])
+
+
+def _remove_replaced(client: APIClient) -> None:
+    """Removes what builds have replaced and left without a name, once no run goes on that may have pinned it."""
+    if client.containers(all=True, filters={"label": LABEL_RUN}):
+        return
+    for image in client.images(filters={"dangling": True, "label": CONTENT_LABEL}):
+        with suppress(docker.errors.APIError):  # somebody else's container uses it
+            client.remove_image(image["Id"])
 
 
 def _build(client: APIClient, folder: Path, tag: str, base: Base, labels: dict[str, str]) -> None:
