@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from dockersched.states import Reason
 
 _SIGKILL_EXIT = 137
-_TINI_FAILURE = re.compile(rb"\[FATAL tini \(\d+\)\] exec .{1,4096} failed: (?P<error>[^\n]{1,200})\n", re.DOTALL)
+_TINI_FAILURE = re.compile(rb"\[FATAL tini \(\d+\)\] exec .+ failed: (?P<error>[^\n]{1,200})\n", re.DOTALL)
 _TINI_REASONS = {126: Reason.NOT_EXECUTABLE, 127: Reason.NOT_FOUND}
 
 # Words of the engine, of containerd, of runc and of gVisor, as seen with Docker Engine 20.10 and 26.1.
