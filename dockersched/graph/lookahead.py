@@ -103,5 +103,4 @@ class LookAhead:
 
 
 def _can_be_prepared(task: ScheduledTask) -> bool:
-    # A mount is made when the sandbox starts: the host may have put another file there by the release.
-    return not task.uses_others and not task.mounts and not task.finally_ and task.when in {"success", "always"}
+    return not task.uses_others and not task.finally_ and task.when in {"success", "always"}

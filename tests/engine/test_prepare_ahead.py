@@ -16,7 +16,7 @@ from docker.api import APIClient
 from dockersched import DockerRunner, QuotaConfig, Reason, SandboxResult, SandboxRunOptions, ids
 from dockersched.data.run_files import RunFiles
 from dockersched.graph.lookahead import GATED_BYTES
-from dockersched.model import Output, SecretSource, Workspace
+from dockersched.model import Mount, Output, SecretSource, Workspace
 from dockersched.sandbox.base import SandboxCancelled
 from dockersched.sandbox.docker import container
 from dockersched.sandbox.docker.gate.program import GATE_DIR
@@ -212,6 +212,25 @@ async def test_a_task_that_is_stopped_cannot_say_that_it_never_ran(
     assert (result.reason, result.exit_code) == (Reason.TIMED_OUT, NEVER_RELEASED_EXIT)
     assert result.started_at is not None
     assert log_of(result) == NEVER_RELEASED
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+async def test_a_task_finds_what_is_mounted_when_it_is_released(
+    engine: APIClient, tmp_path: Path, run_id: str, is_replaced: bool
+) -> None:
+    given, new = tmp_path / "given", tmp_path / "new"
+    given.write_text("old")
+    new.write_text("new")
+    options = shell("cat /given", run_id=run_id, mounts=[Mount(str(given), "/given")])
+    async with await DockerRunner.connect(logs_dir=tmp_path / "logs", allow_mounts=[tmp_path]) as runner:
+        first = await prepared(runner, engine, options)
+        if is_replaced:
+            new.rename(given)
+        result = await runner.run(options)
+        last = engine.inspect_container(container_name(options))
+        await runner.sweep(run_id)
+    assert log_of(result) == (b"new" if is_replaced else b"old")
+    assert (last["Id"] != first["Id"]) == is_replaced
 
 
 async def test_what_dies_behind_its_gate_is_started_anew(runner: DockerRunner, engine: APIClient, run_id: str) -> None:

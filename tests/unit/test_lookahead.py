@@ -12,7 +12,7 @@ from dockersched import EpicExecutionOptions, ScheduledTask, TaskDAG, TaskState
 from dockersched.graph.admission import Admission, Limits
 from dockersched.graph.lookahead import GATED_BYTES, LookAhead
 from dockersched.graph.plan import Plan
-from dockersched.model import Input, Mount, Output, When
+from dockersched.model import Input, Output, When
 from dockersched.model.condition import TaskIs
 
 MIB = 2**20
@@ -88,9 +88,8 @@ def test_what_will_not_run_is_given_up() -> None:
         task("late", finally_=True),
         task("late", "a", when="failure"),
         task("late", "a", when=TaskIs("a", "failed")),
-        task("late", "a", mounts=[Mount("/srv", "/data")]),
     ],
-    ids=["inputs", "values", "finally", "after a failure", "by a state", "mounts"],
+    ids=["inputs", "values", "finally", "after a failure", "by a state"],
 )
 def test_what_is_known_only_when_others_have_ended_is_not_prepared(special: ScheduledTask) -> None:
     run = Run(task("a", outputs={"out": Output("out")}), special)

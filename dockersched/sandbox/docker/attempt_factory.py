@@ -137,7 +137,7 @@ class AttemptFactory:
             RunnerError: the machinery failed.
         """
         volume = await self._gate_volume(options, wanted) if wanted is not None else None
-        given = await self._provisions.provide(options, self.secrets)
+        asked, given = options, await self._provisions.provide(options, self.secrets)
         options, image, patterns = given.options, given.image, self.secrets.patterns()
         known = replace(known_of(options), image_digest=image.digest, openings=openings(options))
         log_path, watcher = self._log_path(options), self._watcher(options.run_id)
@@ -157,7 +157,7 @@ class AttemptFactory:
         gate = None
         if wanted is not None and volume is not None and not wanted.is_set():
             body = gated(body, volume=volume, search_path=image.search_path)
-            gate = Gatekeeper(self._engine, name, body, given.attachments, wanted)
+            gate = Gatekeeper(self._engine, asked, body, given.attachments, wanted)
         container = Container(
             options,
             known=known,

@@ -12,8 +12,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from dockersched.errors import PermanentRunnerError
-from dockersched.sandbox.docker import batches, gating, outcome
+from dockersched.sandbox.base import SandboxRunOptions
+from dockersched.sandbox.docker import batches, gating, outcome, translate
 from dockersched.sandbox.docker.connect import Engine
+from dockersched.sandbox.docker.mounts import sources
 from dockersched.sandbox.docker.streams import Stdin, open_stdin
 
 
@@ -22,7 +24,7 @@ class Gatekeeper:
 
     Args:
         engine: to start the container on.
-        name: of the container.
+        options: of the sandbox, as they were asked for.
         body: that it is created from, with a gate.
         attachments: files that it is started with.
         wanted: set when somebody waits for the start; until then others come first.
@@ -34,17 +36,18 @@ class Gatekeeper:
     def __init__(
         self,
         engine: Engine,
-        name: str,
+        options: SandboxRunOptions,
         body: Mapping[str, Any],
         attachments: Sequence[batches.Attachment],
         wanted: asyncio.Event,
     ) -> None:
         self._engine = engine
-        self._name = name
+        self._name = translate.container_name(options)
         self._body = body
         self._attachments = attachments
         self._wanted = wanted
         self._begun_at = engine.health.now()
+        self._mounts, self._mounted = options.mounts, sources(options.mounts)
         self._stdin: Stdin | None = None
         self._launched: batches.Launched | None = None
         self.released_at: datetime | None = None
@@ -70,9 +73,12 @@ class Gatekeeper:
         """Lets the task begin, once. What becomes of that, if the connection is lost, is seen by how it ends.
 
         Raises:
-            NeverReleasedError: it was not started, or the engine went down since, and the container with it.
+            NeverReleasedError: it was not started, or the engine went down since, and the container with it, or what it
+                mounts has been replaced.
         """
         if self._launched is None or self._stdin is None or self._engine.health.was_lost_since(self._begun_at):
+            raise batches.NeverReleasedError
+        if sources(self._mounts) != self._mounted:
             raise batches.NeverReleasedError
         self.released_at = self._engine.health.now()
         with suppress(OSError):

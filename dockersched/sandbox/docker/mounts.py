@@ -29,6 +29,19 @@ NEVER = (
 """What would give a sandbox the host: never mounted, nor what is inside, nor what holds it. `/` holds all of it."""
 
 
+def sources(mounts: Iterable[Mount]) -> list[tuple[str, int, int]] | None:
+    """Which files and folders of this host are mounted, if the sandbox starts now; None if one is not there.
+
+    Who replaces a file by renaming another leaves what was mounted before with the old one.
+    """
+    try:
+        resolved = [os.path.realpath(mount.source, strict=True) for mount in mounts]
+        found = [os.stat(source) for source in resolved]  # noqa: PTH116 - a text, as all paths here
+    except OSError:
+        return None
+    return [(source, status.st_dev, status.st_ino) for source, status in zip(resolved, found, strict=True)]
+
+
 class MountGate:
     """Lets through what is allowed. For one thread: it remembers what it let through.
 
