@@ -8,12 +8,13 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from dockersched.epicfile.allowance import Allowance, SpentError
 from dockersched.epicfile.findings import Finding, Path
 from dockersched.epicfile.matrix import Combination, combinations
-from dockersched.graph.problems import suggestion
+from dockersched.epicfile.placeholders import filled, placeholders
+from dockersched.graph.problems import MAX_SUGGESTIONS, suggestion
 from dockersched.ids import TASK_ID_PATTERN
 
-_REFERENCE = re.compile(r"(?P<escape>\$)?\$\{\{\s*matrix\.(?P<name>[^}]*?)\s*\}\}")
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_.-]")
 _TASK_ID = re.compile(TASK_ID_PATTERN)
 
@@ -68,29 +69,59 @@ def expand(data: Any) -> Expansion:
     expanded: dict[str, Any] = {}
     instances: dict[str, list[str]] = {}
     origins: dict[str, str] = {}
+    allowance = Allowance()
+    spent: list[Finding] = []
     for task_id, task in tasks.items():
         path = ("tasks", task_id)
         if not (isinstance(task, dict) and "matrix" in task):
             findings += _misused(task, None, path)
             expanded[task_id] = task
             continue
-        chosen, problems = combinations(task["matrix"], (*path, "matrix"))
-        named = {} if problems else _named(task_id, chosen, problems)
-        if taken := next((one for one in named if one in tasks or one in expanded), None):
+        made: dict[str, Any] = {}
+        try:
+            if not spent:
+                made = _instances(task_id, task, allowance, findings)
+        except SpentError as error:  # said once: more of it would not help
+            spent.append(Finding(str(error), (*path, "matrix"), at_key=True))
+        if taken := next((one for one in made if one in tasks or one in expanded), None):
             message = f"one instance would be called {taken!r}, as another task: rename one of them"
-            problems.append(Finding(message, (*path, "matrix"), at_key=True))
-            named = {}
-        for instance_id, combination in named.items():
-            problems += _misused(task, combination, path)
-            expanded[instance_id] = _filled(task, combination.values)
-            origins[instance_id] = task_id
-        if named:
-            instances[task_id] = list(named)
+            findings.append(Finding(message, (*path, "matrix"), at_key=True))
+            made = {}
+        if made:
+            expanded |= made
+            origins |= dict.fromkeys(made, str(task_id))
+            instances[task_id] = list(made)
         else:
-            expanded[task_id] = _filled(task, {})
-        findings += problems
-    positions = _depend_on_instances(expanded, instances)
-    return Expansion(data | {"tasks": expanded}, findings, origins, positions)
+            expanded[task_id] = _filled(task, {}, Allowance())
+    positions = _depend_on_instances(expanded, instances, allowance, spent)
+    return Expansion(data | {"tasks": expanded}, findings + spent, origins, positions)
+
+
+def _instances(task_id: str, task: dict[str, Any], allowance: Allowance, findings: list[Finding]) -> dict[str, Any]:
+    """The task's instances by their ids; none if something is wrong with the matrix.
+
+    Raises:
+        SpentError: they would be too many or too large.
+    """
+    path = ("tasks", task_id)
+    chosen, problems = combinations(task["matrix"], (*path, "matrix"), allowance)
+    named = {} if problems else _named(task_id, chosen, problems)
+    findings += problems
+    allowance.take("tasks", len(named))
+    allowance.take("values", len(named) * _size(task))
+    findings += _misused(task, list(named.values()), path) if named else ()
+    return {instance_id: _filled(task, combination.values, allowance) for instance_id, combination in named.items()}
+
+
+def _size(task: dict[str, Any]) -> int:
+    """How many values a task holds, at any depth."""
+    count, unseen = 0, [value for key, value in task.items() if key != "matrix"]
+    while unseen:
+        value = unseen.pop()
+        count += 1
+        if isinstance(value, dict | list):
+            unseen += value.values() if isinstance(value, dict) else value
+    return count
 
 
 def _named(task_id: str, chosen: Sequence[Combination], findings: list[Finding]) -> dict[str, Combination]:
@@ -125,57 +156,79 @@ def _texts(task: Any) -> Iterator[tuple[Path, Any]]:
         yield ("environment", name), text
 
 
-def _misused(task: Any, combination: Combination | None, path: Path) -> Iterator[Finding]:
-    """References to what the matrix does not have, or where none may stand."""
+def _misused(task: Any, chosen: Sequence[Combination] | None, path: Path) -> Iterator[Finding]:
+    """In each text the first reference to what not every combination has, or where none may stand.
+
+    Args:
+        task: as it is in the file.
+        chosen: the combinations of its matrix, or None if it has none.
+        path: of the task.
+    """
+    common = set.intersection(*(set(combination.values) for combination in chosen)) if chosen else set()
+    found = 0
     for where, text in _texts(task):
-        for found in _REFERENCE.finditer(text) if type(text) is str and "${{" in text else ():
-            if message := _misuse(found, combination, scripted=where == ("run",)):
-                yield Finding(message, (*path, *where))
+        scripted = where == ("run",)
+        for written, axis in placeholders(text):
+            if axis is None or (axis in common and not scripted):
+                continue
+            found += 1
+            known = common if found <= MAX_SUGGESTIONS else ()
+            yield Finding(_misuse(written, axis, known if chosen else None, scripted=scripted), (*path, *where))
+            break
 
 
-def _misuse(found: re.Match[str], combination: Combination | None, *, scripted: bool) -> str:
-    if found["escape"] or (combination and found["name"] in combination.values and not scripted):
-        return ""
+def _misuse(written: str, axis: str, known: Iterable[str] | None, *, scripted: bool) -> str:
     if scripted:
         return (
-            f"{found[0]} is not filled in in a script, where its value would be code: "
-            f'give it to a variable (environment: VALUE: {found[0]!r}), and use "$VALUE" here'
+            f"{written} is not filled in in a script, where its value would be code: "
+            f'give it to a variable (environment: VALUE: {written!r}), and use "$VALUE" here'
         )
-    if combination is None:
-        return f"{found[0]} needs a matrix, which this task does not have: give it one, or write $${{{{ for text"
-    near = suggestion(found["name"], list(combination.values))
-    return f"not every combination of the matrix has a value for {found[0]}{near or ': give it one, by include say'}"
+    if known is None:
+        return f"{written} needs a matrix, which this task does not have: give it one, or write $${{{{ for text"
+    near = suggestion(axis, list(known))
+    return f"not every combination of the matrix has a value for {written}{near or ': give it one, by include say'}"
 
 
-def _filled(task: dict[str, Any], chosen: Mapping[str, str]) -> dict[str, Any]:
+def _filled(task: dict[str, Any], chosen: Mapping[str, str], allowance: Allowance) -> dict[str, Any]:
     """The task without its matrix, with the values in its texts, and nothing in place of those that there are not."""
+
+    def value(axis: str) -> str:
+        filled_in = chosen.get(axis, "")
+        allowance.take("characters", len(filled_in))
+        return filled_in
 
     def fill(text: Any) -> Any:
         if type(text) is not str or "${{" not in text:
             return text
-        return _REFERENCE.sub(lambda found: found[0] if found["escape"] else chosen.get(found["name"], ""), text)
+        allowance.take("characters", len(text))
+        return filled(text, value)
 
-    filled = {key: value for key, value in task.items() if key != "matrix"}
+    instance = {key: value for key, value in task.items() if key != "matrix"}
     if "image" in task:
-        filled["image"] = fill(task["image"])
+        instance["image"] = fill(task["image"])
     if isinstance(task.get("args"), list):
-        filled["args"] = [fill(text) for text in task["args"]]
+        instance["args"] = [fill(text) for text in task["args"]]
     if isinstance(task.get("environment"), dict):
-        filled["environment"] = {name: fill(text) for name, text in task["environment"].items()}
-    return filled
+        instance["environment"] = {name: fill(text) for name, text in task["environment"].items()}
+    return instance
 
 
-def _depend_on_instances(tasks: dict[str, Any], instances: Mapping[str, Sequence[str]]) -> dict[str, list[int]]:
+def _depend_on_instances(
+    tasks: dict[str, Any], instances: Mapping[str, Sequence[str]], allowance: Allowance, spent: list[Finding]
+) -> dict[str, list[int]]:
     """Puts all instances in the place of a task with a matrix; tells where each dependency stood."""
     positions: dict[str, list[int]] = {}
     for task_id, task in tasks.items() if instances else ():
         depends_on = task.get("depends_on") if isinstance(task, dict) else None
         if isinstance(depends_on, list) and any(isinstance(one, str) and one in instances for one in depends_on):
-            pairs = [
-                (position, needed)
-                for position, one in enumerate(depends_on)
-                for needed in (instances.get(one, (one,)) if isinstance(one, str) else (one,))
-            ]
-            tasks[task_id] = task | {"depends_on": [needed for _, needed in pairs]}
-            positions[task_id] = [position for position, _ in pairs]
+            needed = [instances.get(one, (one,)) if isinstance(one, str) else (one,) for one in depends_on]
+            try:
+                if not spent:
+                    allowance.take("values", sum(map(len, needed)))
+            except SpentError as error:
+                spent.append(Finding(str(error), ("tasks", task_id, "depends_on"), at_key=True))
+            if spent:
+                needed = [()]
+            tasks[task_id] = task | {"depends_on": [one for several in needed for one in several]}
+            positions[task_id] = [position for position, several in enumerate(needed) for _ in several]
     return positions

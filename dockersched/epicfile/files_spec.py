@@ -13,13 +13,12 @@ from dockersched.epicfile import values
 from dockersched.epicfile.findings import Finding
 from dockersched.epicfile.keys import Keys, key, needed
 from dockersched.epicfile.kinds import Kind, choice_of, list_of, map_of
+from dockersched.epicfile.placeholders import placeholders
 from dockersched.epicfile.types import COUNT, SWITCH, TEXT, map_or_text, size, text_schema
 from dockersched.errors import ValueReferenceError
 from dockersched.model import WORKSPACE_DIR, Input, Output, OutputWhen, Workspace, is_output_name
 from dockersched.model.files import MIN_WORKSPACE_BYTES, OUTPUT_NAME_PATTERN
 from dockersched.model.references import VALUE_KEY_PATTERN, parse_template
-
-_REFERENCE = re.compile(r"\$\{\{\s*tasks\.\S+\.values\.[^}]*\}\}")
 
 
 def _pattern(value: object) -> str:
@@ -207,18 +206,23 @@ def check_references(tasks: Mapping[str, Mapping[str, Any]], shared: object) -> 
     variable it is a text.
     """
     variables = shared.get("environment") if isinstance(shared, dict) else None
+    for name, text in variables.items() if isinstance(variables, dict) else ():
+        if found := next((one for one in placeholders(text) if one.axis is not None), None):
+            message = f"{found.written} has no matrix here: give the variable to each task whose matrix it is"
+            yield Finding(message, ("defaults", "environment", name))
     yield from _no_references(variables, ("defaults", "environment"))
     for task_id, task in tasks.items():
         path = ("tasks", task_id)
         yield from _no_references(task.get("args"), (*path, "args"))
         yield from _no_references(task.get("environment"), (*path, "environment"))
-        script = task.get("run")
-        if isinstance(script, str) and (found := _references(script)):
+        # Whatever else looks like the beginning of a reference in a script belongs to the shell.
+        for written, _ in (found for found in placeholders(task.get("run")) if found.axis is None):
             message = (
-                f"{found[0]} would put what another task wrote into a script, as code: "
-                f'give it to a variable (environment: VERSION: {found[0]!r}), and use "$VERSION" here'
+                f"{written} would put what another task wrote into a script, as code: "
+                f'give it to a variable (environment: VERSION: {written!r}), and use "$VERSION" here'
             )
             yield Finding(message, (*path, "run"))
+            break
 
 
 def _no_references(texts: object, path: tuple[str, ...]) -> Iterator[Finding]:
@@ -233,8 +237,3 @@ def _no_references(texts: object, path: tuple[str, ...]) -> Iterator[Finding]:
                 parse_template(text)
             except ValueReferenceError as error:
                 yield Finding(str(error), (*path, where))
-
-
-def _references(script: str) -> list[str]:
-    """Whole references in a script; whatever else looks like the beginning of one belongs to the shell."""
-    return [found[0] for found in _REFERENCE.finditer(script)]

@@ -12,6 +12,7 @@ from math import prod
 from typing import Any
 
 from dockersched.epicfile import values
+from dockersched.epicfile.allowance import Allowance
 from dockersched.epicfile.findings import Finding, Path
 from dockersched.epicfile.kinds import Kind
 from dockersched.graph.problems import suggestion
@@ -72,33 +73,40 @@ class _Unusable(Exception):  # noqa: N818 - carries a finding, is no error of it
         self.finding = Finding(message, path, at_key=at_key)
 
 
-def combinations(matrix: object, path: Path) -> tuple[list[Combination], list[Finding]]:
+def combinations(matrix: object, path: Path, allowance: Allowance) -> tuple[list[Combination], list[Finding]]:
     """All combinations, the last axis varying fastest, or the first thing that is wrong with the matrix.
 
     Args:
         matrix: as it is written in the file.
         path: where that is.
+        allowance: of the file, from which this matrix takes.
+
+    Raises:
+        SpentError: there is not enough left.
     """
     try:
-        return _combinations(matrix), []
+        return _combinations(matrix, allowance), []
     except _Unusable as error:
         return [], [error.finding._replace(path=(*path, *error.finding.path))]
 
 
-def _combinations(matrix: object) -> list[Combination]:
+def _combinations(matrix: object, allowance: Allowance) -> list[Combination]:
     if not isinstance(matrix, dict):
         raise _Unusable(_no_map(matrix), at_key=matrix is None)
     axes = {name: _axis(name, given) for name, given in matrix.items() if name not in {"include", "exclude"}}
-    if prod(map(len, axes.values())) > MAX_INSTANCES:
-        raise _too_many(prod(map(len, axes.values())))
+    count = prod(map(len, axes.values()))
+    if count > MAX_INSTANCES:
+        raise _too_many(count)
+    allowance.take("values", count * len(axes))
     combined = [Combination(dict(zip(axes, chosen, strict=True))) for chosen in product(*axes.values())] if axes else []
     for position, entry in _entries(matrix, "exclude"):
         _check_names(entry, axes, position)
+        allowance.take("values", len(combined) * len(entry))
         kept = [combination for combination in combined if not entry.items() <= combination.values.items()]
         if len(kept) == len(combined):
             raise _Unusable("excludes nothing: no combination that is left has these values", "exclude", position)
         combined = kept
-    _include(combined, axes, matrix)
+    _include(combined, axes, matrix, allowance)
     if not combined:
         raise _Unusable("leaves no combination: give it a list of values", at_key=True)
     if len(combined) > MAX_INSTANCES:
@@ -106,15 +114,15 @@ def _combinations(matrix: object) -> list[Combination]:
     return combined
 
 
-def _include(combined: list[Combination], axes: Mapping[str, list[str]], matrix: dict[str, Any]) -> None:
+def _include(
+    combined: list[Combination], axes: Mapping[str, list[str]], matrix: dict[str, Any], allowance: Allowance
+) -> None:
     """Each entry goes to all combinations of the axes whose own values it does not change; else it is one itself."""
     crossed = list(combined)
     for _, entry in _entries(matrix, "include"):
-        takers = [
-            combination
-            for combination in crossed
-            if all(combination.values[name] == entry[name] for name in axes if name in entry)
-        ]
+        allowance.take("values", (len(crossed) + 1) * len(entry))
+        own = {name: value for name, value in entry.items() if name in axes}
+        takers = [combination for combination in crossed if own.items() <= combination.values.items()]
         for combination in takers:
             combination.values.update(entry)
         if not takers:
@@ -122,8 +130,7 @@ def _include(combined: list[Combination], axes: Mapping[str, list[str]], matrix:
 
 
 def _rank(axes: Mapping[str, object], entry: Mapping[str, object]) -> Any:
-    order = [*axes, *(name for name in entry if name not in axes)]
-    return order.index
+    return {name: rank for rank, name in enumerate(dict.fromkeys((*axes, *entry)))}.__getitem__
 
 
 def _axis(name: str, given: object) -> list[str]:
@@ -132,11 +139,15 @@ def _axis(name: str, given: object) -> list[str]:
         raise _Unusable(f"is {values.shown(given)}, not a list: write it like [one, two]", name, at_key=given is None)
     if not given:
         raise _Unusable("holds nothing: give it a value, or remove the key", name)
-    written = [_value(value, name, position) for position, value in enumerate(given)]
-    for position, value in enumerate(written):
-        if value in written[:position]:
+    if len(given) > MAX_INSTANCES:
+        raise _too_many(len(given))
+    written: dict[str, None] = {}
+    for position, entry in enumerate(given):
+        value = _value(entry, name, position)
+        if value in written:
             raise _Unusable(f"{value!r} is listed twice: remove one", name, position)
-    return written
+        written[value] = None
+    return list(written)
 
 
 def _entries(matrix: dict[str, Any], key: str) -> Iterator[tuple[int, dict[str, str]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import PurePath
 from typing import Any
 
@@ -105,8 +106,8 @@ class OpeningKeys(Keys):
     def check(self) -> None:
         """Refuses two things at one place."""
         targets = [*(self.tmpfs or ()), *(mount.target for mount in self.mounts or ())]
-        for target in targets:
-            if targets.count(target) > 1:
+        for target, count in Counter(targets).items():
+            if count > 1:
                 raise ValueError(f"tmpfs and mounts put two things at {values.shown(target)}: remove one")
 
 

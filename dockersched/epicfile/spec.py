@@ -24,6 +24,7 @@ from dockersched.epicfile.types import (
     EPIC_ID,
     MEMORY_SIZE,
     NAME,
+    SCRIPT,
     SWITCH,
     TASK_KEY,
     TEXT,
@@ -96,7 +97,7 @@ class TaskSpec(Defaults, FilesKeys):
 
     command = key(COMMAND, "The program, looked up in the image's PATH; never passed through a shell.", "pytest")
     args = key(list_of(WORD), "Arguments of command, one by one.", ["-q", "tests"])
-    run = key(TEXT, "A script for sh -eu, instead of command and args.", "pytest -q | tail")
+    run = key(SCRIPT, "A script for sh -eu, instead of command and args.", "pytest -q | tail")
     depends_on = key(DEPENDS_ON, "Tasks that must have succeeded before this one starts.", ["lint", "build"])
     when = key(
         CONDITION,

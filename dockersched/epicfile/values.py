@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 
 from dockersched import units
+from dockersched.epicfile.placeholders import check_literal
 from dockersched.ids import TASK_ID_PATTERN
 from dockersched.model import MIN_CPUS
 from dockersched.model.checks import MAX_ID, check_user
@@ -96,13 +97,20 @@ def word(value: object) -> str:
     return written
 
 
-def text(value: object) -> str:
+def script(value: object) -> str:
     """A text that is not empty."""
     written = word(value)
     if type(value) is not str:
         raise ValueError(f"{shown(value)} is not a text: write it in quotes")
     if not written:
         raise ValueError("is empty: give it a value, or remove the key")
+    return written
+
+
+def text(value: object) -> str:
+    """A text that is not empty, and no template either."""
+    written = script(value)
+    check_literal(written)
     return written
 
 

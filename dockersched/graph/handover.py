@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from dockersched.errors import Problem
-from dockersched.graph.problems import suggestion
+from dockersched.graph.problems import MAX_SUGGESTIONS, suggestion
 from dockersched.model import Input, ScheduledTask
 from dockersched.model.references import Reference
 
@@ -31,10 +31,10 @@ def find_unmet(users: Iterable[ScheduledTask], tasks: Iterable[ScheduledTask]) -
     problems: list[Problem] = []
     for task in users:
         for position, given in enumerate(task.inputs):
-            if message := _unmet_input(task.id, given, by_id):
+            if message := _unmet_input(task.id, given, by_id, suggest=len(problems) < MAX_SUGGESTIONS):
                 problems.append(Problem(f"task {task.id!r} {message}", ("tasks", task.id, "inputs", position, "from")))
         for where, reference in task.references():
-            if message := _unmet_reference(task.id, reference, by_id):
+            if message := _unmet_reference(task.id, reference, by_id, suggest=len(problems) < MAX_SUGGESTIONS):
                 problems.append(Problem(f"task {task.id!r}: {message}", ("tasks", task.id, *where)))
     return problems
 
@@ -50,7 +50,7 @@ def find_misplaced(tasks: Sequence[ScheduledTask]) -> list[Problem]:
         taken = set(task.implied)
         for position, needed in enumerate(task.depends_on):
             path = ("tasks", task.id) if needed in taken else ("tasks", task.id, "depends_on", position)
-            if task.finally_ and needed in main - taken:
+            if task.finally_ and needed in main and needed not in taken:
                 message = (
                     f"task {task.id!r} has finally, so it runs after {needed!r} anyway: remove that from depends_on"
                 )
@@ -71,15 +71,15 @@ def declared(task: ScheduledTask, known: Container[str]) -> list[str]:
     return [needed for needed in task.depends_on if needed not in implied]
 
 
-def _unmet_input(task_id: str, given: Input, by_id: Mapping[str, ScheduledTask]) -> str:
+def _unmet_input(task_id: str, given: Input, by_id: Mapping[str, ScheduledTask], *, suggest: bool) -> str:
     if given.task == task_id:
         return "takes an input from itself: name the task that makes it"
     maker = by_id.get(given.task)
     if maker is None:
-        hint = suggestion(given.task, list(by_id))
+        hint = suggestion(given.task, list(by_id)) if suggest else ""
         return f"takes an input from {given.task!r}, which is not a task of this epic{hint}"
     if given.output not in maker.outputs:
-        hint = suggestion(given.output, list(maker.outputs))
+        hint = suggestion(given.output, list(maker.outputs)) if suggest else ""
         return (
             f"takes the output {given.output!r} of task {given.task!r}, which has none of that name{hint}: "
             f"add it to the outputs of {given.task!r}"
@@ -87,15 +87,15 @@ def _unmet_input(task_id: str, given: Input, by_id: Mapping[str, ScheduledTask])
     return ""
 
 
-def _unmet_reference(task_id: str, reference: Reference, by_id: Mapping[str, ScheduledTask]) -> str:
+def _unmet_reference(task_id: str, reference: Reference, by_id: Mapping[str, ScheduledTask], *, suggest: bool) -> str:
     if reference.task_id == task_id:
         return f"{reference.text} refers to the task itself, which has no value before it starts"
     writer = by_id.get(reference.task_id)
     if writer is None:
-        hint = suggestion(reference.task_id, list(by_id))
+        hint = suggestion(reference.task_id, list(by_id)) if suggest else ""
         return f"{reference.text} refers to {reference.task_id!r}, which is not a task of this epic{hint}"
     if writer.values is not None and reference.key not in writer.values:
-        hint = suggestion(reference.key, list(writer.values))
+        hint = suggestion(reference.key, list(writer.values)) if suggest else ""
         return (
             f"{reference.text}: task {reference.task_id!r} has no value {reference.key!r}{hint}: "
             f"add it to the values of {reference.task_id!r}"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dockersched.epic import Epic
 from dockersched.epicfile import load_text, locate
+from dockersched.epicfile.allowance import Allowance
 from dockersched.epicfile.matrix import MAX_INSTANCES, combinations
 from dockersched.errors import EpicError, Problem
 
@@ -30,7 +31,7 @@ def problems_of(text: str) -> list[str]:
 
 
 def chosen(matrix: object) -> list[dict[str, str]]:
-    found, findings = combinations(matrix, ())
+    found, findings = combinations(matrix, (), Allowance())
     assert not findings
     return [combination.values for combination in found]
 
