@@ -11,7 +11,13 @@ MAX_BYTES = 8 * 2**20
 
 STDIN = "-"
 
-_NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_TEXT = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|\r(?!\n)"
+)
+"""Beside what YAML refuses, what shows a file otherwise than it is read: YAML ends lines, and comments with them, at
+CR, U+0085, U+2028 and U+2029, editors do not; U+202A to U+202E and U+2066 to U+2069 change the order of what is shown
+(https://trojansource.codes)."""
+
 _BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
