@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dockersched.epicfile.keys import Keys, key
-from dockersched.epicfile.types import COUNT, CPUS, MEMORY_SIZE, size, whole
+from dockersched.epicfile.types import CPUS, MEMORY_SIZE, size, whole
 from dockersched.model.opening import MAX_NOFILE, MIN_NOFILE
-from dockersched.model.quota import MIN_DISK_BYTES, MIN_FSIZE_BYTES, MIN_LOG_BYTES, QuotaConfig
+from dockersched.model.quota import MAX_PIDS, MIN_DISK_BYTES, MIN_FSIZE_BYTES, MIN_LOG_BYTES, QuotaConfig
 
 DISK_SIZE = size(MIN_DISK_BYTES, "4k")
 FILE_SIZE = size(MIN_FSIZE_BYTES, "1")
 LOG_SIZE = size(MIN_LOG_BYTES, "64k")
+PIDS = whole(1, MAX_PIDS)
 OPEN_FILES = whole(MIN_NOFILE, MAX_NOFILE)
 
 
@@ -18,7 +19,7 @@ class QuotaSpec(Keys):
 
     cpus = key(CPUS, "CPUs, fractions allowed: 0.5 is half of one core.", 0.5, 2, default=1)
     memory = key(MEMORY_SIZE, "Memory, at least 6m; no swap is given on top.", "512m", "2g", default="512m")
-    pids = key(COUNT, "Processes and threads together.", 64, default=128)
+    pids = key(PIDS, "Processes and threads together.", 64, default=128)
     disk = key(
         DISK_SIZE,
         "What can be written altogether: to the places in memory while the root file system is read-only, else to it,"

@@ -8,7 +8,7 @@ from dockersched.epicfile import values
 from dockersched.epicfile.kinds import Kind, list_of
 from dockersched.ids import TASK_ID_PATTERN
 from dockersched.model import MIN_CPUS, MIN_MEMORY_BYTES
-from dockersched.model.checks import MAX_ID
+from dockersched.model.checks import MAX_ID, USER_PATTERN
 from dockersched.units import DURATION_PATTERN, SIZE_PATTERN
 
 
@@ -63,7 +63,7 @@ SCRIPT = Kind(values.script, text_schema())
 COMMAND = Kind(values.program, text_schema())
 WORD = Kind(values.word, {"type": ["string", "number", "boolean"]})
 NAME = Kind(values.name, text_schema(r"\S+"))
-USER = Kind(values.user, either(text_schema(r"\S+"), number_schema(0, MAX_ID)))
+USER = Kind(values.user, either(text_schema(USER_PATTERN), number_schema(0, MAX_ID)))
 ABSOLUTE_PATH = Kind(values.absolute_path, text_schema(r"/[\s\S]*"))
 VARIABLE = Kind(values.variable, text_schema("[^=]+"))
 SWITCH = Kind(values.boolean, {"type": "boolean"})

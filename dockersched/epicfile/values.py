@@ -10,6 +10,7 @@ from dockersched import units
 from dockersched.epicfile.placeholders import check_literal
 from dockersched.ids import TASK_ID_PATTERN
 from dockersched.model import MIN_CPUS
+from dockersched.model.arguments import MAX_TEXT_BYTES, byte_size, too_long
 from dockersched.model.checks import MAX_ID, check_user
 from dockersched.model.opening import SHARED_MEMORY, check_target
 
@@ -94,6 +95,8 @@ def word(value: object) -> str:
     written = str(value).lower() if isinstance(value, bool) else str(value)
     if _UNUSABLE.search(written):
         raise ValueError("holds a NUL or half of a surrogate pair, which no program can be given")
+    if len(written) > MAX_TEXT_BYTES // 4 and (size := byte_size(written)) > MAX_TEXT_BYTES:
+        raise ValueError(too_long(size))
     return written
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import TypeGuard
 
@@ -21,9 +22,18 @@ MAX_ID = 2**31 - 1
 """The largest uid and gid that engines take."""
 
 
+_ONE_USER = r"(?:[0-9]{1,10}|[A-Za-z_][A-Za-z0-9_.-]*\$?)"
+USER_PATTERN = rf"{_ONE_USER}(?::{_ONE_USER})?"
+"""Numbers and names as useradd(8) makes them. Engines read more as a number, `+0` or nothing at all as root, say."""
+
+_USER = re.compile(USER_PATTERN)
+
+
 def check_user(value: object) -> None:
-    """Refuses what is no text, and numbers of users and groups that no engine takes."""
+    """Refuses what is neither numbers nor names of a user and a group, and numbers that no engine takes."""
     text("user", value)
+    if not _USER.fullmatch(str(value)):
+        raise ValueError(f"user {str(value)[:60]!r} is neither a number nor a name: write it like 1000:1000 or nobody")
     if any(part.isdecimal() and int(part) > MAX_ID for part in str(value).split(":")):
         raise ValueError(f"user {value!r} is out of range: a uid or gid is at most {MAX_ID}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -167,12 +168,14 @@ def outputs(values: object) -> dict[str, Output]:
 
 
 def inputs(values: object) -> tuple[Input, ...]:
-    """The inputs of a task; refuses what is no list of inputs."""
+    """The inputs of a task; refuses what is no list of inputs, and two at one place, of which one would be lost."""
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise TypeError(f"inputs must be a list of inputs, not {values!r}")
     for value in values:
         if not isinstance(value, Input):
             raise TypeError(f"inputs must be a list of Input, but holds {value!r}")
+    if taken := [at for at, count in Counter(value.at for value in values).items() if count > 1]:
+        raise ValueError(f"inputs put several outputs at {taken[0]!r}: give all but one of them another `at`")
     return tuple(values)
 
 

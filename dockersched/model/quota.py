@@ -15,6 +15,9 @@ MIN_CPUS = 0.01
 MIN_MEMORY_BYTES = 6 * 2**20
 """The engine refuses a lower memory limit (Docker Engine 20.10: "Minimum memory limit allowed is 6MB")."""
 
+MAX_PIDS = 2**22
+"""The kernel's own limit (PID_MAX_LIMIT); a container with more does not start."""
+
 MIN_DISK_BYTES = 4_096
 MIN_FSIZE_BYTES = 1
 MIN_LOG_BYTES = 64 * 2**10
@@ -61,6 +64,8 @@ class QuotaConfig:
             raise ValueError(f"cpus must be a number of at least {MIN_CPUS}, not {cpus!r}")
         if self.pids is not None:
             count("pids", self.pids)
+            if self.pids > MAX_PIDS:
+                raise ValueError(f"pids must be at most {MAX_PIDS}, not {self.pids!r}")
         if self.nofile is not None:
             check_nofile("nofile", self.nofile)
         for name, (minimum, shown) in _SIZES.items():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from dockersched.model import files
+from dockersched.model.arguments import check_size
 from dockersched.model.checks import check_user, choice, flag, seconds, text, texts
 from dockersched.model.condition import ValueIs, When, check_when
 from dockersched.model.files import Input, Output, Workspace
@@ -120,6 +121,7 @@ class ScheduledTask:
         object.__setattr__(self, "args", texts("args", self.args))
         if self.environment:
             object.__setattr__(self, "environment", _environment(self.environment))
+        check_size(self.command, self.args, self.environment)
         if self.secrets:
             object.__setattr__(self, "secrets", secrets(self.secrets))
         if self.image is not None:

@@ -472,6 +472,9 @@ _openings: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 )
 
 
+_users = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]*(?::[0-9]{1,9})?", fullmatch=True)
+
+
 @st.composite
 def _tasks(draw: st.DrawFn) -> list[ScheduledTask]:
     made: list[ScheduledTask] = []
@@ -487,7 +490,7 @@ def _tasks(draw: st.DrawFn) -> list[ScheduledTask]:
                 draw(st.none() | _texts),
                 draw(st.dictionaries(_names, _plain, max_size=2)),
                 draw(st.none() | _plain.map("/{}".format)),
-                draw(st.none() | _texts),
+                draw(st.none() | _users),
                 draw(st.none() | _networks),
                 draw(st.none() | _some_seconds),
                 draw(st.none() | _some_seconds),
