@@ -22,8 +22,8 @@ from dockersched.epicfile.types import (
     DEPENDS_ON,
     DURATION,
     EPIC_ID,
+    IMAGE,
     MEMORY_SIZE,
-    NAME,
     SCRIPT,
     SWITCH,
     TASK_KEY,
@@ -43,7 +43,7 @@ PULL_POLICY: Kind[PullPolicy] = choice_of(PullPolicy)
 class Defaults(OpeningKeys, WorkspaceKey):
     """What tasks share: a task's own key wins; quota, environment, secrets and retry merge key by key."""
 
-    image = key(NAME, "The image to run in.", "dockersched/python", "alpine:3.20", default="dockersched/base")
+    image = key(IMAGE, "The image to run in.", "dockersched/python", "alpine:3.20", default="dockersched/base")
     environment = key(
         map_of(VARIABLE, WORD),
         "Variables for the command; values stay as they are written.",

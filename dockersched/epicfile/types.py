@@ -9,6 +9,7 @@ from dockersched.epicfile.kinds import Kind, list_of
 from dockersched.ids import TASK_ID_PATTERN
 from dockersched.model import MIN_CPUS, MIN_MEMORY_BYTES
 from dockersched.model.checks import MAX_ID, USER_PATTERN
+from dockersched.model.image import IMAGE_PATTERN
 from dockersched.units import DURATION_PATTERN, SIZE_PATTERN
 
 
@@ -63,6 +64,9 @@ SCRIPT = Kind(values.script, text_schema())
 COMMAND = Kind(values.program, text_schema())
 WORD = Kind(values.word, {"type": ["string", "number", "boolean"]})
 NAME = Kind(values.name, text_schema(r"\S+"))
+IMAGE = Kind(values.image, text_schema(rf"{IMAGE_PATTERN}|\S*\$\{{\{{[\s\S]*"))
+"""The schema also takes what a matrix has yet to fill in."""
+
 USER = Kind(values.user, either(text_schema(USER_PATTERN), number_schema(0, MAX_ID)))
 ABSOLUTE_PATH = Kind(values.absolute_path, text_schema(r"/[\s\S]*"))
 VARIABLE = Kind(values.variable, text_schema("[^=]+"))

@@ -12,6 +12,7 @@ from dockersched.ids import TASK_ID_PATTERN
 from dockersched.model import MIN_CPUS
 from dockersched.model.arguments import MAX_TEXT_BYTES, byte_size, too_long
 from dockersched.model.checks import MAX_ID, check_user
+from dockersched.model.image import check_image
 from dockersched.model.opening import SHARED_MEMORY, check_target
 
 MAX_COUNT = 2**31 - 1
@@ -123,6 +124,13 @@ def name(value: object) -> str:
     if any(character.isspace() for character in written):
         raise ValueError(f"{shown(value)} holds white space: remove it")
     return written
+
+
+def image(value: object) -> str:
+    """The name of an image."""
+    given = name(value)
+    check_image(given)
+    return given
 
 
 def program(value: object) -> str:

@@ -12,6 +12,7 @@ from dockersched.model.arguments import check_size
 from dockersched.model.checks import check_user, choice, flag, seconds, text, texts
 from dockersched.model.condition import ValueIs, When, check_when
 from dockersched.model.files import Input, Output, Workspace
+from dockersched.model.image import check_image
 from dockersched.model.opening import Mount, Profile, capabilities, mounts, tmpfs_sizes, ulimits
 from dockersched.model.quota import QuotaConfig
 from dockersched.model.references import OPENING, VALUE_KEY_PATTERN, Reference, parse_template
@@ -125,7 +126,7 @@ class ScheduledTask:
         if self.secrets:
             object.__setattr__(self, "secrets", secrets(self.secrets))
         if self.image is not None:
-            text("image", self.image)
+            check_image(self.image)
         if self.user is not None:
             check_user(self.user)
         if self.runtime is not None:

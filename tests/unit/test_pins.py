@@ -28,7 +28,7 @@ def test_what_can_only_be_one_image_passes(image: str | None) -> None:
         ("registry.example:5000/app", "registry.example:5000/app"),
         ("registry.example:5000/app:1", "registry.example:5000/app"),
         ("other/dockersched/base", "other/dockersched/base"),
-        ("alpine@sha256:123", "alpine"),
+        ("alpine@sha256:" + "0" * 40, "alpine"),
         ("alpine@md5:" + "0" * 32, "alpine"),
     ],
 )

@@ -472,6 +472,9 @@ _openings: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 )
 
 
+_images = st.from_regex(r"[a-z0-9]{1,9}(?:/[a-z0-9]{1,9})?(?::[A-Za-z0-9_.-]{1,9})?", fullmatch=True).filter(
+    lambda image: ":." not in image and ":-" not in image
+)
 _users = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]*(?::[0-9]{1,9})?", fullmatch=True)
 
 
@@ -487,7 +490,7 @@ def _tasks(draw: st.DrawFn) -> list[ScheduledTask]:
                 draw(_texts),
                 draw(st.lists(_plain, max_size=3)),
                 draw(st.none() | _quotas),
-                draw(st.none() | _texts),
+                draw(st.none() | _images),
                 draw(st.dictionaries(_names, _plain, max_size=2)),
                 draw(st.none() | _plain.map("/{}".format)),
                 draw(st.none() | _users),

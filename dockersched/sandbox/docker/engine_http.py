@@ -12,6 +12,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from http import HTTPStatus
 from itertools import chain
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -135,13 +136,23 @@ def _parsed(text: bytes) -> Any:
         raise ValueError(str(error)) from error
 
 
+_NO_NAMES = frozenset({"", ".", ".."})
+"""Steps of a path that its reader takes away, some with what is before them."""
+
+
 def path_of(*parts: str) -> str:
-    """The path of a thing of the engine, as `/containers/NAME/json`."""
+    """The path of a thing of the engine, as `/containers/NAME/json`.
+
+    Raises:
+        EngineRefusedError: a name would lead to another thing.
+    """
     return "".join(map(_step, parts))
 
 
 @lru_cache(maxsize=1_024)  # a few words and names, each in several calls of a sandbox's life
 def _step(part: str) -> str:
+    if _NO_NAMES & set(part.split("/")):
+        raise EngineRefusedError(HTTPStatus.BAD_REQUEST, f"invalid name: {part[:60]!r}")
     return f"/{quote(part, safe='/:')}"
 
 
