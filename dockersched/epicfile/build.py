@@ -113,12 +113,17 @@ def _pauses(task: Any) -> dict[str, Any]:
 def _check_memory(data: Any) -> Iterator[Finding]:
     """Another one: more memory is for attempts that are made because there was too little."""
     shared = _map_at(data, "defaults", "retry")
+    message = f"is of use after {_OOM_KILLED} alone: add that to on, or remove the key"
+    used = False
     for task_id, task in _tasks(data).items():
         own = _map_at(task, "retry")
         causes = own.get("on", shared.get("on"))
-        if "memory" in own and not (isinstance(causes, list) and _OOM_KILLED in causes):
-            message = f"is of use after {_OOM_KILLED} alone: add that to on, or remove the key"
+        if isinstance(causes, list) and _OOM_KILLED in causes:
+            used = True
+        elif "memory" in own:
             yield Finding(message, ("tasks", task_id, "retry", "memory"), at_key=True)
+    if "memory" in shared and not used:
+        yield Finding(message, ("defaults", "retry", "memory"), at_key=True)
 
 
 def _check_overcommit(data: Any) -> Iterator[Finding]:

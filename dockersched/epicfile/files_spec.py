@@ -6,13 +6,13 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import Any, ClassVar
 
 from dockersched.data.patterns import pattern_problem
 from dockersched.epicfile import values
 from dockersched.epicfile.findings import Finding
 from dockersched.epicfile.keys import Keys, key, needed
-from dockersched.epicfile.kinds import Kind, choice_of, list_of, map_of
+from dockersched.epicfile.kinds import Fault, Kind, RefusedError, choice_of, list_of, map_of
 from dockersched.epicfile.placeholders import placeholders
 from dockersched.epicfile.types import COUNT, SWITCH, TEXT, map_or_text, size, text_schema
 from dockersched.errors import ValueReferenceError
@@ -48,6 +48,10 @@ OUTPUT_PATH = Kind(_path, text_schema())
 class WorkspaceSpec(Keys):
     """A folder of which the sandbox gets a copy at /workspace, for its user to write to."""
 
+    more_schema: ClassVar[dict[str, Any]] = {
+        "dependentRequired": {name: ["source"] for name in ("include", "exclude", "gitignore", "git")}
+    }
+
     source = key(
         TEXT,
         "The folder, from the epic file's folder if it does not begin with /; an empty workspace when left out.",
@@ -60,6 +64,12 @@ class WorkspaceSpec(Keys):
     gitignore = key(SWITCH, "Whether .gitignore files count.", default=True)
     git = key(SWITCH, "Whether .git is taken along.", default=False)
     size = key(WORKSPACE_SIZE, "How much the workspace may hold; it is in memory.", "2g", default="1g")
+
+    def check(self) -> None:
+        """Refuses to choose from no folder."""
+        for name in self.more_schema["dependentRequired"]:
+            if self.source is None and getattr(self, name) is not None:
+                raise RefusedError(Fault("needs source, the folder: write source: . beside it", (name,), at_key=True))
 
     def workspace(self, folder: PurePath) -> Workspace:
         """The workspace; a relative source is one below `folder`."""

@@ -11,7 +11,7 @@ from dockersched.epicfile.types import DURATION, FACTOR, MEMORY_SIZE, SWITCH, ei
 from dockersched.model import RETRY_CAUSES
 
 RETRIES = whole(0, values.MAX_RETRIES)
-EXIT_CODE = Kind(values.exit_code, number_schema(1, values.MAX_EXIT_CODE))
+EXIT_CODE = Kind(values.exit_code, {**number_schema(1, values.MAX_EXIT_CODE), "not": {"const": 137}})
 _SOME_CODES = list_of(EXIT_CODE, unique=True)
 
 

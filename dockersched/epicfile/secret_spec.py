@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from dockersched.epicfile import values
 from dockersched.epicfile.keys import Keys, key
 from dockersched.epicfile.kinds import Kind, map_of
-from dockersched.epicfile.types import TEXT, text_schema
+from dockersched.epicfile.types import text_schema
 from dockersched.model import SECRET_NAME_PATTERN, SecretSource, is_secret_name
 
 _VARIABLE_PATTERN = "[A-Za-z_][A-Za-z0-9_]*"
@@ -27,6 +27,13 @@ def _source_variable(value: object) -> str:
     return value
 
 
+def _source_file(value: object) -> str:
+    if type(value) is not str:
+        raise ValueError(f"is not a text: write the path in quotes; {_NO_VALUES}")
+    return values.text(value)
+
+
+SOURCE_FILE = Kind(_source_file, text_schema())
 SOURCE_VARIABLE = Kind(_source_variable, text_schema(_VARIABLE_PATTERN))
 
 
@@ -36,7 +43,7 @@ class SecretSpec(Keys):
     more_schema: ClassVar[dict[str, Any]] = {"oneOf": [{"required": ["env"]}, {"required": ["file"]}]}
 
     env = key(SOURCE_VARIABLE, "A variable of the environment that dockersched runs in.", "API_KEY")
-    file = key(TEXT, "A file; a relative path is relative to the epic file.", "./token.txt", "~/.netrc")
+    file = key(SOURCE_FILE, "A file; a relative path is relative to the epic file.", "./token.txt", "~/.netrc")
 
     def check(self) -> None:
         """Refuses all but one source."""

@@ -83,4 +83,14 @@ DURATION = Kind(
 )
 FACTOR = factor(1)
 MEMORY_SIZE = size(MIN_MEMORY_BYTES, "6m (the engine's lower limit)")
-DEPENDS_ON = list_of(TASK_ID, unique=True)
+
+
+def _different_numbers(value: object) -> object:
+    """Refuses 1 beside 1.0, two ids that are one number to `uniqueItems` of a JSON Schema."""
+    written = [one for one in value if isinstance(one, values.Number)] if isinstance(value, list) else []
+    if len({values.number_of(one) for one in written}) < len(set(written)):
+        raise ValueError("lists a number twice, in two ways: write ids in quotes")
+    return value
+
+
+DEPENDS_ON = list_of(TASK_ID, unique=True).after(_different_numbers)

@@ -14,6 +14,7 @@ from dockersched.model.arguments import MAX_TEXT_BYTES, byte_size, too_long
 from dockersched.model.checks import MAX_ID, check_user
 from dockersched.model.image import check_image
 from dockersched.model.opening import SHARED_MEMORY, check_target
+from dockersched.model.retry import check_exit_code
 
 MAX_COUNT = 2**31 - 1
 MAX_SIZE_BYTES = 2**60
@@ -201,7 +202,7 @@ def whole(minimum: int, maximum: int = MAX_COUNT) -> Callable[[object], int]:
     """A reader of whole numbers within bounds."""
 
     def read(value: object) -> int:
-        number = _number(value) if isinstance(given(value), Number) else math.nan
+        number = number_of(value) if isinstance(given(value), Number) else math.nan
         if not number.is_integer():
             raise ValueError(f"{shown(value)} is not a whole number: write it in digits, without quotes")
         _check_range(value, number, (minimum, str(minimum)), (maximum, str(maximum)))
@@ -211,8 +212,10 @@ def whole(minimum: int, maximum: int = MAX_COUNT) -> Callable[[object], int]:
 
 
 def exit_code(value: object) -> int:
-    """A code that a process can fail with."""
-    return whole(1, MAX_EXIT_CODE)(value)
+    """A code that a process can fail with, and that is told as such."""
+    code = whole(1, MAX_EXIT_CODE)(value)
+    check_exit_code(code)
+    return code
 
 
 def factor(minimum: float) -> Callable[[object], float]:
@@ -221,7 +224,7 @@ def factor(minimum: float) -> Callable[[object], float]:
     def read(value: object) -> float:
         if not isinstance(given(value), Number):
             raise ValueError(f"{shown(value)} is not a number: write it like 2 or 1.5, without quotes")
-        number = _number(value)
+        number = number_of(value)
         _check_range(value, number, (minimum, f"{minimum:g}"), (MAX_FACTOR, str(MAX_FACTOR)))
         return number
 
@@ -232,7 +235,7 @@ def cpus(value: object) -> float:
     """A number of CPUs, fractions allowed."""
     if type(given(value)) not in {str, Number} or not _NUMBER.fullmatch(str(value)):
         raise ValueError(f"{shown(value)} is not a number of CPUs: write it like 2 or 0.5")
-    number = _number(str(value))
+    number = number_of(str(value))
     _check_range(value, number, (MIN_CPUS, f"{MIN_CPUS}"), (MAX_CPUS, f"{MAX_CPUS:,}"))
     return number
 
@@ -264,7 +267,7 @@ def _quantity(value: object, parse: Callable[[str], float], what: str) -> float:
         raise ValueError(f"{shown(value)} is not a {what}")
     written = str(value)
     try:
-        number = _number(written) if isinstance(value, Number) else float(parse(written))
+        number = number_of(written) if isinstance(value, Number) else float(parse(written))
     except (ValueError, OverflowError):
         raise ValueError(f"{shown(value)} is not a {what}") from None
     if not math.isfinite(number):
@@ -272,7 +275,8 @@ def _quantity(value: object, parse: Callable[[str], float], what: str) -> float:
     return number
 
 
-def _number(written: object) -> float:
+def number_of(written: object) -> float:
+    """What a `Number`, or the text of one, is."""
     digits = str(written).lower()
     if digits.startswith(("0x", "0o")):
         return float(int(digits, 0)) if len(digits) < 64 else math.inf

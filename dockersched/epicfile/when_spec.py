@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import cast, get_args
+from collections.abc import Callable
+from typing import TypeVar, cast, get_args
 
 from dockersched.epicfile import values
-from dockersched.epicfile.kinds import Kind
+from dockersched.epicfile.kinds import Fault, Kind, RefusedError
 from dockersched.epicfile.types import TASK_ID, WORD, either, text_schema
 from dockersched.graph.problems import suggestion
 from dockersched.model import TaskIs, ValueIs, When
 from dockersched.model.condition import Ending, Rule
 from dockersched.model.references import VALUE_KEY_PATTERN, parse_expression
+
+_Value = TypeVar("_Value")
 
 _RULES = get_args(Rule)
 _ENDINGS = get_args(Ending)
@@ -34,23 +37,32 @@ def _value_is(given: dict[str, object]) -> ValueIs:
             " {value: tasks.build.values.flag, equals: 'yes'}"
         )
     equal = "equals" in given
-    reference = parse_expression(values.text(given["value"]))
+    reference = parse_expression(_part(given, "value", values.text))
     if reference is None:
         shown = values.shown(given["value"])
         raise ValueError(f"{shown} is no reference to a value: write it like tasks.build.values.flag")
-    return ValueIs(reference.task_id, reference.key, values.word(given["equals" if equal else "not_equals"]), equal)
+    text = _part(given, "equals" if equal else "not_equals", values.word)
+    return ValueIs(reference.task_id, reference.key, text, equal)
 
 
 def _task_is(given: dict[str, object]) -> TaskIs:
     if set(given) != {"task", "is"}:
         keys = ", ".join(values.shown(key) for key in given) or "none"
         raise ValueError(f"a condition has the keys task and is, not {keys}: write it like {{task: build, is: failed}}")
-    ending = given["is"]
+    ending = _part(given, "is", values.given)
     if ending not in _ENDINGS:
         near = suggestion(ending, _ENDINGS) if isinstance(ending, str) else ""
         known = near or f": write {', '.join(_ENDINGS[:-1])} or {_ENDINGS[-1]}"
         raise ValueError(f"{values.shown(ending)} is not how a task can end{known}")
-    return TaskIs(values.task_id(given["task"]), cast("Ending", ending))
+    return TaskIs(_part(given, "task", values.task_id), cast("Ending", ending))
+
+
+def _part(given: dict[str, object], key: str, read: Callable[[object], _Value]) -> _Value:
+    """What `read` makes of the value of a key; what is wrong with it is told there."""
+    try:
+        return read(given[key])
+    except ValueError as error:
+        raise RefusedError(Fault(str(error), (key,), at_key=given[key] is None)) from None
 
 
 CONDITION: Kind[When] = Kind(

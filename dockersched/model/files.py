@@ -63,6 +63,8 @@ class Workspace:
         """Checks the fields."""
         if self.source is not None:
             text("source", self.source)
+        elif self.include or self.exclude or self.git:
+            raise ValueError("include, exclude and git choose from source: give that too, or remove them")
         for name in ("include", "exclude"):
             object.__setattr__(self, name, texts(name, getattr(self, name)))
         for name in ("gitignore", "git"):
@@ -138,7 +140,7 @@ class Input:
         text("output", self.output)
         text("at", self.at)
         path = posixpath.normpath(self.at)
-        if not is_in_workspace(path):
+        if not is_in_workspace(self.at) or not is_in_workspace(path):
             raise ValueError(f"at must be {WORKSPACE_DIR} or below it, not {self.at!r}")
         _check_names("at", path)
         object.__setattr__(self, "at", path)

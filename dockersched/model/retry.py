@@ -55,6 +55,7 @@ class RetryPolicy:
         for code in self.exit_codes:
             if not isinstance(code, int) or not 1 <= code <= 255:  # type: ignore[redundant-expr]
                 raise ValueError(f"exit_codes holds {code!r}, which is no exit code from 1 to 255")
+            check_exit_code(code)
         seconds("initial_s", self.initial_s)
         seconds("max_s", self.max_s)
         if not (is_number(self.factor) and 1 <= self.factor < math.inf):
@@ -70,3 +71,12 @@ class RetryPolicy:
     def memory_max_bytes(self) -> int | None:
         """Up to which the memory limit grows."""
         return None if self.memory_max is None else int(self.memory_max)
+
+
+_SIGKILL_EXIT = 128 + 9
+
+
+def check_exit_code(code: int) -> None:
+    """Refuses the code of a process that was killed, which is never the reason that a result has."""
+    if code == _SIGKILL_EXIT:
+        raise ValueError(f"{code} is never told as an exit code: name killed or oom_killed instead")

@@ -437,7 +437,7 @@ _policies = st.builds(
     RetryPolicy,
     limit=st.integers(0, 9),
     on=st.lists(st.sampled_from(RETRY_CAUSES), unique=True),
-    exit_codes=st.lists(st.integers(1, 255), unique=True),
+    exit_codes=st.lists(st.integers(1, 136), unique=True),
     initial_s=_some_seconds.filter(lambda value: value <= 1),
     factor=st.floats(1, 10),
     max_s=st.floats(1, 1e6),
@@ -457,9 +457,7 @@ _openings: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "network_namespace": st.sampled_from(["auto", "own"]),
         "read_only": st.booleans(),
         "cap_add": st.lists(st.sampled_from(CAPABILITIES), unique=True),
-        "workspace": st.builds(
-            Workspace, st.none() | _texts, st.lists(_texts), git=st.booleans(), digest=st.none() | _texts
-        ),
+        "workspace": st.builds(Workspace, _texts, st.lists(_texts), git=st.booleans(), digest=st.none() | _texts),
         "outputs": st.dictionaries(
             st.sampled_from(["a", "b-1"]),
             st.builds(Output, st.sampled_from(["x", "x/y"]), st.booleans(), st.sampled_from(["success", "always"])),
