@@ -29,9 +29,11 @@ class Problem(Struct, frozen=True):
     column: int = 0
 
     def __str__(self) -> str:
-        """The problem as `file:line:column: message`, as compilers print it."""
+        """The problem as `file:line:column: message`, as compilers print it; without a line that is unknown."""
         if self.file is None:
             return self.message
+        if not self.line:
+            return f"{self.file}: {self.message}"
         return f"{self.file}:{self.line}:{self.column}: {self.message}"
 
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from dockersched.epicfile.values import shown
 from dockersched.errors import Problem
-
-if TYPE_CHECKING:
-    from dockersched.epicfile.reader import Places
 
 Path = tuple[str | int, ...]
 
@@ -22,6 +19,13 @@ class Position(NamedTuple):
 
     line: int
     column: int
+
+
+class Places(NamedTuple):
+    """Where a value stands, and where its key does; the same for what has no key."""
+
+    key: Position
+    value: Position
 
 
 class Finding(NamedTuple):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import replace
+
 from dockersched.epic import Epic
 from dockersched.epicfile import reader
 from dockersched.epicfile.build import build
@@ -44,13 +46,16 @@ def locate(problems: Sequence[Problem], source: str) -> list[Problem]:
 
     stdin cannot be read again, nor can a file that has gone: then the places stay unknown.
     """
+    name = name_of(source)
     findings = [Finding(problem.message, problem.path, prefixed=False) for problem in problems]
     try:
         text = "" if source == STDIN else read_source(source)
     except EpicError:
         text = ""
+    if not text:
+        return [replace(problem, file=name, line=0, column=0) for problem in problems]
     findings = expand(reader.read(text).data).found_in_file(findings)
-    return _located(findings, text, name_of(source))
+    return _located(findings, text, name)
 
 
 def _first_at_each_path(findings: Iterable[Finding], taken: Iterable[Finding]) -> list[Finding]:

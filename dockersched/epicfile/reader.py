@@ -6,14 +6,16 @@ JSON is YAML too, but the standard library reads it ten times as fast, so it get
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
 from contextlib import suppress
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import yaml
 from msgspec import Struct, field
 
-from dockersched.epicfile.findings import Finding, Path, Position
+from dockersched.epicfile.findings import Finding, Path, Places, Position
+from dockersched.epicfile.json_walk import JsonWalk
 from dockersched.epicfile.values import Number, resolve
 
 MAX_DEPTH = 100
@@ -21,6 +23,12 @@ MAX_PROBLEMS = 100
 """A file with more problems than this in its YAML alone is not one that somebody repairs line by line."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_LIKE_JSON = re.compile(r"\s*\{\s*\"")
+_TWICE = "key is used twice in one map: remove or rename one of them"
+_UNQUOTED = ("cannot start any token", "mapping values are not allowed")
+_SCANNING = ("while scanning an alias", "while scanning an anchor")
+"""What YAML says of a text without quotes that begins with a special character, or holds a colon and a space."""
+
 _INSTEAD = "write the value out, or put what tasks share into defaults"
 
 
@@ -31,44 +39,50 @@ class Document(Struct):
     findings: list[Finding] = field(default_factory=list)
 
 
-class Places(NamedTuple):
-    """Where a value stands, and where its key does; the same for what has no key."""
-
-    key: Position
-    value: Position
-
-
 def read(text: str) -> Document:
     """Reads a text: maps, lists, `Number`, `Boolean`, None and texts; keys are texts as they are written."""
-    try:
-        return Document(_read_json(text))
-    except (ValueError, RecursionError):
-        return _read_yaml(text)
+    found = _read_json(text)
+    if isinstance(found, Document):
+        return found
+    document = _read_yaml(text)
+    if document.data is None and found is not None and _LIKE_JSON.match(text):
+        # YAML gives up on JSON at a place that has nothing to do with what is wrong.
+        document.findings[-1] = Finding(
+            f"is not valid JSON: {found.msg[:1].lower()}{found.msg[1:]}", position=Position(found.lineno, found.colno)
+        )
+    return document
 
 
 def find_places(text: str, wanted: Collection[Path]) -> dict[Path, Places]:
     """Where the wanted paths stand in a text; those that are not in it are left out."""
+    if isinstance(_read_json(text), Document):
+        return JsonWalk(text, wanted).places
     walk = _Walk(wanted)
-    with suppress(yaml.YAMLError, _UnreadableError):  # JSON that YAML cannot read: what was found before counts
+    with suppress(yaml.YAMLError, _UnreadableError):  # what was found before counts
         walk.over(text)
     return walk.places
 
 
-def _read_json(text: str) -> Any:
+def _read_json(text: str) -> Document | json.JSONDecodeError | None:
+    """What a text holds if it is JSON; if not, the reason where there is one. NaN is a text, as it is to YAML."""
+    twice = False
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal twice
+        found = dict(pairs)
+        twice |= len(found) < len(pairs)
+        return found
+
     if not text.lstrip().startswith("{"):
-        raise ValueError("not JSON")
-    return json.loads(text, parse_int=Number, parse_float=Number, parse_constant=_refuse, object_pairs_hook=_unique)
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("duplicate keys")
-    return found
+        return None
+    try:
+        data = json.loads(text, parse_int=Number, parse_float=Number, parse_constant=str, object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        return error
+    except RecursionError:
+        return None
+    duplicates = JsonWalk(text).duplicates[:MAX_PROBLEMS] if twice else []
+    return Document(data, [Finding(_TWICE, path, position=position) for path, position in duplicates])
 
 
 def _read_yaml(text: str) -> Document:
@@ -84,15 +98,22 @@ def _read_yaml(text: str) -> Document:
     return Document(walk.root, walk.findings)
 
 
-def _syntax_finding(error: yaml.YAMLError, text: str) -> Finding:
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+def _syntax_finding(error: Any, text: str) -> Finding:
+    """What a yaml.YAMLError tells, whose marks are missing where it is about a character alone."""
+    mark = getattr(error, "problem_mark", None)
     if mark is None:
         return Finding(f"is not valid YAML: {' '.join(str(error).split())}")
+    problem, context = error.problem or "", error.context or ""
     lines = text.splitlines()
     rest = lines[mark.line][mark.column :] if mark.line < len(lines) else ""
-    context = getattr(error, "context", None)
-    message = "tabs cannot indent YAML: use spaces" if rest.startswith("\t") else f"is not valid YAML: {problem}"
-    message += f" {context}" if context and not rest.startswith("\t") else ""
+    if rest.startswith("\t"):
+        message = "tabs cannot indent YAML: use spaces"
+    elif "quoted scalar" in context and "end of stream" in problem:
+        mark, message = error.context_mark, "is not valid YAML: this quote is not closed"
+    else:
+        message = f"is not valid YAML: {problem} {context}".rstrip()
+        if context in _SCANNING or any(words in problem for words in _UNQUOTED):
+            message += "; put a text in quotes, or below |"
     return Finding(message, position=Position(mark.line + 1, mark.column + 1))
 
 
@@ -183,7 +204,7 @@ class _Walk:
             self._find(f"merge keys (<<) are refused: {_INSTEAD}", event)
         elif key in frame.container:
             frame.key = key
-            self._find("key is used twice in one map: remove or rename one of them", event)
+            self._find(_TWICE, event)
         else:
             frame.attached = True
         frame.key, frame.key_mark = key, event.start_mark
