@@ -12,6 +12,7 @@ from dockersched.epicfile.allowance import Allowance, SpentError
 from dockersched.epicfile.findings import Finding, Path
 from dockersched.epicfile.matrix import Combination, combinations
 from dockersched.epicfile.placeholders import filled, placeholders
+from dockersched.epicfile.values import shown
 from dockersched.graph.problems import MAX_SUGGESTIONS, suggestion
 from dockersched.ids import TASK_ID_PATTERN
 
@@ -84,7 +85,7 @@ def expand(data: Any) -> Expansion:
         except SpentError as error:  # said once: more of it would not help
             spent.append(Finding(str(error), (*path, "matrix"), at_key=True))
         if taken := next((one for one in made if one in tasks or one in expanded), None):
-            message = f"one instance would be called {taken!r}, as another task: rename one of them"
+            message = f"one instance would be called {shown(taken)}, as another task: rename one of them"
             findings.append(Finding(message, (*path, "matrix"), at_key=True))
             made = {}
         if made:
@@ -131,11 +132,11 @@ def _named(task_id: str, chosen: Sequence[Combination], findings: list[Finding])
         instance_id = _NOT_IN_IDS.sub("-", ".".join([task_id, *combination.naming]))
         message = ""
         if instance_id in named:
-            message = f"two instances would be called {instance_id!r}: give them values that differ in letters or"
+            message = f"two instances would be called {shown(instance_id)}: give them values that differ in letters or"
             message += " digits"
         elif not _TASK_ID.fullmatch(instance_id):
-            message = f"one instance would be called {instance_id!r}: no id has more than 63 characters, so make the"
-            message += " task's id or the values shorter"
+            message = f"one instance would be called {shown(instance_id)}: no id has more than 63 characters, so make"
+            message += " the task's id or the values shorter"
         if message:
             findings.append(Finding(message, ("tasks", task_id, "matrix"), at_key=True))
             return {}

@@ -22,6 +22,9 @@ MAX_INSTANCES = 256
 
 AXIS_PATTERN = r"[A-Za-z_][A-Za-z0-9_-]{0,62}"
 
+MAX_NAMED = 10
+"""Lists that a message names."""
+
 _AXIS = re.compile(AXIS_PATTERN)
 _SCALAR = {"type": ["string", "number", "boolean"]}
 _ENTRIES = {
@@ -145,7 +148,7 @@ def _axis(name: str, given: object) -> list[str]:
     for position, entry in enumerate(given):
         value = _value(entry, name, position)
         if value in written:
-            raise _Unusable(f"{value!r} is listed twice: remove one", name, position)
+            raise _Unusable(f"{values.shown(value)} is listed twice: remove one", name, position)
         written[value] = None
     return list(written)
 
@@ -173,7 +176,7 @@ def _check_name(name: str, *path: str | int) -> None:
 def _check_names(entry: Mapping[str, str], axes: Mapping[str, list[str]], position: int) -> None:
     for name in entry:
         if name not in axes:
-            near = suggestion(name, list(axes)) or f"; there are {', '.join(axes) or 'none'}"
+            near = suggestion(name, list(axes)) or f"; there are {', '.join(list(axes)[:MAX_NAMED]) or 'none'}"
             raise _Unusable(f"is no list of this matrix{near}", "exclude", position, name, at_key=True)
 
 

@@ -70,6 +70,10 @@ def resolve(plain: str) -> str | None:
     return Boolean(plain) if plain in _BOOLEANS else plain
 
 
+_SHOWN = 64
+"""Characters of a value in a message: all of an id."""
+
+
 def shown(value: object) -> str:
     """A value for a message: short, on one line, without control characters."""
     if isinstance(value, dict):
@@ -79,7 +83,7 @@ def shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     written = str(value)
-    written = written if len(written) <= 60 else written[:60] + "…"
+    written = written if len(written) <= _SHOWN else written[:_SHOWN] + "…"
     return written if isinstance(value, Number | Boolean) else repr(written)
 
 

@@ -8,7 +8,10 @@ from dataclasses import replace
 from dockersched.errors import Problem
 from dockersched.graph.problems import MAX_SUGGESTIONS, suggestion
 from dockersched.model import Input, ScheduledTask
-from dockersched.model.references import Reference
+from dockersched.model.references import Reference, shown
+
+_BRIEF = 100
+"""Characters of a reference in a message, so that what to do about it is in sight."""
 
 
 def writing_values(users: Iterable[ScheduledTask], tasks: Sequence[ScheduledTask]) -> Sequence[ScheduledTask]:
@@ -77,7 +80,7 @@ def _unmet_input(task_id: str, given: Input, by_id: Mapping[str, ScheduledTask],
     maker = by_id.get(given.task)
     if maker is None:
         hint = suggestion(given.task, list(by_id)) if suggest else ""
-        return f"takes an input from {given.task!r}, which is not a task of this epic{hint}"
+        return f"takes an input from {shown(given.task)}, which is not a task of this epic{hint}"
     if given.output not in maker.outputs:
         hint = suggestion(given.output, list(maker.outputs)) if suggest else ""
         return (
@@ -93,7 +96,7 @@ def _unmet_reference(task_id: str, reference: Reference, by_id: Mapping[str, Sch
     writer = by_id.get(reference.task_id)
     if writer is None:
         hint = suggestion(reference.task_id, list(by_id)) if suggest else ""
-        return f"{reference.text} refers to {reference.task_id!r}, which is not a task of this epic{hint}"
+        return f"{_brief(reference.text)} refers to {shown(reference.task_id)}, which is not a task of this epic{hint}"
     if writer.values is not None and reference.key not in writer.values:
         hint = suggestion(reference.key, list(writer.values)) if suggest else ""
         return (
@@ -101,3 +104,7 @@ def _unmet_reference(task_id: str, reference: Reference, by_id: Mapping[str, Sch
             f"add it to the values of {reference.task_id!r}"
         )
     return ""
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}…"

@@ -12,6 +12,10 @@ MAX_SUGGESTIONS = 20
 """Finding a near word takes milliseconds in a large graph; nobody reads more than a few."""
 
 
+_SHOWN_OF_CYCLE = 5
+"""Tasks of a long cycle that are named, at either end."""
+
+
 def find_problems(nodes: Sequence[Node]) -> list[Problem]:
     """Duplicate ids, unknown dependencies, self-dependencies and cycles, in the order of the nodes.
 
@@ -48,7 +52,8 @@ def _unknown(task_id: str, dependency: str, known: Sequence[str]) -> str:
 
 def _cycle_problem(nodes: Sequence[Node], cycle: list[int]) -> Problem:
     ids = [nodes[index][0] for index in cycle]
-    path = " -> ".join([*ids, ids[0]])
+    ends = ids if len(ids) <= 2 * _SHOWN_OF_CYCLE else [*ids[:_SHOWN_OF_CYCLE], "…", *ids[-_SHOWN_OF_CYCLE:]]
+    path = " -> ".join([*ends, ids[0]])
     position = list(nodes[cycle[0]][1]).index(ids[1])
     return Problem(
         f"dependency cycle: {path}; remove one of these dependencies", ("tasks", ids[0], "depends_on", position)

@@ -38,6 +38,18 @@ def nested(levels: int) -> Mapping[str, object]:
     return data
 
 
+def shared(levels: int) -> object:
+    data: object = "x"
+    for _ in range(levels):
+        data = [data, data]
+    return data
+
+
+class BytesPath:
+    def __fspath__(self) -> bytes:
+        return b"/x"
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -48,6 +60,10 @@ def nested(levels: int) -> Mapping[str, object]:
         ({"epic": "e", "tasks": {1: {"command": "true"}}}, "tasks: has the key 1, .* '1'"),
         ({"epic": "e", "tasks": {"a": {"command": "true", "quota": {"cpus": float("nan")}}}}, "cpus: is nan"),
         ({"epic": "e", "x-deep": nested(200)}, "more than 100 levels deep"),
+        ({"epic": "e", "x-wide": shared(40)}, "^the epic: is larger than 8 MiB: split it"),
+        ({"epic": "e", "x-long": ["x" * 2**20] * 9}, "^the epic: is larger than 8 MiB: split it"),
+        ({"epic": "e", "max_parallel": 10**5000}, "max_parallel: is a number that is too large"),
+        ({"epic": "e", "tasks": {"a": {"run": "x", "working_dir": BytesPath()}}}, "working_dir: is a BytesPath, which"),
     ],
 )
 def test_problems_name_the_place_and_no_file(data: Mapping[str, object], message: str) -> None:

@@ -77,3 +77,12 @@ def test_a_part_of_a_graph_has_all_that_it_needs_in_declaration_order() -> None:
 
     assert [task.id for task in dag.with_dependencies(["d"])] == ["a", "b", "c", "d"]
     assert [task.id for task in dag.with_dependencies(["c", "a"])] == ["a", "c"]
+
+
+def test_of_a_long_cycle_the_ends_are_named() -> None:
+    (problem,) = find_problems([(f"t{n}", [f"t{(n + 1) % 300}"]) for n in range(300)])
+
+    assert problem.message == (
+        "dependency cycle: t0 -> t1 -> t2 -> t3 -> t4 -> … -> t295 -> t296 -> t297 -> t298 -> t299 -> t0; "
+        "remove one of these dependencies"
+    )

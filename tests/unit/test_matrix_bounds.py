@@ -105,3 +105,14 @@ def test_tasks_that_are_written_out_are_not_counted() -> None:
 )
 def test_refuses_in_time_what_is_made_to_take_long(text: str) -> None:
     assert refusal(text)
+
+
+def test_long_names_do_not_push_the_remedy_out_of_sight() -> None:
+    long = "x" * 5_000
+
+    (message,) = refusal(epic(a={"run": "x", "matrix": {"p": [long]}}))
+    assert len(message) < 250
+    (message,) = refusal(epic(a={"run": "x", "matrix": {"p": [long, long]}}))
+    assert len(message) < 250
+    (message,) = refusal(epic(a={"run": "x", "inputs": [f"{long}.o"]}))
+    assert len(message) < 250
