@@ -25,10 +25,13 @@ _WIDEST = 4
 
 def check_size(command: str, args: Sequence[str], environment: Mapping[str, str]) -> None:
     """Refuses what no program could be started with; what references will be filled in with is not known yet."""
-    variables = [f"{name}={value}" for name, value in environment.items()]
-    texts = [command, *args, *variables]
-    if sum(map(len, texts)) * _WIDEST + len(texts) * _SPARE_BYTES <= MAX_TEXT_BYTES:
+    length = len(command) + sum(map(len, args))
+    if environment:
+        length += sum(map(len, environment)) + sum(map(len, environment.values()))
+    count = 1 + len(args) + len(environment)
+    if length * _WIDEST + count * (_SPARE_BYTES + 1) <= MAX_TEXT_BYTES:
         return
+    texts = [command, *args, *(f"{name}={value}" for name, value in environment.items())]
     sizes = [_size(text) for text in texts]
     for text, size in zip(texts, sizes, strict=True):
         if size > MAX_TEXT_BYTES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from dockersched.model.checks import text
 
@@ -26,8 +27,13 @@ def check_image(value: object) -> None:
     """Refuses what can be the name of no image."""
     text("image", value)
     name = str(value)
-    if len(name) > MAX_IMAGE_LENGTH or not _IMAGE.fullmatch(name):
+    if not _is_name(name):
         raise ValueError(
             f"image {name[:60]!r} cannot be the name of one: write it like alpine:3.20 or "
             "registry.example:5000/team/app, the name in lower case"
         )
+
+
+@lru_cache(maxsize=256)  # many tasks run in few images
+def _is_name(name: str) -> bool:
+    return len(name) <= MAX_IMAGE_LENGTH and _IMAGE.fullmatch(name) is not None
