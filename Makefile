@@ -1,6 +1,9 @@
 PYTHON ?= python3
 EPIC ?=
 ARGS ?=
+# A file's name is data: neither make nor a shell may expand it. ARGS are words for the shell to split.
+override EPIC := $(value EPIC)
+export EPIC
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,6 +17,7 @@ PACKAGES := examples/package-tests
 DOWNLOADS := $(PACKAGES)/downloads/complete
 COVERED := ParallelTaskScheduler.get_ready_tasks ParallelTaskScheduler.execute_epic
 
+# make hands a SIGTERM on to its child, which `exec` makes the program itself: a shell around it would end alone.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run test test-engines test-examples test-gvisor chaos check lint images engine engine-next bench bench-peers clean venv epic-given
@@ -23,10 +27,10 @@ help: ## List the targets
 
 run: epic-given $(RUNTIME) ## Run an epic: make run EPIC=path/to/epic.yaml [ARGS='--fail-fast …']
 	@$(BIN)/python -m dockersched.enginesetup --quiet >&2
-	@$(BIN)/dockersched run "$(EPIC)" $(ARGS)
+	@exec $(BIN)/dockersched run "$$EPIC" $(ARGS)
 
 epic-given:
-	@test -n "$(EPIC)" || { echo "dockersched: which epic? make run EPIC=examples/quickstart.yaml" >&2; exit 2; }
+	@test -n "$$EPIC" || { echo "dockersched: which epic? make run EPIC=examples/quickstart.yaml" >&2; exit 2; }
 
 test: lint ## Lint, types and every test against a real engine, with coverage
 	@$(BIN)/python -m dockersched.enginesetup
@@ -43,26 +47,26 @@ test: lint ## Lint, types and every test against a real engine, with coverage
 test-engines: $(DEVELOPMENT) engine-next ## The tests that need an engine, on the system's and on the next: a table
 	@$(BIN)/python -m dockersched.enginesetup --quiet
 	@$(BIN)/dockersched images
-	@$(BIN)/python -m tools.test_engines $(ENGINE_NEXT)/bin -- $(ARGS)
+	@exec $(BIN)/python -m tools.test_engines $(ENGINE_NEXT)/bin -- $(ARGS)
 
 test-examples: $(DEVELOPMENT) $(DOWNLOADS) ## Every example, with eight packages' own tests in sandboxes (downloads them once)
 	@$(BIN)/python -m dockersched.enginesetup --quiet
 	@$(BIN)/dockersched images
 	@$(BIN)/pytest -q tests/engine/test_examples.py
-	@$(BIN)/python -m tools.test_package_tests $(ARGS)
+	@exec $(BIN)/python -m tools.test_package_tests $(ARGS)
 
 chaos: $(DEVELOPMENT) ## Every fault on a real engine, a good half hour: a table [ARGS='daemons starts …']
 	@$(BIN)/python -m dockersched.enginesetup --quiet
 	@$(BIN)/dockersched images
-	@$(BIN)/python -m tests.faults.chaos $(ARGS)
+	@exec $(BIN)/python -m tests.faults.chaos $(ARGS)
 
 test-gvisor: $(DEVELOPMENT) ## The attacks of the abuse suite once more, under gVisor
 	@$(BIN)/python -m dockersched.enginesetup --quiet
 	@$(BIN)/dockersched images
-	@$(BIN)/python -m tools.test_gvisor $(ARGS)
+	@exec $(BIN)/python -m tools.test_gvisor $(ARGS)
 
 check: lint ## Lint, types, layers and the tests that need no engine
-	@$(BIN)/pytest -q -m "not engine" $(ARGS)
+	@exec $(BIN)/pytest -q -m "not engine" $(ARGS)
 
 lint: $(DEVELOPMENT)
 	@$(BIN)/ruff check --quiet .
@@ -72,7 +76,7 @@ lint: $(DEVELOPMENT)
 
 images: $(RUNTIME) ## Build the sandbox images (only what has changed)
 	@$(BIN)/python -m dockersched.enginesetup --quiet
-	@$(BIN)/dockersched images $(ARGS)
+	@exec $(BIN)/dockersched images $(ARGS)
 
 engine: $(RUNTIME) ## Find a container engine; on Debian or Ubuntu as root, install and start one
 	@$(BIN)/python -m dockersched.enginesetup
@@ -82,7 +86,7 @@ engine-next: ## Unpack the next Debian release's engine for tests into .engine-n
 
 bench: $(DEVELOPMENT) ## Measure: floor, shapes, peers, scale, many at once, events, files, order [ARGS='floor --rounds 3']
 	@$(BIN)/python -m dockersched.enginesetup --quiet
-	@$(BIN)/python -m benchmarks $(ARGS)
+	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 bench-peers: $(DEVELOPMENT) ## Install what the bench compares with into .bench-peers/, and say what cannot be had
 	@tools/bench_peers.sh "$(PYTHON)" $(BENCH_PEERS)
