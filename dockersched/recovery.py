@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from dockersched import ids
 from dockersched.data.run_files import STORE
 from dockersched.data.store import PRUNE_GRACE_S, ContentStore
-from dockersched.errors import RunOwnedError, TaskExecutionError, UnknownRunError
+from dockersched.errors import RunOwnedError, StateError, TaskExecutionError, UnknownRunError
+from dockersched.inspection.recorded_events import has_started
 from dockersched.replay import cancel, disregard_early_finals, replay, replayed
 from dockersched.report.digest import DigestSettings, make_digest
 from dockersched.report.document import write_result
@@ -29,11 +30,20 @@ from dockersched.store.requests import CancelRequests
 from dockersched.units import format_bytes
 
 
-class Garbage(Struct, frozen=True):
-    """What was removed, or would be, and what could not be removed; in words."""
+class Garbage(Struct):
+    """What there was to remove.
 
-    removed: Sequence[str]
-    leaked: Sequence[str]
+    Args:
+        removed: what was removed, or would be; in words.
+        leaked: what could not be removed from the engine, as `tell_leaked` of the command takes it.
+        failed: what else could not be removed, and why; in words.
+        kept: ids of runs that are not on record, and yet have started tasks.
+    """
+
+    removed: list[str] = field(default_factory=list)
+    leaked: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
 
 
 async def end_orphan(store: StateStore, run_id: str, digest: DigestSettings | None = None) -> list[str]:
@@ -119,52 +129,89 @@ def _as_recorded(store: StateStore, run_id: str, journal: Journal) -> EpicResult
         return error.result
 
 
-async def collect_garbage(store: StateStore, *, keep: int, dry_run: bool) -> Garbage:
+async def collect_garbage(store: StateStore, garbage: Garbage, *, keep: int, dry_run: bool) -> None:
     """Removes what this state directory's runs left on the engine, if nobody owns them, and old finished runs.
 
-    Of a run that ended before it was on record, nothing was started: there is nothing to keep.
+    Of a run that ended before it was on record, nothing was started: there is nothing to keep. One that started tasks
+    and is not on record was lost with its database, and is kept. What cannot be removed keeps nothing else.
 
     Containers and volumes with our labels whose run this state directory does not know, or whose name does not agree
     with their labels, belong to somebody else.
+
+    Args:
+        store: of the state directory.
+        garbage: gets what is removed as soon as it is, whatever fails after it.
+        keep: how many finished runs stay.
+        dry_run: whether nothing is removed, only told.
+
+    Raises:
+        RunnerError: the engine failed.
     """
-    removed: list[str] = []
-    leaked: list[str] = []
     runs = store.runs()
     engine = await connect()
     try:
         found = await leftovers.find(engine.pool, f"{LABEL_PREFIX}.sandbox")
         for run in runs:
             left = found.get(run.run_id, Leftovers())
-            with _without_owner(store.run_dir(run.run_id), dry_run=dry_run) as is_free:
-                if left.things and is_free:
-                    failed = [] if dry_run else await leftovers.remove(engine.pool, left)
-                    leaked += failed
-                    removed += [f"{thing} of run {run.run_id}" for thing in left.things if thing not in failed]
+            if not left.things:
+                continue
+            with _told(garbage, f"what run {run.run_id} left"), _free(store, run.run_id, dry_run=dry_run) as is_free:
+                if is_free:
+                    leaked = [] if dry_run else await leftovers.remove(engine.pool, left)
+                    garbage.leaked += leaked
+                    garbage.removed += [f"{thing} of run {run.run_id}" for thing in left.things if thing not in leaked]
     finally:
         engine.close()
     for run in [run for run in runs if run.state is not None][keep:]:
-        with _without_owner(store.run_dir(run.run_id), dry_run=dry_run) as is_free:
+        with _told(garbage, f"run {run.run_id}"), _free(store, run.run_id, dry_run=dry_run) as is_free:
             if is_free:
-                removed.append(f"run {run.run_id} of {run.epic_id} ({run.state})")
                 if not dry_run:
-                    shutil.rmtree(store.run_dir(run.run_id), ignore_errors=True)
+                    _remove_folder(store.run_dir(run.run_id))
                     store.forget_run(run.run_id)
-    removed += _remove_unstarted(store, dry_run=dry_run)
-    if not dry_run and (freed := prune(store)):
-        removed.append(f"{format_bytes(freed)} of files that no run needs")
-    return Garbage(removed, leaked)
+                garbage.removed.append(f"run {run.run_id} of {run.epic_id} ({run.state})")
+    _remove_unrecorded(store, garbage, dry_run=dry_run)
+    if not dry_run and not garbage.kept:  # what was lost with a database may need any file
+        with _told(garbage, "what no run needs of the store"):
+            if freed := prune(store):
+                garbage.removed.append(f"{format_bytes(freed)} of files that no run needs")
 
 
-def _remove_unstarted(store: StateStore, *, dry_run: bool) -> Iterator[str]:
+def _remove_unrecorded(store: StateStore, garbage: Garbage, *, dry_run: bool) -> None:
     """Removes the folders of runs that ended before they were on record."""
     for run_dir in sorted(lock.parent for lock in store.run_dir("").glob("*/owner.lock")):
-        if _is_recorded(store, run_dir.name):
+        run_id = run_dir.name
+        if _is_recorded(store, run_id):
             continue
-        with _without_owner(run_dir, dry_run=dry_run) as is_free:
-            if is_free and not _is_recorded(store, run_dir.name):  # its owner may have begun, and ended, since
-                yield f"run {run_dir.name} (not started)"
-                if not dry_run:
-                    shutil.rmtree(run_dir, ignore_errors=True)
+        with _told(garbage, f"run {run_id}"), _free(store, run_id, dry_run=dry_run) as is_free:
+            if not is_free or _is_recorded(store, run_id):  # its owner may have begun, and ended, since
+                continue
+            if has_started(run_dir):
+                garbage.kept.append(run_id)
+                continue
+            if not dry_run:
+                _remove_folder(run_dir)
+            garbage.removed.append(f"run {run_id} (not started)")
+
+
+@contextmanager
+def _told(garbage: Garbage, what: str) -> Iterator[None]:
+    """Makes a line of what keeps something from being removed, so that the rest is removed still."""
+    try:
+        yield
+    except (OSError, StateError) as error:
+        garbage.failed.append(f"{what} cannot be removed: {error}")
+
+
+def _remove_folder(run_dir: Path) -> None:
+    """Removes a run's folder, which may be a link, or gone already.
+
+    Raises:
+        OSError: something of it is left.
+    """
+    if run_dir.is_symlink():
+        run_dir.unlink()
+    elif run_dir.exists():
+        shutil.rmtree(run_dir)
 
 
 def _is_recorded(store: StateStore, run_id: str) -> bool:
@@ -195,8 +242,13 @@ def _digests(store: StateStore, run_id: str) -> Iterator[str]:
 
 
 @contextmanager
-def _without_owner(run_dir: Path, *, dry_run: bool) -> Iterator[bool]:
-    """Whether nobody owns a run; nobody comes to own it while the block runs."""
+def _free(store: StateStore, run_id: str, *, dry_run: bool) -> Iterator[bool]:
+    """Whether nobody owns a run; nobody comes to own it while the block runs.
+
+    Raises:
+        OSError: that cannot be known.
+    """
+    run_dir = store.run_dir(run_id)
     if dry_run or not run_dir.exists():
         yield owner_of(run_dir) is None
         return

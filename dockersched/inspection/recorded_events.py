@@ -17,6 +17,7 @@ from dockersched.errors import StateError
 
 FILE_NAME = "events.jsonl"
 _LAUNCH = b'"type":"launch"'
+_STARTED = b'"type":"epic_started"'
 _FINISHED = b'"type":"task_finished"'
 
 Made = TypeVar("Made")
@@ -83,6 +84,17 @@ def read_launch(folder: Path) -> Launch | None:
             return msgspec.json.decode(file.readline(), type=Launch)
     except (OSError, msgspec.DecodeError):
         return None
+
+
+def has_started(folder: Path) -> bool:
+    """Whether a run came so far as to start its tasks, by what is in its folder, whatever its database knows."""
+    if (folder / "result.json").exists() or any(folder.glob("logs/*")):
+        return True
+    try:
+        with (folder / FILE_NAME).open("rb") as file:
+            return any(_STARTED in line for line in file)
+    except FileNotFoundError:
+        return False
 
 
 def _since_launch(folder: Path) -> tuple[bytes, int]:

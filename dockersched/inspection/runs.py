@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from dockersched.errors import StateError
 from dockersched.graph.problems import suggestion
-from dockersched.inspection.recorded_events import count_finished, read_launch
+from dockersched.inspection.recorded_events import count_finished, has_started, read_launch
 from dockersched.report.fields import timestamp
 from dockersched.store.lock import owner_of
 from dockersched.store.reader import StateReader
@@ -32,6 +32,8 @@ class OpenState(StrEnum):
     """Its process is gone: it can be resumed or cancelled."""
     NOT_STARTED = "not_started"
     """Its process is gone, and never came so far as to start a task: there is nothing to resume."""
+    UNRECORDED = "unrecorded"
+    """Its process is gone, and it came to start tasks, but the database does not know it, as after its loss."""
 
 
 class RunView(Struct, frozen=True):
@@ -65,8 +67,8 @@ class RunView(Struct, frozen=True):
 
     @property
     def is_lost(self) -> bool:
-        """Whether its process is gone without having put anything on record."""
-        return self.state == OpenState.NOT_STARTED
+        """Whether its process is gone and nothing of it is on record."""
+        return self.state in {OpenState.NOT_STARTED, OpenState.UNRECORDED}
 
 
 def list_runs(reader: StateReader) -> list[RunView]:
@@ -149,7 +151,8 @@ def _view(reader: StateReader, run_id: str) -> RunView:
 def _unrecorded(run_id: str, pid: int | None, folder: Path) -> RunView:
     launch = read_launch(folder)
     epic_id, began = (launch.epic, timestamp(launch.at)) if launch else (None, None)
-    state = OpenState.NOT_STARTED if pid is None else OpenState.PREPARING
+    ended = OpenState.UNRECORDED if has_started(folder) else OpenState.NOT_STARTED
+    state = ended if pid is None else OpenState.PREPARING
     return RunView(run_id, epic_id, state, None, pid, began, None, 0, 0, folder)
 
 

@@ -71,6 +71,11 @@ def run_line(run: RunView) -> str:
                 f"{name} ended before any task was started: run its epic anew; what it left is in "
                 f"{path_words(run.folder)}, until `dockersched gc`"
             )
+        case OpenState.UNRECORDED:
+            return (
+                f"{name} is not in this directory's database, so nothing is known of its tasks, nor can it be resumed; "
+                f"its files are in {path_words(run.folder)}, and `dockersched gc` keeps them"
+            )
         case _:
             return f"{name} {run.state} with exit code {run.exit_code}, {_ago(run.finished_at)}"
 

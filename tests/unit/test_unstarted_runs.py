@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -19,8 +18,6 @@ from dockersched.epic import Epic
 from dockersched.errors import RunOwnedError
 from dockersched.graph.dag import TaskDAG
 from dockersched.model import EpicExecutionOptions, ScheduledTask
-from dockersched.sandbox.docker import leftovers
-from dockersched.sandbox.docker.leftovers import Leftovers
 from dockersched.store.database import StateStore
 from dockersched.store.lock import own_run
 from tests.support.recorded_runs import EPIC_ID, RecordedRun
@@ -38,19 +35,8 @@ def state_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def collected(
-    state_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., str]:
+def collected(state_dir: Path, engine_without_ours: None, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """What `gc` says, with an engine that has nothing of ours."""
-
-    async def connect() -> SimpleNamespace:
-        return SimpleNamespace(pool=None, close=lambda: None)
-
-    async def find(_pool: object, _label: str) -> dict[str, Leftovers]:
-        return {}
-
-    monkeypatch.setattr(recovery, "connect", connect)
-    monkeypatch.setattr(leftovers, "find", find)
 
     def collect(*argv: str) -> str:
         assert main(["gc", *argv, "--state-dir", str(state_dir)]) == 0
@@ -78,17 +64,17 @@ def test_gc_removes_them_unless_somebody_owns_them(state_dir: Path, collected: C
 def test_what_came_on_record_meanwhile_stays(
     state_dir: Path, collected: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, without_owner = StateStore(state_dir), recovery._without_owner
+    free = recovery._free
 
     @contextmanager
-    def after_it_began(run_dir: Path, *, dry_run: bool) -> Iterator[bool]:
-        if run_dir.name == LOST:
+    def after_it_began(store: StateStore, run_id: str, *, dry_run: bool) -> Iterator[bool]:
+        if run_id == LOST:
             options = EpicExecutionOptions(epic_id=EPIC_ID, run_id=LOST)
             store.create_run(LOST, Epic(TaskDAG([ScheduledTask("build", [], "make")]), options, EPIC_ID), {}, {})
-        with without_owner(run_dir, dry_run=dry_run) as is_free:
+        with free(store, run_id, dry_run=dry_run) as is_free:
             yield is_free
 
-    monkeypatch.setattr(recovery, "_without_owner", after_it_began)
+    monkeypatch.setattr(recovery, "_free", after_it_began)
 
     assert collected() == f"removed run {OWNED} (not started)\n"
     assert folders(state_dir) == [RECORDED, LOST]
