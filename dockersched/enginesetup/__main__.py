@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from dockersched.enginesetup import daemon, distro
 from dockersched.errors import EngineUnavailableError
@@ -26,8 +27,9 @@ def main(arguments: list[str]) -> int:
             version = fetch_version(endpoint, ANSWER_TIMEOUT_S)
         except EngineUnavailableError as error:
             version = _set_up(endpoint, error)
-    except EngineUnavailableError as error:
-        _say(str(error))
+    except (EngineUnavailableError, OSError) as error:
+        is_ours = isinstance(error, EngineUnavailableError)
+        _say(str(error) if is_ours else f"No engine could be set up: {error}")
         return EXIT_ENGINE_UNAVAILABLE
     if "--quiet" not in arguments:
         print(f"Docker engine {version.engine} at {endpoint}", flush=True)
@@ -39,11 +41,14 @@ def _set_up(endpoint: EngineEndpoint, reason: EngineUnavailableError) -> EngineV
         raise EngineUnavailableError(
             f"{reason}\nStart that engine, or choose another ({endpoint.source} named this one); nothing was installed."
         ) from reason
+    paths = daemon.DaemonPaths()
+    if endpoint.socket is not None and daemon.is_listening(Path(endpoint.socket)):
+        _say(f"{reason}\nSomebody listens there: waiting for an answer")
+        return daemon.wait_until_ready(paths, endpoint, None)
     host = distro.this_host()
     if os.environ.get("DOCKERSCHED_ENGINE_SETUP") == "0" or not host.can_install:
         raise EngineUnavailableError(f"{reason}\n{distro.advice(host)}") from reason
     _say(str(reason))
-    paths = daemon.DaemonPaths()
     process = None
     if daemon.is_running(paths):
         _say("a daemon runs: waiting for it to answer")

@@ -63,9 +63,19 @@ def is_stale_pid_file(pid_file: Path, program: str, proc: Path = _PROC) -> bool:
 
 def is_dead_socket(path: Path) -> bool:
     """Whether a unix socket exists on which nobody listens."""
+    return path.is_socket() and _connect(path) == errno.ECONNREFUSED
+
+
+def is_listening(path: Path) -> bool:
+    """Whether somebody listens on a unix socket, though it may be long before an answer comes."""
+    return path.is_socket() and _connect(path) in {0, errno.EAGAIN}  # EAGAIN: so many wait there that none is let in
+
+
+def _connect(path: Path) -> int:
+    """Connects to a unix socket; the error number, 0 for success."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
-        return path.is_socket() and probe.connect_ex(str(path)) == errno.ECONNREFUSED
+        return probe.connect_ex(str(path))
 
 
 def remove_stale_files(paths: DaemonPaths, say: Callable[[str], None]) -> None:

@@ -28,15 +28,15 @@ class Host:
 
 def this_host(os_release: Path = Path("/etc/os-release")) -> Host:
     """The machine that runs this."""
-    text = os_release.read_text("utf-8") if os_release.is_file() else ""
+    text = os_release.read_text("utf-8", "replace") if os_release.is_file() else ""
     return Host(sys.platform, os.geteuid() == 0, is_debian_family(text))
 
 
 def is_debian_family(os_release: str) -> bool:
     """Whether an os-release text (os-release(5)) is of Debian, Ubuntu or a child of theirs."""
     fields = dict(line.split("=", 1) for line in os_release.splitlines() if "=" in line)
-    names = [name for key in ("ID", "ID_LIKE") for name in shlex.split(fields.get(key, ""))]
-    return bool({"debian", "ubuntu"} & set(" ".join(names).split()))
+    names = " ".join(fields.get(key, "") for key in ("ID", "ID_LIKE")).replace('"', " ").replace("'", " ")
+    return bool({"debian", "ubuntu"} & set(names.split()))
 
 
 def advice(host: Host) -> str:

@@ -109,6 +109,7 @@ def test_leaves_a_socket_on_which_somebody_listens(tmp_path: Path) -> None:
         ('PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n', True),
         ("ID=ubuntu\nID_LIKE=debian\n", True),
         ('ID=pop\nID_LIKE="ubuntu debian"\n', True),
+        ("ID='debian\n", True),
         ('ID=fedora\nNAME="Fedora Linux"\n', False),
         ("", False),
     ],
@@ -139,6 +140,8 @@ def test_this_host_reads_the_machine(tmp_path: Path) -> None:
     (tmp_path / "os-release").write_text("ID=debian\n", "utf-8")
 
     assert distro.this_host(tmp_path / "os-release").is_debian
+    (tmp_path / "latin-1").write_bytes(b'NAME="D\xe9bian"\nID=debian\n')
+    assert distro.this_host(tmp_path / "latin-1").is_debian
     assert distro.this_host(tmp_path / "missing").is_root == (os.geteuid() == 0)
 
 
@@ -207,6 +210,53 @@ def test_waits_for_a_daemon_that_is_still_starting(mocker: MockerFixture, monkey
 
     assert setup.main([]) == 0
     popen.assert_not_called()
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_who_listens_and_does_not_answer_is_waited_for_and_never_replaced(
+    default_endpoint: EngineEndpoint, mocker: MockerFixture, monkeypatch: pytest.MonkeyPatch, *, is_full: bool
+) -> None:
+    monkeypatch.delenv("DOCKERSCHED_ENGINE_SETUP", raising=False)
+    mocker.patch.object(distro, "this_host", return_value=DEBIAN_ROOT)
+    mocker.patch.object(setup, "ANSWER_TIMEOUT_S", 0.1)
+    mocker.patch.object(daemon, "is_running", return_value=False)
+    mocker.patch.object(daemon, "fetch_version", side_effect=[GONE, VERSION])
+    replace = [mocker.patch("subprocess.Popen"), mocker.patch("subprocess.run")]
+    assert default_endpoint.socket is not None
+
+    with socket.socket(socket.AF_UNIX) as slow, socket.socket(socket.AF_UNIX) as waits:
+        slow.bind(default_endpoint.socket)
+        slow.listen(0)
+        if is_full:
+            waits.connect(default_endpoint.socket)
+        assert setup.main([]) == 0
+
+    for command in replace:
+        command.assert_not_called()
+
+
+@pytest.mark.parametrize("missing", ["systemctl", "apt-get", "folder of the log", "pid file that is none"])
+@pytest.mark.usefixtures("default_endpoint")
+def test_what_a_machine_lacks_is_told_in_a_line(
+    missing: str,
+    tmp_path: Path,
+    mocker: MockerFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("DOCKERSCHED_ENGINE_SETUP", raising=False)
+    monkeypatch.setenv("PATH", "")
+    mocker.patch.object(distro, "this_host", return_value=DEBIAN_ROOT)
+    paths = DaemonPaths(tmp_path / "pid", tmp_path / "sock", tmp_path / "containerd", tmp_path / "none" / "log")
+    mocker.patch.object(daemon, "DaemonPaths", return_value=paths)
+    mocker.patch.object(daemon, "_SYSTEMD_RUNS", tmp_path if missing == "systemctl" else tmp_path / "none")
+    mocker.patch.object(daemon, "find_dockerd", return_value=None if missing == "apt-get" else "/bin/false")
+    if missing == "pid file that is none":
+        paths.pid_file.mkdir()
+
+    assert setup.main([]) == 3
+
+    assert capsys.readouterr().err.splitlines()[-1].startswith("dockersched: No engine could be set up: [Errno ")
 
 
 def test_install_shows_the_end_of_a_failure(mocker: MockerFixture) -> None:
