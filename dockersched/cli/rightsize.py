@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dockersched.cli.looking import add_run, open_reader, print_lines, recorded_run
-from dockersched.cli.running import add_state_dir, open_state_dir
+from dockersched.cli.running import add_state_dir
 
 if TYPE_CHECKING:
     import argparse
@@ -31,16 +31,15 @@ def execute(args: argparse.Namespace) -> int:
     """Prints a YAML patch for the epic file; returns 0, whether or not there is anything to propose."""
     from dockersched.inspection.rightsize import patch_lines  # noqa: PLC0415 - keeps `--help` fast, as do all here
     from dockersched.results import SandboxResult  # noqa: PLC0415
-    from dockersched.store.database import StateStore  # noqa: PLC0415
+    from dockersched.store.codec import epic_of, load_result  # noqa: PLC0415
 
     headroom = _percent(args.headroom)
-    run_id = recorded_run(open_reader(args), args.run)
-    store = StateStore(open_state_dir(args))
-    epic = store.epic(run_id)
+    reader = open_reader(args)
+    run_id = recorded_run(reader, args.run)
+    epic = epic_of(reader.epic(run_id) or {})
     ended: dict[str, list[SandboxResult]] = {}
-    for (task_id, _), row in sorted(store.attempts(run_id).items()):
-        if row.result is not None:
-            ended.setdefault(task_id, []).append(row.result)
+    for task_id, text in reader.results(run_id):
+        ended.setdefault(task_id, []).append(load_result(text))
     print_lines(patch_lines(epic, run_id, ended, headroom=headroom / 100))
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -37,7 +38,12 @@ def dump_epic(epic: Epic) -> str:
 def load_epic(text: str) -> Epic:
     """The epic of a JSON text."""
     with decoding():
-        fields = json.loads(text)
+        return epic_of(json.loads(text))
+
+
+def epic_of(fields: Mapping[str, Any]) -> Epic:
+    """The epic of what JSON has of it."""
+    with decoding():
         return Epic(TaskDAG(map(_task, fields["tasks"])), EpicExecutionOptions(**fields["options"]), fields["source"])
 
 

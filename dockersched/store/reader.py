@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -32,6 +33,7 @@ FROM attempts WHERE run_id = ? AND task_id = ? ORDER BY attempt
 _LAST_RESULT = """
 SELECT result FROM attempts WHERE run_id = ? AND task_id = ? AND result IS NOT NULL ORDER BY attempt DESC LIMIT 1
 """
+_RESULTS = "SELECT task_id, result FROM attempts WHERE run_id = ? AND result IS NOT NULL ORDER BY task_id, attempt"
 _ATTEMPT_TIMES = """
 SELECT task_id, attempt, intended_at, json_extract(result, '$.started_at'), json_extract(result, '$.finished_at'),
     CASE WHEN result IS NOT NULL THEN coalesce(json_extract(result, '$.reason'), 'succeeded') END,
@@ -160,6 +162,10 @@ class StateReader:
         rows = self._select(_LAST_RESULT, run_id, task_id)
         return rows[0][0] if rows else None
 
+    def results(self, run_id: str) -> list[tuple[str, str]]:
+        """The terminal records of a run: tasks with a record as JSON, those of a task in their order."""
+        return self._select(_RESULTS, run_id)
+
     def attempt_times(self, run_id: str) -> list[AttemptTimes]:
         """Each attempt that a run made itself: what is on record of its times, in no order."""
         return [AttemptTimes(*row) for row in self._select(_ATTEMPT_TIMES, run_id)]
@@ -195,6 +201,17 @@ class StateReader:
         with decoding(f"an output of run {run_id} in {self._path}"):
             return [(task_id, name, OutputSummary(**json.loads(text))) for task_id, name, text in rows]
 
+    def _uri(self) -> str:
+        """Of the database, read-only.
+
+        Even to read, SQLite makes files beside the database, unless it is told that nobody writes. Who may not make
+        them can be sure of that as long as there is no log of writes.
+        """
+        uri = f"{self._path.absolute().as_uri()}?mode=ro"
+        may_write = os.access(self.state_dir, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+        is_written = self._path.with_name(f"{self._path.name}-wal").exists()
+        return uri if may_write or is_written else f"{uri}&immutable=1"
+
     def _select(self, sql: str, *values: str) -> list[Any]:
         with self._reading() as connection:
             return connection.execute(sql, values).fetchall() if connection is not None else []
@@ -205,8 +222,9 @@ class StateReader:
             yield None
             return
         try:
-            uri = f"{self._path.absolute().as_uri()}?mode=ro"
-            with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_S)) as connection:
+            with closing(
+                sqlite3.connect(self._uri(), uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
+            ) as connection:
                 found = int(connection.execute("PRAGMA user_version").fetchone()[0])
                 if found > VERSION:
                     raise StateError(
