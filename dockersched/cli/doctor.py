@@ -27,14 +27,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Prints a line for each finding; returns 3 if one of them fails."""
-    from dockersched.errors import RunnerError  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
+    from dockersched.errors import EngineUnavailableError, RunnerError  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
     from dockersched.sandbox.docker.checkup import Status, check_engine, unreachable, worst  # noqa: PLC0415
+    from dockersched.sandbox.docker.dial import is_there  # noqa: PLC0415
     from dockersched.sandbox.docker.survey import survey  # noqa: PLC0415
 
     try:
         checks = list(check_engine(survey()))
     except RunnerError as error:
-        checks = [unreachable(str(error))]
+        checks = [unreachable(str(error), is_there=isinstance(error, EngineUnavailableError) and is_there(error))]
     checks.append(check_state_dir(Path(args.state_dir)))
     code = EXIT_UNFIT if worst(checks) is Status.FAIL else 0
     if args.output == "json":

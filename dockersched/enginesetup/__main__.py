@@ -9,7 +9,7 @@ from pathlib import Path
 from dockersched.enginesetup import daemon, distro
 from dockersched.errors import EngineUnavailableError
 from dockersched.sandbox.docker.connection import EngineEndpoint, resolve_endpoint
-from dockersched.sandbox.docker.dial import EngineVersion, fetch_version
+from dockersched.sandbox.docker.dial import EngineVersion, fetch_version, is_there
 
 ANSWER_TIMEOUT_S = 10.0
 EXIT_ENGINE_UNAVAILABLE = 3
@@ -37,6 +37,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _set_up(endpoint: EngineEndpoint, reason: EngineUnavailableError) -> EngineVersion:
+    if is_there(reason):
+        raise reason
     if not endpoint.is_default:
         raise EngineUnavailableError(
             f"{reason}\nStart that engine, or choose another ({endpoint.source} named this one); nothing was installed."

@@ -4,17 +4,19 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import pwd
 import socket
 import ssl
 import stat
 import subprocess
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from dockersched.errors import EngineUnavailableError
 from dockersched.sandbox.docker import connect
+from dockersched.sandbox.docker import dial as dial_module
 from dockersched.sandbox.docker.connection import (
     DEFAULT_HOST,
     EngineEndpoint,
@@ -22,7 +24,7 @@ from dockersched.sandbox.docker.connection import (
     make_client,
     resolve_endpoint,
 )
-from dockersched.sandbox.docker.dial import EngineVersion, dial, fetch_version, ssh_command
+from dockersched.sandbox.docker.dial import EngineVersion, dial, fetch_version, is_there, ssh_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,12 +50,12 @@ def add_certificates(folder: Path) -> None:
         (folder / f"{name}.pem").touch()
 
 
-def answer_once(listener: socket.socket) -> None:
+def answer_once(listener: socket.socket, answer: bytes = ANSWER) -> None:
     connection, _ = listener.accept()
     with connection:
         while b"\r\n\r\n" not in connection.recv(4096):
             pass
-        connection.sendall(ANSWER)
+        connection.sendall(answer)
 
 
 @pytest.fixture
@@ -110,7 +112,7 @@ def test_context_brings_its_certificates(tmp_path: Path) -> None:
         ({"DOCKER_HOST": "tcp://[::1]:9"}, "tcp://[::1]:9", None),
         ({"DOCKER_HOST": "https://far"}, "tcp://far:2376", True),
         ({"DOCKER_HOST": "tcp://far", "DOCKER_TLS_VERIFY": "1"}, "tcp://far:2376", True),
-        ({"DOCKER_HOST": "tcp://far", "DOCKER_CERT_PATH": "/certs"}, "tcp://far:2376", False),
+        ({"DOCKER_HOST": "tcp://far", "DOCKER_CERT_PATH": "/"}, "tcp://far:2376", False),
     ],
 )
 def test_understands_tcp_addresses(environ: dict[str, str], host: str, verify: bool | None, tmp_path: Path) -> None:
@@ -120,10 +122,44 @@ def test_understands_tcp_addresses(environ: dict[str, str], host: str, verify: b
     assert (endpoint.tls.verify if endpoint.tls else None) == verify
 
 
-@pytest.mark.parametrize("host", ["ftp://far", "unix://", "tcp://", "tcp://far:port", "tcp://far:99999"])
+@pytest.mark.parametrize("host", ["ftp://far", "unix://", "tcp://", "tcp://far:port", "tcp://far:99999", "tcp://[::1"])
 def test_refuses_what_is_no_address(host: str) -> None:
     with pytest.raises(EngineUnavailableError, match=r"DOCKER_HOST is '.*', which is no engine address"):
         resolve_endpoint({"DOCKER_HOST": host})
+
+
+def test_a_password_in_an_address_is_refused_and_not_shown() -> None:
+    with pytest.raises(EngineUnavailableError, match="DOCKER_HOST has a password in it") as refused:
+        resolve_endpoint({"DOCKER_HOST": "ssh://bob:secret@far"})
+    assert "secret" not in str(refused.value)
+    with pytest.raises(EngineUnavailableError, match=r"'ssh://bob:…@far:port', which is no engine address"):
+        resolve_endpoint({"DOCKER_HOST": "ssh://bob:secret@far:port"})
+
+
+def test_certificates_that_are_not_there_are_refused() -> None:
+    environ = {"DOCKER_HOST": "tcp://far", "DOCKER_CERT_PATH": "/none"}
+    with pytest.raises(EngineUnavailableError, match=r"DOCKER_CERT_PATH is '/none', which is no folder"):
+        resolve_endpoint(environ)
+    assert resolve_endpoint(environ | {"DOCKER_HOST": "ssh://far"}).tls is None
+
+
+def test_a_home_that_nobody_knows_is_no_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_name: object) -> NoReturn:
+        raise KeyError
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+
+    assert resolve_endpoint({}).is_default
+    assert resolve_endpoint({"DOCKER_HOST": "unix:///other.sock"}).host == "unix:///other.sock"
+    with pytest.raises(EngineUnavailableError, match="no docker context 'far'"):
+        resolve_endpoint({"DOCKER_CONTEXT": "far"})
+
+
+def test_a_configuration_of_another_user_is_none(mocker: MockerFixture, tmp_path: Path) -> None:
+    mocker.patch("pathlib.Path.read_text", side_effect=PermissionError(13, "Permission denied"))
+
+    assert resolve_endpoint({"HOME": str(tmp_path)}).is_default
 
 
 def test_names_an_unknown_context_and_the_remedy(tmp_path: Path) -> None:
@@ -209,6 +245,58 @@ def test_says_where_no_engine_answers(tmp_path: Path) -> None:
         fetch_version(endpoint, timeout=1)
 
 
+@pytest.mark.parametrize(
+    ("head", "body", "words"),
+    [
+        (
+            "403 Forbidden",
+            b'{"message": "authorization denied by plugin x"}',
+            r"\(403: authorization denied by plugin x\)",
+        ),
+        ("400 Bad Request", b"Client sent an HTTP request to an HTTPS server.\n", r"\(400: Client sent .* server\.\)"),
+        ("500 Internal Server Error", b"", r"\(500: no reason given\)"),
+    ],
+)
+def test_who_answers_and_refuses_is_quoted(tmp_path: Path, head: str, body: bytes, words: str) -> None:
+    path = tmp_path / "engine.sock"
+    answer = b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (head.encode(), len(body), body)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        thread = threading.Thread(target=answer_once, args=(listener, answer))
+        thread.start()
+        with pytest.raises(EngineUnavailableError, match=f"What answers at .* lets nobody in {words}") as refused:
+            fetch_version(EngineEndpoint(f"unix://{path}", None, "test"), timeout=5)
+        thread.join(timeout=5)
+    assert is_there(refused.value)
+
+
+def test_who_may_not_use_an_engine_is_told_of_the_group(mocker: MockerFixture) -> None:
+    mocker.patch.object(dial_module, "dial", side_effect=PermissionError(13, "Permission denied"))
+
+    with pytest.raises(EngineUnavailableError, match=r"This user may not use the engine .* group docker") as refused:
+        fetch_version(EngineEndpoint(DEFAULT_HOST, None, "test"), timeout=5)
+    assert is_there(refused.value)
+
+
+def test_any_character_may_be_in_a_path(tmp_path: Path) -> None:
+    path = tmp_path / "a#b?c%20" / "engine.sock"
+    path.parent.mkdir()
+    endpoint = resolve_endpoint({"DOCKER_HOST": f"unix://{path}"})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        for ask in (
+            lambda: fetch_version(endpoint, timeout=5).engine,
+            lambda: make_client(endpoint, version="1.41", timeout=5).version()["Version"],
+        ):
+            thread = threading.Thread(target=answer_once, args=(listener,))
+            thread.start()
+            assert ask() == "20.10.24"
+            thread.join(timeout=5)
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate of `localhost`, with its key in the same file."""
@@ -266,6 +354,8 @@ def test_sdk_client_gets_the_tls_files(certificate: Path) -> None:
     [
         ("ssh://far", "ssh -T -o BatchMode=yes -- far"),
         ("ssh://me@far:2222", "ssh -l me -p 2222 -T -o BatchMode=yes -- far"),
+        ("ssh://MyBox", "ssh -T -o BatchMode=yes -- MyBox"),
+        ("ssh://a%40b@[fe80::1]:22", "ssh -l a@b -p 22 -T -o BatchMode=yes -- fe80::1"),
     ],
 )
 def test_ssh_command_carries_user_and_port(host: str, command: str) -> None:

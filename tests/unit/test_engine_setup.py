@@ -11,7 +11,7 @@ from dockersched.enginesetup import __main__ as setup
 from dockersched.enginesetup import daemon, distro
 from dockersched.enginesetup.daemon import DaemonPaths, is_stale_pid_file, remove_stale_files
 from dockersched.enginesetup.distro import Host, advice, is_debian_family
-from dockersched.errors import EngineUnavailableError
+from dockersched.errors import EngineRefusedError, EngineUnavailableError
 from dockersched.sandbox.docker.connection import DEFAULT_SOURCE, EngineEndpoint
 from dockersched.sandbox.docker.dial import EngineVersion
 
@@ -233,6 +233,24 @@ def test_who_listens_and_does_not_answer_is_waited_for_and_never_replaced(
 
     for command in replace:
         command.assert_not_called()
+
+
+@pytest.mark.parametrize("cause", [EngineRefusedError(403, "denied"), PermissionError(13, "Permission denied")])
+@pytest.mark.usefixtures("default_endpoint")
+def test_an_engine_that_lets_nobody_in_is_left_alone(
+    cause: Exception, mocker: MockerFixture, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DOCKERSCHED_ENGINE_SETUP", raising=False)
+    mocker.patch.object(distro, "this_host", return_value=DEBIAN_ROOT)
+    refused = EngineUnavailableError("lets nobody in")
+    refused.__cause__ = cause
+    mocker.patch.object(setup, "fetch_version", side_effect=refused)
+    run = mocker.patch("subprocess.run")
+
+    assert setup.main([]) == 3
+
+    assert capsys.readouterr().err == "dockersched: lets nobody in\n"
+    run.assert_not_called()
 
 
 @pytest.mark.parametrize("missing", ["systemctl", "apt-get", "folder of the log", "pid file that is none"])

@@ -90,9 +90,15 @@ def check_engine(facts: EngineFacts) -> Iterator[Check]:
     yield _warnings(info)
 
 
-def unreachable(reason: str) -> Check:
-    """The one verdict on an engine that does not answer, or not as it should."""
-    remedy = "start an engine, or name one that runs in DOCKER_HOST; `docker version` shows which one is reached"
+def unreachable(reason: str, *, is_there: bool = False) -> Check:
+    """The one verdict on an engine that does not answer, or not as it should.
+
+    Args:
+        reason: in words.
+        is_there: whether there is one, which only does not let anybody in.
+    """
+    start = "let this user use it" if is_there else "start an engine"
+    remedy = f"{start}, or name one that runs in DOCKER_HOST; `docker version` shows which one is reached"
     return Check("engine", Status.FAIL, reason, remedy)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -80,11 +81,12 @@ def resolve_endpoint(environ: Mapping[str, str] = os.environ) -> EngineEndpoint:
     Raises:
         EngineUnavailableError: the context does not exist or the address cannot be understood.
     """
-    config = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME", "~")).expanduser() / ".docker")
     if host := environ.get("DOCKER_HOST"):
-        return _endpoint(host, _tls_from_environ(environ, config), "DOCKER_HOST")
+        tls = None if host.startswith(("unix://", "ssh://")) else _tls_from_environ(environ)
+        return _endpoint(host, tls, "DOCKER_HOST")
     if name := environ.get("DOCKER_CONTEXT"):
-        return _from_context(name, config, "DOCKER_CONTEXT")
+        return _from_context(name, _config(environ), "DOCKER_CONTEXT")
+    config = _config(environ)
     if name := _current_context(config):
         return _from_context(name, config, str(config / "config.json"))
     return EngineEndpoint(DEFAULT_HOST, None, DEFAULT_SOURCE)
@@ -102,11 +104,12 @@ def make_client(endpoint: EngineEndpoint, *, version: str, timeout: float) -> AP
     from docker.tls import TLSConfig  # noqa: PLC0415
 
     options: dict[str, Any] = {"version": version, "timeout": timeout}
-    if endpoint.host.startswith("ssh://"):
-        from dockersched.sandbox.docker.ssh import SshAdapter  # noqa: PLC0415
+    # The SDK cannot use ssh without another library, nor find a socket whose path looks like a URL's other parts.
+    if endpoint.host.startswith("ssh://") or (endpoint.socket and endpoint.socket != urlsplit(endpoint.host).path):
+        from dockersched.sandbox.docker.dialled import DiallingAdapter  # noqa: PLC0415
 
         client = APIClient(base_url=DEFAULT_HOST, **options)
-        client.mount("http+docker://", SshAdapter(endpoint, timeout))
+        client.mount("http+docker://", DiallingAdapter(endpoint, timeout))
         return client
     if endpoint.tls is not None:
         files = endpoint.tls
@@ -118,16 +121,32 @@ def make_client(endpoint: EngineEndpoint, *, version: str, timeout: float) -> AP
     return client
 
 
-def _endpoint(host: str, tls: TlsFiles | None, source: str) -> EngineEndpoint:
-    url = urlsplit(host if "://" in host else f"tcp://{host}")
-    remedy = "use unix:///path, tcp://host:port or ssh://user@host"
+def _config(environ: Mapping[str, str]) -> Path:
+    """The folder of docker's own configuration, which need not be there."""
+    if folder := environ.get("DOCKER_CONFIG"):
+        return Path(folder)
     try:
-        port = url.port
+        return Path(environ.get("HOME") or "~").expanduser() / ".docker"
+    except RuntimeError:  # without HOME, of a user whom the system does not know
+        return Path("/nonexistent")
+
+
+def _endpoint(host: str, tls: TlsFiles | None, source: str) -> EngineEndpoint:
+    if host.startswith("unix://") and host != "unix://":
+        return EngineEndpoint(host, None, source)  # any character may be in a path
+    try:
+        url = urlsplit(host if "://" in host else f"tcp://{host}")
+        port, password = url.port, url.password
     except ValueError as error:
-        raise EngineUnavailableError(f"{source} is '{host}', which is no engine address: {remedy}.") from error
-    if url.scheme not in SCHEMES or not (url.path if url.scheme == "unix" else url.hostname):
-        raise EngineUnavailableError(f"{source} is '{host}', which is no engine address: {remedy}.")
-    if url.scheme in ("unix", "ssh"):
+        raise _no_address(host, source) from error
+    if password is not None:
+        raise EngineUnavailableError(
+            f"{source} has a password in it, which others could see and no engine takes: leave it out; "
+            "ssh logs in with keys."
+        )
+    if url.scheme not in SCHEMES or url.scheme == "unix" or not url.hostname:
+        raise _no_address(host, source)
+    if url.scheme == "ssh":
         return EngineEndpoint(host, None, source)
     if url.scheme == "https" and tls is None:
         tls = TlsFiles(None, None, None, verify=True)
@@ -135,19 +154,27 @@ def _endpoint(host: str, tls: TlsFiles | None, source: str) -> EngineEndpoint:
     return EngineEndpoint(f"tcp://{name}:{port or (2376 if tls else 2375)}", tls, source)
 
 
-def _tls_from_environ(environ: Mapping[str, str], config: Path) -> TlsFiles | None:
+def _no_address(host: str, source: str) -> EngineUnavailableError:
+    remedy = "use unix:///path, tcp://host:port or ssh://user@host"
+    shown = re.sub(r":[^/@]*@", ":…@", host)  # what may be a password
+    return EngineUnavailableError(f"{source} is '{shown}', which is no engine address: {remedy}.")
+
+
+def _tls_from_environ(environ: Mapping[str, str]) -> TlsFiles | None:
     verify = bool(environ.get("DOCKER_TLS_VERIFY"))
     folder = environ.get("DOCKER_CERT_PATH")
     if not verify and not folder:
         return None
-    return TlsFiles.in_folder(Path(folder) if folder else config, verify=verify)
+    if folder and not Path(folder).is_dir():
+        raise EngineUnavailableError(f"DOCKER_CERT_PATH is '{folder}', which is no folder: name the one with ca.pem.")
+    return TlsFiles.in_folder(Path(folder) if folder else _config(environ), verify=verify)
 
 
 def _current_context(config: Path) -> str | None:
     path = config / "config.json"
     try:
         name = json.loads(path.read_text("utf-8")).get("currentContext")
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):  # or it is another user's
         return None
     except (OSError, ValueError, AttributeError) as error:
         raise EngineUnavailableError(

@@ -8,12 +8,12 @@ import socket
 import subprocess
 import threading
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
-from dockersched.errors import EngineUnavailableError
-from dockersched.sandbox.docker.http_answer import HttpAnswer
+from dockersched.errors import EngineRefusedError, EngineUnavailableError
+from dockersched.sandbox.docker.http_answer import HttpAnswer, explanation
 
 if TYPE_CHECKING:
     import ssl
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from dockersched.sandbox.docker.connection import EngineEndpoint, TlsFiles
 
 _ANY_API = "0.0"
+_REFUSED = 400
+_WORDS_MAX = 500
 _ssh_processes: list[subprocess.Popen[bytes]] = []
 _ssh_processes_lock = threading.Lock()
 
@@ -43,9 +45,9 @@ def dial(endpoint: EngineEndpoint, timeout: float) -> socket.socket:
     Raises:
         OSError: nothing answers there.
     """
+    if endpoint.socket is not None:
+        return _dial_unix(endpoint.socket, timeout)
     url = urlsplit(endpoint.host)
-    if url.scheme == "unix":
-        return _dial_unix(url.path, timeout)
     if url.scheme == "ssh":
         return _dial_ssh(endpoint.host, timeout)
     plain = socket.create_connection((url.hostname or "", url.port or 0), timeout)
@@ -65,14 +67,37 @@ def fetch_version(endpoint: EngineEndpoint, timeout: float) -> EngineVersion:
         EngineUnavailableError: it does not answer, or not as an engine does.
     """
     try:
-        with dial(endpoint, timeout) as connection:
-            connection.sendall(b"GET /version HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: identity\r\n\r\n")
-            body = json.loads(HttpAnswer(connection).read())
+        body = json.loads(_ask_for_version(endpoint, timeout))
         oldest = str(body.get("MinAPIVersion") or _ANY_API)
         return EngineVersion(engine=str(body["Version"]), api=str(body["ApiVersion"]), oldest_api=oldest)
+    except EngineRefusedError as error:
+        raise EngineUnavailableError(
+            f"What answers at {endpoint} lets nobody in ({error.status}: {error.explanation or 'no reason given'}): "
+            "ask whoever runs it, or name another engine in DOCKER_HOST"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if endpoint.socket is not None and isinstance(error, PermissionError):
+            raise EngineUnavailableError(
+                f"This user may not use the engine at {endpoint}: join the group docker "
+                "(sudo usermod -aG docker $USER, and log in again), or name another engine in DOCKER_HOST"
+            ) from error
         reason = str(error) or repr(error)
         raise EngineUnavailableError(f"No Docker engine answers at {endpoint}: {reason}") from error
+
+
+def _ask_for_version(endpoint: EngineEndpoint, timeout: float) -> bytes:
+    with dial(endpoint, timeout) as connection:
+        connection.sendall(b"GET /version HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: identity\r\n\r\n")
+        answer = HttpAnswer(connection)
+        body = answer.read()
+    if answer.status >= _REFUSED:
+        raise EngineRefusedError(answer.status, " ".join(explanation(body).split())[:_WORDS_MAX])
+    return body
+
+
+def is_there(error: EngineUnavailableError) -> bool:
+    """Whether an engine that `fetch_version` could not ask is there: to start one would help nobody."""
+    return isinstance(error.__cause__, EngineRefusedError | PermissionError)
 
 
 def _dial_unix(path: str, timeout: float) -> socket.socket:
@@ -117,9 +142,12 @@ def _end_ssh_processes() -> None:
 def ssh_command(host: str) -> list[str]:
     """The ssh command line that reaches `ssh://[user@]name[:port]`."""
     url = urlsplit(host)
-    user = ["-l", url.username] if url.username else []
+    user = ["-l", unquote(url.username)] if url.username else []
     port = ["-p", str(url.port)] if url.port else []
-    return ["ssh", *user, *port, "-T", "-o", "BatchMode=yes", "--", url.hostname or ""]
+    # As it is written: `hostname` is in lower case, and ssh looks the name up in its own configuration.
+    name = url.netloc.rpartition("@")[2]
+    name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
+    return ["ssh", *user, *port, "-T", "-o", "BatchMode=yes", "--", name]
 
 
 def tls_context(files: TlsFiles) -> ssl.SSLContext:

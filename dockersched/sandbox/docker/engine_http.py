@@ -22,7 +22,7 @@ import msgspec
 from dockersched.errors import EngineRefusedError
 from dockersched.sandbox.docker.connection import EngineEndpoint
 from dockersched.sandbox.docker.dial import dial
-from dockersched.sandbox.docker.http_answer import HttpAnswer
+from dockersched.sandbox.docker.http_answer import HttpAnswer, explanation
 
 Query = Mapping[str, str | int]
 
@@ -107,7 +107,7 @@ class EngineHttp:
                     self._connection.sendall(piece)
             answer = HttpAnswer(self._connection, is_head=method == "HEAD")
             if answer.status >= 400:
-                raise EngineRefusedError(answer.status, _explanation(answer.read()))
+                raise EngineRefusedError(answer.status, explanation(answer.read()))
             yield answer
             self._is_idle = answer.leaves_connection_usable
         finally:
@@ -154,13 +154,6 @@ def _step(part: str) -> str:
     if _NO_NAMES & set(part.split("/")):
         raise EngineRefusedError(HTTPStatus.BAD_REQUEST, f"invalid name: {part[:60]!r}")
     return f"/{quote(part, safe='/:')}"
-
-
-def _explanation(body: bytes) -> str:
-    try:
-        return str(json.loads(body)["message"])
-    except (ValueError, LookupError, TypeError):
-        return body.decode(errors="replace").strip()
 
 
 def _chunks(body: Iterable[bytes]) -> Iterator[bytes]:

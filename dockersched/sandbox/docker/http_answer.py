@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 
@@ -80,6 +81,14 @@ class HttpAnswer:
             raise ConnectionError("the engine's answer goes on after its end")
         if message.is_whole:
             del message.parser  # which refers to the message: garbage that only a search would find
+
+
+def explanation(body: bytes) -> str:
+    """The engine's words in the body of an answer of 400 or more."""
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, LookupError, TypeError):
+        return body.decode(errors="replace").strip()
 
 
 class _Message:

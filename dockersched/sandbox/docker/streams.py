@@ -99,9 +99,9 @@ async def _request(
 
 
 async def _connect(endpoint: EngineEndpoint) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if endpoint.socket is not None:
+        return await asyncio.open_unix_connection(endpoint.socket, limit=_LINE_LIMIT)
     url = urlsplit(endpoint.host)
-    if url.scheme == "unix":
-        return await asyncio.open_unix_connection(url.path, limit=_LINE_LIMIT)
     if url.scheme == "ssh":
         socket = await asyncio.to_thread(dial, endpoint, _DIAL_TIMEOUT_S)
         socket.setblocking(False)

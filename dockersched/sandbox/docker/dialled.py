@@ -1,4 +1,4 @@
-"""The SDK over `ssh … docker system dial-stdio`, without the SDK's own transport, which needs paramiko."""
+"""The SDK over connections that `dial` makes: its own transports need paramiko for ssh, and misread some paths."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dockersched.sandbox.docker.connection import EngineEndpoint
 
 
-class _SshConnection(HTTPConnection):
+class _DialledConnection(HTTPConnection):
     def __init__(self, endpoint: EngineEndpoint, timeout_s: float) -> None:
         super().__init__("localhost", timeout=timeout_s)
         self._endpoint = endpoint
@@ -26,22 +26,22 @@ class _SshConnection(HTTPConnection):
         self.sock = dial(self._endpoint, self._timeout_s)
 
 
-class _SshConnectionPool(urllib3.HTTPConnectionPool):
+class _DialledPool(urllib3.HTTPConnectionPool):
     def __init__(self, endpoint: EngineEndpoint, timeout_s: float) -> None:
         super().__init__("localhost", timeout=timeout_s, maxsize=1)
         self._endpoint = endpoint
         self._timeout_s = timeout_s
 
-    def _new_conn(self) -> _SshConnection:
-        return _SshConnection(self._endpoint, self._timeout_s)
+    def _new_conn(self) -> _DialledConnection:
+        return _DialledConnection(self._endpoint, self._timeout_s)
 
 
-class SshAdapter(BaseHTTPAdapter):
-    """Carries an SDK client's requests over ssh; mounted in place of the unix socket's adapter."""
+class DiallingAdapter(BaseHTTPAdapter):
+    """Carries an SDK client's requests to an endpoint; mounted in place of the unix socket's adapter."""
 
     def __init__(self, endpoint: EngineEndpoint, timeout_s: float) -> None:
         super().__init__()
-        self._pool = _SshConnectionPool(endpoint, timeout_s)
+        self._pool = _DialledPool(endpoint, timeout_s)
 
     def get_connection(self, url: object, proxies: object = None) -> urllib3.HTTPConnectionPool:  # noqa: ARG002
         """The one pool: every request goes to the same engine."""
@@ -52,6 +52,6 @@ class SshAdapter(BaseHTTPAdapter):
         return request.path_url
 
     def close(self) -> None:
-        """Close the ssh connections."""
+        """Close the connections."""
         self._pool.close()
         super().close()
