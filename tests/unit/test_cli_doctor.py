@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from pytest_mock import MockerFixture
 
 from dockersched.cli import main
 from dockersched.cli.doctor import check_state_dir
+from dockersched.errors import EngineFullError, EngineRefusedError
 from dockersched.sandbox.docker import survey
 from dockersched.sandbox.docker.calls import EngineCalls
-from dockersched.sandbox.docker.checkup import EngineFacts, Status
+from dockersched.sandbox.docker.checkup import DiskQuotaTrial, EngineFacts, Status
 from tests.unit.test_checkup import facts
 
 
@@ -105,10 +107,30 @@ class _Calls:
 def test_a_disk_quota_is_tried_and_nothing_of_it_stays() -> None:
     calls = _Calls()
 
-    assert survey._try_disk_quota(cast("EngineCalls", calls), [{"Id": "sha256:1"}]) == ""
+    assert survey._try_disk_quota(cast("EngineCalls", calls), [{"Id": "sha256:1"}]) == DiskQuotaTrial()
 
     assert calls.asked_for["HostConfig"]["StorageOpt"] == {"size": "16m"}
     assert calls.there == {}
+
+
+def test_what_keeps_a_disk_quota_from_being_tried_is_told_and_hides_nothing(mocker: MockerFixture) -> None:
+    calls = _Calls()
+    images = [{"Id": "sha256:1"}]
+    mocker.patch.object(calls, "remove", side_effect=EngineRefusedError(500, "device busy"))
+
+    kept = survey._try_disk_quota(cast("EngineCalls", calls), images)
+
+    (name,) = calls.there
+    assert kept is not None
+    assert kept.failure == (
+        f"container {name} could not be removed (the engine refused (500): device busy); docker rm -f {name}"
+    )
+    mocker.patch.object(calls, "create_or_find", side_effect=EngineFullError("no space left on device"))
+    assert survey._try_disk_quota(cast("EngineCalls", calls), images) == DiskQuotaTrial(
+        failure="no space left on device"
+    )
+    mocker.patch.object(calls, "create_or_find", side_effect=EngineRefusedError(500, "needs xfs"))
+    assert survey._try_disk_quota(cast("EngineCalls", calls), images) == DiskQuotaTrial(refusal="needs xfs")
 
 
 def test_a_disk_quota_cannot_be_tried_without_an_image() -> None:

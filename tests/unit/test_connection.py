@@ -265,7 +265,7 @@ def test_who_answers_and_refuses_is_quoted(tmp_path: Path, head: str, body: byte
         listener.listen()
         thread = threading.Thread(target=answer_once, args=(listener, answer))
         thread.start()
-        with pytest.raises(EngineUnavailableError, match=f"What answers at .* lets nobody in {words}") as refused:
+        with pytest.raises(EngineUnavailableError, match=f"What answers at .* refuses {words}") as refused:
             fetch_version(EngineEndpoint(f"unix://{path}", None, "test"), timeout=5)
         thread.join(timeout=5)
     assert is_there(refused.value)

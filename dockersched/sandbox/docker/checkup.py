@@ -47,6 +47,18 @@ class Check(Struct, frozen=True):
     remedy: str = ""
 
 
+class DiskQuotaTrial(Struct, frozen=True):
+    """What came of making a container with a limited root file system.
+
+    Args:
+        refusal: the engine's reason to make none; empty if it made it.
+        failure: what else went wrong, and how to put it right; empty if nothing did.
+    """
+
+    refusal: str = ""
+    failure: str = ""
+
+
 class EngineFacts(Struct, frozen=True):
     """What there is to judge.
 
@@ -55,8 +67,7 @@ class EngineFacts(Struct, frozen=True):
         is_open: whether who reaches the address needs no key to it.
         version, info: the engine's answers.
         images: for each image of ours whether it is up to date; None if it is not there.
-        disk_quota_refusal: what the engine said when asked for a limited root file system, empty if it makes them; None
-            if it could not be asked.
+        disk_quota: what came of asking for a limited root file system; None if there was no image to ask with.
         free_bytes: on its disk; None if it is another machine's.
     """
 
@@ -65,7 +76,7 @@ class EngineFacts(Struct, frozen=True):
     version: Mapping[str, Any]
     info: Mapping[str, Any]
     images: Mapping[str, bool | None]
-    disk_quota_refusal: str | None
+    disk_quota: DiskQuotaTrial | None
     free_bytes: int | None
 
 
@@ -229,13 +240,15 @@ def _storage(facts: EngineFacts) -> Iterator[Check]:
     else:
         yield _ok("storage", features.storage)
     remedy = "keep roots read-only (the default), or put the engine's data on xfs mounted with pquota, btrfs or zfs"
-    refusal = facts.disk_quota_refusal
-    if refusal is None:
+    trial = facts.disk_quota
+    if trial is None:
         yield Check(
             "disk quota", Status.WARN, "not tried: the engine has no image of ours", "call `dockersched images`"
         )
-    elif refusal or not features.may_limit_disk:
-        found = f"no limit for writable root file systems: {refusal or 'not used on this storage'}"
+    elif trial.failure:
+        yield Check("disk quota", Status.WARN, f"the trial failed: {trial.failure}", "mend that, and call this again")
+    elif trial.refusal or not features.may_limit_disk:
+        found = f"no limit for writable root file systems: {trial.refusal or 'not used on this storage'}"
         yield Check("disk quota", Status.WARN, found, remedy)
     else:
         yield _ok("disk quota", "works for writable root file systems")

@@ -72,7 +72,7 @@ def fetch_version(endpoint: EngineEndpoint, timeout: float) -> EngineVersion:
         return EngineVersion(engine=str(body["Version"]), api=str(body["ApiVersion"]), oldest_api=oldest)
     except EngineRefusedError as error:
         raise EngineUnavailableError(
-            f"What answers at {endpoint} lets nobody in ({error.status}: {error.explanation or 'no reason given'}): "
+            f"What answers at {endpoint} refuses ({error.status}: {error.explanation or 'no reason given'}): "
             "ask whoever runs it, or name another engine in DOCKER_HOST"
         ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

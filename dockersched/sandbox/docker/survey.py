@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from dockersched.errors import EngineRefusedError
+from dockersched.errors import EngineRefusedError, RunnerError
 from dockersched.sandbox.docker import image_sources
 from dockersched.sandbox.docker.calls import EngineCalls
-from dockersched.sandbox.docker.checkup import EngineFacts
+from dockersched.sandbox.docker.checkup import DiskQuotaTrial, EngineFacts
 from dockersched.sandbox.docker.connect import reach
 from dockersched.sandbox.docker.connection import EngineEndpoint
 from dockersched.sandbox.docker.engine_http import EngineHttp
@@ -47,15 +47,15 @@ def survey(environ: Mapping[str, str] = os.environ) -> EngineFacts:
                 image: None if inspected is None else image_sources.is_current(inspected, images[image])
                 for image, inspected in found.items()
             },
-            disk_quota_refusal=_try_disk_quota(calls, filter(None, found.values())),
+            disk_quota=_try_disk_quota(calls, filter(None, found.values())),
             free_bytes=_free_bytes(endpoint, str(info.get("DockerRootDir"))),
         )
     finally:
         calls.close()
 
 
-def _try_disk_quota(calls: EngineCalls, images: Iterable[Mapping[str, Any]]) -> str | None:
-    """Makes a container with a limited root file system, which is never started; the engine's reason if it does not."""
+def _try_disk_quota(calls: EngineCalls, images: Iterable[Mapping[str, Any]]) -> DiskQuotaTrial | None:
+    """Makes a container with a limited root file system, which is never started; None without an image for it."""
     image = next(iter(images), None)
     if image is None:
         return None
@@ -64,11 +64,18 @@ def _try_disk_quota(calls: EngineCalls, images: Iterable[Mapping[str, Any]]) -> 
         "Labels": {f"{LABEL_PREFIX}.doctor": "disk quota"},
         "HostConfig": {"NetworkMode": "none", "StorageOpt": {"size": _SMALL_DISK}},
     }
+    name = f"dockersched-doctor-{secrets.token_hex(8)}"
     try:
-        calls.remove(calls.create_or_find(f"dockersched-doctor-{secrets.token_hex(8)}", body))
+        container = calls.create_or_find(name, body)
     except EngineRefusedError as refused:
-        return refused.explanation
-    return ""
+        return DiskQuotaTrial(refusal=refused.explanation)
+    except RunnerError as error:  # as for want of space: it says nothing about quotas, and hides no other finding
+        return DiskQuotaTrial(failure=str(error))
+    try:
+        calls.remove(container)
+    except RunnerError as error:
+        return DiskQuotaTrial(failure=f"container {name} could not be removed ({error}); docker rm -f {name}")
+    return DiskQuotaTrial()
 
 
 def _free_bytes(endpoint: EngineEndpoint, folder: str) -> int | None:
