@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Lists or copies; returns 0."""
+    """Lists or copies; returns 0, or 1 if an output that is listed is not where it was."""
     from dockersched.inspection.runs import find_run  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
 
     reader = open_reader(args)
@@ -55,7 +57,11 @@ def execute(args: argparse.Namespace) -> int:
             print_lines([f"{what}, {printable(output.path)}"])
     else:
         print_lines([f"run {run.run_id} has no outputs{f' of task {args.task!r}' if args.task else ''}"])
-    return 0
+    gone = [f"{task_id}.{name}" for task_id, name, output in outputs if not os.path.lexists(output.path)]
+    if gone:
+        advice = "`dockersched artifacts RUN --to FOLDER` copies what the store has of them"
+        print_lines([f"dockersched: not there any more: {', '.join(gone)}; {advice}"], sys.stderr)
+    return 1 if gone else 0
 
 
 def _copied(outputs: Sequence[MadeOutput], folder: Path, state_dir: Path) -> list[MadeOutput]:
@@ -64,7 +70,6 @@ def _copied(outputs: Sequence[MadeOutput], folder: Path, state_dir: Path) -> lis
     Raises:
         StateError: one of them cannot be copied; none is there then.
     """
-    import os  # noqa: PLC0415
     import shutil  # noqa: PLC0415
 
     from msgspec.structs import replace  # noqa: PLC0415

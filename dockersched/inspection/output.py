@@ -18,6 +18,7 @@ from dockersched.inspection.tasks import is_final
 from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.connect import Engine, connect
 from dockersched.sandbox.docker.streams import open_stream, payloads
+from dockersched.store.decoding import reading
 from dockersched.store.lock import owner_of
 from dockersched.store.reader import RecordedAttempt, StateReader
 
@@ -112,10 +113,9 @@ class TaskOutput:
             await asyncio.sleep(_LOOK_S)
 
     def _events_size(self) -> int:
-        try:
+        with reading("the events of a run"), suppress(FileNotFoundError):
             return (self._folder / "events.jsonl").stat().st_size
-        except FileNotFoundError:
-            return 0
+        return 0
 
     def _recorded(self, number: int | None = None) -> RecordedAttempt | None:
         wanted = number or self._task.attempt
@@ -187,10 +187,11 @@ class TaskOutput:
         if attempt.log is None:
             self._note(f"attempt {attempt.number} of task {self._task.task_id!r} has no output")
             return
-        try:
-            file = attempt.log.open("rb")
-        except FileNotFoundError:
-            raise StateError(f"the log {attempt.log} is gone") from None
+        with reading("the output of a task"):
+            try:
+                file = attempt.log.open("rb")
+            except FileNotFoundError:
+                raise StateError(f"the log {attempt.log} is gone") from None
         with file:
             file.seek(self._passed if tail is None else tail_start(file, tail))
             while data := file.read(_BLOCK):

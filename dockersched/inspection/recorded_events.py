@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from dockersched.errors import StateError
+from dockersched.store.decoding import UNREADABLE, reading
 
 FILE_NAME = "events.jsonl"
 _LAUNCH = b'"type":"launch"'
@@ -40,16 +41,17 @@ def read_events(folder: Path, read: Callable[[list[dict[str, Any]]], Made]) -> M
     Raises:
         StateError: a line is no event; it is named.
     """
-    content, lines_before = _since_launch(folder)
+    with reading("the events of a run"):
+        content, lines_before = _since_launch(folder)
     whole, _, _ = content.rpartition(b"\n")
     try:
         # At once: of a run of 10,000 tasks, line by line takes twice as long. No text holds a line end as it is.
         return read(json.loads(b"[%b]" % whole.replace(b"\n", b",")))
-    except (ValueError, TypeError, KeyError):
+    except UNREADABLE:
         for number, line in enumerate(whole.split(b"\n"), lines_before + 1):
             try:
                 read([json.loads(line)])
-            except (ValueError, TypeError, KeyError) as error:
+            except UNREADABLE as error:
                 raise StateError(
                     f"{folder / FILE_NAME}:{number}: this line is damaged ({error!r}): remove it; "
                     "the run itself does not need it"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from dockersched.errors import StateError
 from dockersched.graph.problems import suggestion
 from dockersched.inspection.recorded_events import count_finished, has_started, read_launch
 from dockersched.report.fields import timestamp
+from dockersched.store.decoding import reading
 from dockersched.store.lock import owner_of
 from dockersched.store.reader import StateReader
 
@@ -71,9 +72,20 @@ class RunView(Struct, frozen=True):
         return self.state in {OpenState.NOT_STARTED, OpenState.UNRECORDED}
 
 
-def list_runs(reader: StateReader) -> list[RunView]:
-    """All runs, the newest first."""
-    return [_view(reader, run_id) for run_id in _known(reader)]
+def list_runs(reader: StateReader, damaged: Callable[[str], None]) -> list[RunView]:
+    """All runs, the newest first.
+
+    Args:
+        reader: of the state directory.
+        damaged: is told in words of each run that cannot be read; it is left out.
+    """
+    views = []
+    for run_id in _known(reader):
+        try:
+            views.append(_view(reader, run_id))
+        except StateError as error:
+            damaged(f"run {run_id} is left out: {error}")
+    return views
 
 
 def find_run(reader: StateReader, reference: str) -> RunView:
@@ -124,6 +136,11 @@ def _known(reader: StateReader) -> list[str]:
 
 
 def _view(reader: StateReader, run_id: str) -> RunView:
+    with reading(f"run {run_id}"):
+        return _as_found(reader, run_id)
+
+
+def _as_found(reader: StateReader, run_id: str) -> RunView:
     folder = reader.run_dir(run_id)
     recorded = reader.run(run_id)
     pid = None
@@ -140,8 +157,8 @@ def _view(reader: StateReader, run_id: str) -> RunView:
         recorded.state or (OpenState.UNFINISHED if pid is None else OpenState.RUNNING),
         recorded.exit_code,
         pid if is_open else None,
-        _time(recorded.created_at),
-        None if is_open else _time(recorded.finished_at),
+        timestamp(recorded.created_at),
+        None if is_open or recorded.finished_at is None else timestamp(recorded.finished_at),
         count_finished(folder) if is_open else recorded.task_count,
         recorded.task_count,
         folder,
@@ -154,7 +171,3 @@ def _unrecorded(run_id: str, pid: int | None, folder: Path) -> RunView:
     ended = OpenState.UNRECORDED if has_started(folder) else OpenState.NOT_STARTED
     state = ended if pid is None else OpenState.PREPARING
     return RunView(run_id, epic_id, state, None, pid, began, None, 0, 0, folder)
-
-
-def _time(text: str | None) -> str | None:
-    return timestamp(datetime.fromisoformat(text)) if text else None

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from heapq import heappop, heappush
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from dockersched.inspection.runs import RunView
 from dockersched.results import Phases
+from dockersched.store.decoding import UNREADABLE, decoding
 from dockersched.store.reader import AttemptTimes, StateReader
 
 
@@ -44,6 +45,19 @@ class AttemptSpan(Struct, frozen=True):
     phases: Phases
 
 
+class _Removal(Struct):
+    attempt: int
+    remove_ms: float | None
+
+
+class _Task(Struct):
+    phases: list[_Removal] = []  # an earlier version did not tell it
+
+
+class _Document(Struct):
+    tasks: dict[str, _Task]
+
+
 def read_spans(reader: StateReader, run: RunView, now: datetime) -> list[AttemptSpan]:
     """All attempts of a run in the order in which they began, but those that were taken over from an earlier run.
 
@@ -53,11 +67,11 @@ def read_spans(reader: StateReader, run: RunView, now: datetime) -> list[Attempt
         now: the present, for what runs.
     """
     needs, rows = reader.dependencies(run.run_id), reader.attempt_times(run.run_id)
-    began = _time(run.started_at) or now
+    began = datetime.fromisoformat(run.started_at) if run.started_at else now
     found = []
     for row in rows:
-        asked_at, started_at = _time(row.intended_at) or began, _time(row.started_at)
-        ended_at = _time(row.finished_at) or (asked_at if row.outcome or run.pid is None else now)
+        asked_at, started_at = row.intended_at.astimezone(UTC), _utc(row.started_at)
+        ended_at = _utc(row.finished_at) or (asked_at if row.outcome or run.pid is None else now)
         found.append((min(asked_at, started_at or asked_at), max(ended_at, asked_at), started_at, row))
     found.sort(key=lambda attempt: attempt[0])
     ends: dict[str, datetime] = {}
@@ -86,21 +100,22 @@ def read_spans(reader: StateReader, run: RunView, now: datetime) -> list[Attempt
 
 
 def _phases(row: AttemptTimes, removed_ms: Mapping[tuple[str, int], float]) -> Phases:
-    phases = Phases(**json.loads(row.phases)) if row.phases else Phases(row.number)
+    with decoding(f"attempt {row.number} of task {row.task_id!r} in the state database"):
+        phases = msgspec.json.decode(row.phases, type=Phases) if row.phases else Phases(row.number)
     return replace(phases, remove_ms=removed_ms.get((row.task_id, row.number), phases.remove_ms))
 
 
 def _removed_ms(folder: Path) -> dict[tuple[str, int], float]:
     """How long removals took, by task and attempt: they come after the records, so only the run's result tells."""
     try:
-        document = json.loads((folder / "result.json").read_bytes())
-    except (OSError, ValueError):
+        document = msgspec.json.decode((folder / "result.json").read_bytes(), type=_Document)
+    except (OSError, *UNREADABLE):  # gone, or damaged
         return {}
     return {
-        (task_id, phases["attempt"]): phases["remove_ms"]
-        for task_id, task in document["tasks"].items()
-        for phases in task.get("phases", ())  # an earlier version did not tell it
-        if phases["remove_ms"] is not None
+        (task_id, phases.attempt): phases.remove_ms
+        for task_id, task in document.tasks.items()
+        for phases in task.phases
+        if phases.remove_ms is not None
     }
 
 
@@ -128,5 +143,5 @@ def _slots(spans: Sequence[tuple[datetime, datetime]]) -> list[int]:
     return slots
 
 
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text).astimezone(UTC) if text else None
+def _utc(at: datetime | None) -> datetime | None:
+    return at.astimezone(UTC) if at else None

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from dockersched.graph.transitions import FINAL_STATES
 from dockersched.inspection.recorded_events import read_events
 from dockersched.states import Reason, TaskState
+from dockersched.store.decoding import UNREADABLE
 from dockersched.store.reader import StateReader
 
 
@@ -123,7 +124,7 @@ def _as_recorded(folder: Path) -> dict[str, TaskView]:
         document = json.loads((folder / "result.json").read_bytes())
         ended_at, tasks = document["finished_at"], document["tasks"]
         return {task_id: _finished(task_id, task, ended_at) for task_id, task in tasks.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # gone, or damaged
+    except (OSError, *UNREADABLE):  # gone, or damaged
         return {}
 
 

@@ -68,10 +68,10 @@ def load_result(text: str) -> SandboxResult:
             fields[name] = _quota(fields.get(name))
         fields["reason"] = Reason(fields["reason"]) if fields.get("reason") else None
         fields["openings"] = tuple(fields.get("openings", ()))
-        fields["outputs"] = {name: OutputSummary(**output) for name, output in fields.get("outputs", {}).items()}
-        fields["log"] = LogSummary(**fields["log"]) if fields.get("log") else None
+        fields["outputs"] = msgspec.convert(fields.get("outputs", {}), dict[str, OutputSummary])
+        fields["log"] = msgspec.convert(fields.get("log"), LogSummary | None)
         fields["usage"] = _usage(fields.get("usage"))
-        fields["phases"] = Phases(**fields["phases"]) if fields.get("phases") else None
+        fields["phases"] = msgspec.convert(fields.get("phases"), Phases | None)
         return SandboxResult(**fields)
 
 

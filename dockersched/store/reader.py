@@ -7,10 +7,14 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
+from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dockersched.errors import StateError
 from dockersched.store import history
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from dockersched.results import OutputSummary
 
 _BUSY_TIMEOUT_S = 30.0
+_RUNS = "runs"
 _RUN = """
 SELECT run_id, epic_id, created_at, finished_at, state, exit_code,
     coalesce(json_array_length(epic, '$.tasks'), 0)
@@ -58,13 +63,17 @@ WHERE run_id = ? AND attempt = (
 _STOPPING = "SELECT task_id FROM attempts WHERE run_id = ? AND stop_intent IS NOT NULL AND result IS NULL"
 
 
-class RecordedRun(Struct, frozen=True):
-    """A run on record; times are as the database has them, `state` is None while it is unfinished."""
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
+Made = TypeVar("Made")
+
+
+class RecordedRun(Struct, frozen=True, array_like=True):
+    """A run on record; `state` is None while it is unfinished."""
 
     run_id: str
     epic_id: str
-    created_at: str
-    finished_at: str | None
+    created_at: Time
+    finished_at: Time | None
     state: str | None
     exit_code: int | None
     task_count: int
@@ -84,8 +93,8 @@ class RecordedAttempt(Struct, frozen=True):
     log: Path | None
 
 
-class AttemptTimes(Struct, frozen=True):
-    """An attempt in time, as the database has it.
+class AttemptTimes(Struct, frozen=True, array_like=True):
+    """An attempt in time.
 
     Args:
         task_id: of the task.
@@ -98,11 +107,30 @@ class AttemptTimes(Struct, frozen=True):
 
     task_id: str
     number: int
-    intended_at: str
-    started_at: str | None
-    finished_at: str | None
+    intended_at: Time
+    started_at: Time | None
+    finished_at: Time | None
     outcome: str | None
     phases: str | None
+
+
+class _Task(Struct):
+    id: str
+    depends_on: list[str]
+
+
+class _Epic(Struct):
+    """What must be true of an epic on record, lest one or the other of those who look at it fails."""
+
+    options: dict[str, Any]
+    tasks: list[_Task]
+
+    def check(self) -> None:
+        """Raises `ValueError` unless dependencies lead to tasks, and to none in a circle."""
+        needs = {task.id: task.depends_on for task in self.tasks}
+        if unknown := {other for needed in needs.values() for other in needed} - needs.keys():
+            raise ValueError(f"there is no task {min(unknown)!r}")
+        TopologicalSorter(needs).prepare()
 
 
 class StateReader:
@@ -119,7 +147,7 @@ class StateReader:
 
     def run_dir(self, run_id: str) -> Path:
         """The folder of a run."""
-        return self.state_dir / "runs" / run_id
+        return self.state_dir / _RUNS / run_id
 
     def run_times(self) -> dict[str, str]:
         """When each run on record began.
@@ -127,12 +155,12 @@ class StateReader:
         Raises:
             StateError: the database cannot be read.
         """
-        return dict(self._select("SELECT run_id, created_at FROM runs"))
+        return dict(self._rows(list[tuple[str, str]], "SELECT run_id, created_at FROM runs"))
 
     def run(self, run_id: str) -> RecordedRun | None:
         """A run; None while it is not on record."""
-        rows = self._select(_RUN, run_id)
-        return RecordedRun(*rows[0]) if rows else None
+        rows = self._rows(list[RecordedRun], _RUN, run_id)
+        return rows[0] if rows else None
 
     def epic(self, run_id: str) -> dict[str, Any] | None:
         """The resolved epic of a run, as JSON has it, which never changes; None while the run is not on record.
@@ -143,7 +171,7 @@ class StateReader:
         if run_id not in self._epics and (rows := self._select("SELECT epic FROM runs WHERE run_id = ?", run_id)):
             with decoding(f"the epic of run {run_id} in {self._path}"):
                 epic = json.loads(rows[0][0])
-                _ = dict(epic["options"]), [(task["id"], list(task["depends_on"])) for task in epic["tasks"]]
+                msgspec.convert(epic, _Epic).check()
                 self._epics[run_id] = epic
         return self._epics.get(run_id)
 
@@ -159,16 +187,16 @@ class StateReader:
 
     def last_result(self, run_id: str, task_id: str) -> str | None:
         """The terminal record of a task's last attempt that has one, as JSON."""
-        rows = self._select(_LAST_RESULT, run_id, task_id)
+        rows = self._rows(list[tuple[str]], _LAST_RESULT, run_id, task_id)
         return rows[0][0] if rows else None
 
     def results(self, run_id: str) -> list[tuple[str, str]]:
         """The terminal records of a run: tasks with a record as JSON, those of a task in their order."""
-        return self._select(_RESULTS, run_id)
+        return self._rows(list[tuple[str, str]], _RESULTS, run_id)
 
     def attempt_times(self, run_id: str) -> list[AttemptTimes]:
         """Each attempt that a run made itself: what is on record of its times, in no order."""
-        return [AttemptTimes(*row) for row in self._select(_ATTEMPT_TIMES, run_id)]
+        return self._rows(list[AttemptTimes], _ATTEMPT_TIMES, run_id)
 
     def oom_kills(self, run_id: str) -> dict[str, int]:
         """How many attempts of tasks were killed for lack of memory, where there are any."""
@@ -182,6 +210,14 @@ class StateReader:
         """Whether any task of a run is given secrets, whose values are not on record anywhere."""
         return bool(self._select(_SECRETS, run_id))
 
+    def _where_it_is(self, recorded: str) -> Path:
+        """Where a run's file is. Paths are on record from the root, which a state directory that was moved leaves."""
+        path = Path(recorded)
+        if not os.path.lexists(path):
+            below = [self.state_dir.joinpath(*path.parts[at:]) for at, part in enumerate(path.parts) if part == _RUNS]
+            return next((there for there in below if os.path.lexists(there)), path)
+        return path
+
     def stopping(self, run_id: str) -> set[str]:
         """The tasks of a run with an attempt that is being stopped."""
         return {task_id for (task_id,) in self._select(_STOPPING, run_id)}
@@ -189,8 +225,8 @@ class StateReader:
     def attempts(self, run_id: str, task_id: str) -> list[RecordedAttempt]:
         """The attempts of a task so far, in their order."""
         return [
-            RecordedAttempt(number, bool(has_ended), Path(log) if log else None)
-            for number, has_ended, log in self._select(_ATTEMPTS, run_id, task_id)
+            RecordedAttempt(number, bool(has_ended), self._where_it_is(log) if log else None)
+            for number, has_ended, log in self._rows(list[tuple[int, int, str | None]], _ATTEMPTS, run_id, task_id)
         ]
 
     def outputs(self, run_id: str) -> list[tuple[str, str, OutputSummary]]:
@@ -199,7 +235,11 @@ class StateReader:
 
         rows = self._select(_OUTPUTS, run_id)
         with decoding(f"an output of run {run_id} in {self._path}"):
-            return [(task_id, name, OutputSummary(**json.loads(text))) for task_id, name, text in rows]
+            found = [(task_id, name, msgspec.json.decode(text, type=OutputSummary)) for task_id, name, text in rows]
+        return [
+            (task_id, name, replace(output, path=str(self._where_it_is(output.path))))
+            for task_id, name, output in found
+        ]
 
     def _uri(self) -> str:
         """Of the database, read-only.
@@ -211,6 +251,16 @@ class StateReader:
         may_write = os.access(self.state_dir, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
         is_written = self._path.with_name(f"{self._path.name}-wal").exists()
         return uri if may_write or is_written else f"{uri}&immutable=1"
+
+    def _rows(self, kind: type[Made], sql: str, *values: str) -> Made:
+        """What is selected, as a kind of list.
+
+        Raises:
+            StateError: a value in it cannot be one of its kind.
+        """
+        rows = self._select(sql, *values)
+        with decoding(f"a record in {self._path}"):
+            return msgspec.convert(rows, kind)
 
     def _select(self, sql: str, *values: str) -> list[Any]:
         with self._reading() as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,33 @@ def test_lists_what_came_out(run: RecordedRun, tmp_path: Path, capsys: pytest.Ca
     document = json.loads(capsys.readouterr().out)
     assert document["run"] == RUN
     assert [(row["task"], row["output"], row["size_bytes"]) for row in document["artifacts"]] == [("test", "log", 4)]
+
+
+def test_a_state_directory_may_be_moved(run: RecordedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for part in ("runs", "store", "state.db"):
+        shutil.move(tmp_path / part, moved)
+    folder = moved / "runs" / RUN
+
+    assert artifacts(moved, RUN, "build") == 0
+    assert capsys.readouterr().out == f"build.report: 1 entry, 5 B, {folder}/artifacts/build/report\n"
+    (folder / "logs" / "build.log").write_bytes(b"made\n")
+    assert main(["logs", RUN, "build", "--state-dir", str(moved)]) == 0
+    assert capsys.readouterr().out == "made\n"
+
+
+def test_outputs_that_are_not_there_any_more_are_named(
+    run: RecordedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(run.folder / "artifacts" / "build" / "report")
+
+    assert artifacts(tmp_path, RUN) == 1
+
+    said = capsys.readouterr()
+    assert said.out.count("\n") == 2
+    assert said.err.startswith("dockersched: not there any more: build.report; ")
+    assert artifacts(tmp_path, RUN, "--to", tmp_path / "export") == 0
 
 
 def test_copies_to_files_that_may_be_changed(run: RecordedRun, tmp_path: Path) -> None:

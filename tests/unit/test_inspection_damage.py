@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -88,12 +90,116 @@ def test_a_damaged_epic_is_named(
     assert "--state-dir" in said.err
 
 
-@pytest.mark.parametrize("document", ["{", "[]", "{}", '{"tasks": [], "finished_at": null}'])
-def test_a_damaged_result_tells_nothing(run: RecordedRun, tmp_path: Path, document: str) -> None:
+@pytest.mark.parametrize("verb", ["status", "timeline"])
+@pytest.mark.parametrize(
+    "document",
+    [
+        "{",
+        "[]",
+        "{}",
+        "null",
+        '{"tasks": [], "finished_at": null}',
+        '{"tasks": null}',
+        '{"tasks": {"build": {"phases": [{"attempt": 1, "remove_ms": "x"}]}}}',
+        "[" * 100_000,
+    ],
+    ids=lambda document: document[:20],
+)
+def test_a_damaged_result_tells_nothing(run: RecordedRun, tmp_path: Path, document: str, verb: str) -> None:
     run.end_without_owner()
     (run.folder / "result.json").write_text(document)
 
-    assert main(["status", "--state-dir", str(tmp_path)]) == 0
+    assert main([verb, RUN, "--state-dir", str(tmp_path)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "verb"),
+    [
+        ("runs SET created_at = 'x'", ["status", RUN]),
+        ("runs SET created_at = x'00ff'", ["status", RUN]),
+        ("runs SET epic_id = x'ff'", ["status", RUN]),
+        ("runs SET finished_at = 'x'", ["wait", RUN]),
+        ("runs SET exit_code = 'x'", ["graph", RUN]),
+        ("attempts SET intended_at = 'x'", ["timeline", RUN]),
+        ("attempts SET result = json_set(result, '$.started_at', 5)", ["timeline", RUN]),
+        ("attempts SET result = json_set(result, '$.phases', 'x')", ["timeline", RUN]),
+        ("attempts SET result = json_set(result, '$.phases', json('{}'))", ["explain", RUN, "build"]),
+        ("attempts SET result = json_set(result, '$.log.path', 5)", ["logs", RUN, "build"]),
+        ("attempts SET result = json_set(result, '$.log.path', 5)", ["explain", RUN, "build"]),
+        ("runs SET epic = json_set(epic, '$.tasks[1].depends_on', json('[\"nope\"]'))", ["graph", RUN]),
+        ("runs SET epic = json_set(epic, '$.tasks[0].depends_on', json('[\"test\"]'))", ["timeline", RUN]),
+    ],
+)
+def test_a_damaged_value_in_the_database_is_told_in_a_line(
+    run: RecordedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str, verb: list[str]
+) -> None:
+    run.end_without_owner()
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as database:
+        database.execute(f"UPDATE {change}")
+
+    assert main([*verb, "--state-dir", str(tmp_path)]) == 2
+
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert "state.db" in said.err or "state database" in said.err
+    assert "cannot be read (" in said.err
+
+
+def _a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _a_circle(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def _a_file(path: Path) -> None:
+    shutil.rmtree(path)
+    path.touch()
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "verb"),
+    [
+        ("events.jsonl", _a_folder, ["status", RUN]),
+        ("events.jsonl", _a_circle, ["explain", RUN, "build"]),
+        ("owner.lock", _a_circle, ["status", RUN]),
+        ("logs/build.log", _a_folder, ["logs", RUN, "build"]),
+        ("logs", _a_file, ["logs", RUN, "build"]),
+        ("", _a_file, ["status", RUN]),
+        ("", _a_file, ["logs", RUN, "build"]),
+    ],
+)
+def test_a_file_that_is_none_is_told_in_a_line(
+    run: RecordedRun,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    damage: Callable[[Path], None],
+    verb: list[str],
+) -> None:
+    damage(run.folder / name)
+
+    assert main([*verb, "--state-dir", str(run.folder.parents[1])]) == 2
+
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert " cannot be read (" in said.err
+    assert str(run.folder) in said.err
+
+
+def test_ps_leaves_out_a_run_that_cannot_be_read(
+    run: RecordedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = RecordedRun(tmp_path, "20260201-000000-bbbbbb", TASKS)
+    _a_file(run.folder)
+
+    assert main(["ps", "--output", "json", "--state-dir", str(tmp_path)]) == 0
+
+    said = capsys.readouterr()
+    assert [row["run"] for row in json.loads(said.out)["runs"]] == [other.run_id]
+    assert said.err.startswith(f"dockersched: run {RUN} is left out: run {RUN} cannot be read (Not a directory)")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,16 +56,21 @@ def only_looking(state_dir: Path) -> Iterator[None]:
         state_dir.chmod(mode)
 
 
+def without_ages(text: str) -> str:
+    return re.sub(r"[\d.]+s ago", "ago", text)
+
+
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0])
 def test_who_may_not_write_there_may_look(state_dir: Path, verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    expected = main([*verb, "--state-dir", str(state_dir)]), capsys.readouterr()
+    expected = main([*verb, "--state-dir", str(state_dir)]), capsys.readouterr().out
     for beside in state_dir.glob("state.db-*"):
         beside.unlink()
     there = sorted(path.name for path in state_dir.iterdir())
 
     with only_looking(state_dir):
-        seen = main([*verb, "--state-dir", str(state_dir)]), capsys.readouterr()
+        code = main([*verb, "--state-dir", str(state_dir)])
+        said = capsys.readouterr()
 
-    assert seen == expected
-    assert seen[1].err == ""
+    assert (code, said.err) == (expected[0], "")
+    assert without_ages(said.out) == without_ages(expected[1])
     assert sorted(path.name for path in state_dir.iterdir()) == there
