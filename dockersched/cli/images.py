@@ -31,7 +31,8 @@ def execute(args: argparse.Namespace) -> int:
         version = fetch_version(endpoint, CALL_TIMEOUT_S)
         client = make_client(endpoint, version=version.api, timeout=CALL_TIMEOUT_S)
         try:
-            for name in args.names or image_sources.known_images():
+            names = [image_sources.bare_name(name) for name in args.names]
+            for name in names or image_sources.known_images():
                 print(f"dockersched/{name}  {image_build.ensure(client, name, _progress)}", flush=True)
         finally:
             client.close()

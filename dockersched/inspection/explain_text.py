@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
+from dockersched.graph.transitions import FINAL_STATES
 from dockersched.inspection.explain import Explanation, Shortage
 from dockersched.inspection.runs import OpenState
 from dockersched.model import QuotaConfig
@@ -30,11 +32,14 @@ def explanation_lines(found: Explanation) -> list[str]:
             lines += _waits(found)
         case TaskState.RETRYING:
             lines += [_reason(found), f"its pause before attempt {task.attempt + 1} is not over"]
+        case TaskState.RUNNING | TaskState.STOPPING:
+            shown = f"`dockersched logs {found.run.run_id} {shlex.quote(one_line(task.task_id))}`"
+            lines.append(f"since {task.since}; {shown} has its output so far")
         case TaskState.FAILED | TaskState.UPSTREAM_FAILED | TaskState.SKIPPED | TaskState.CANCELLED:
             lines += _ended(found)
         case _:
             pass
-    if state in {TaskState.PENDING, TaskState.READY, TaskState.RETRYING} and found.run.state == OpenState.UNFINISHED:
+    if state not in FINAL_STATES and found.run.state == OpenState.UNFINISHED:
         lines.append(f"its run's process is gone: `dockersched resume {found.run.run_id}` goes on with it")
     return lines
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,7 +36,8 @@ def find_state_dir(path: str | os.PathLike[str]) -> Path:
         StateError: nothing can be there.
     """
     with _usable(path), suppress(FileNotFoundError):
-        os.stat(path)  # noqa: PTH116 - only this tells of links in a circle
+        if not stat.S_ISDIR(os.stat(path).st_mode):  # noqa: PTH116 - only this tells of links in a circle
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     return Path(path).resolve()
 
 

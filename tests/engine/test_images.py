@@ -179,6 +179,9 @@ def test_the_verb_prints_a_line_for_each_image(capsys: pytest.CaptureFixture[str
     assert verb.execute(parser.parse_args([])) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [f"dockersched/{name}" for name in image_sources.known_images()]
+    for name in ("base", "dockersched/base"):
+        assert verb.execute(parser.parse_args([name])) == 0
+        assert capsys.readouterr().out.startswith("dockersched/base  ")
     assert verb.execute(parser.parse_args(["none"])) == 1
 
 

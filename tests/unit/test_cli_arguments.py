@@ -46,7 +46,7 @@ def test_what_can_be_no_file_may_be_a_run(tmp_path: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("verb", [["ps"], ["status"], ["resume"], ["gc"], ["graph", "last"]])
-@pytest.mark.parametrize("name", ["loop", "file/state", "s" * 300])
+@pytest.mark.parametrize("name", ["loop", "file", "file/state", "s" * 300])
 def test_a_state_directory_that_cannot_be_one_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, verb: list[str]
 ) -> None:

@@ -24,6 +24,7 @@ from dockersched.model import EpicExecutionOptions, QuotaConfig, RetryPolicy, Sc
 from dockersched.report.wording import advice
 from dockersched.results import SandboxResult, TaskResult
 from dockersched.states import Reason, TaskState
+from dockersched.store.lock import own_run
 from dockersched.store.reader import StateReader
 from tests.support.recorded_runs import AT, RecordedRun
 
@@ -51,6 +52,18 @@ def explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[s
 
 
 Ask = Callable[[str], tuple[Any, str]]
+
+
+def test_of_a_running_task_it_is_told_since_when_and_where_its_output_is(tmp_path: Path, explained: Ask) -> None:
+    run = RecordedRun(tmp_path, RUN, [task("a b")])
+    run.start("a b")
+
+    with own_run(run.folder):
+        assert explained("a b")[1] == (
+            "a b is running, attempt 1 of at most 3\n"
+            f"since 2026-01-31T12:00:00.000000Z; `dockersched logs {RUN} 'a b'` has its output so far\n"
+        )
+    assert explained("a b")[1].endswith(f"its run's process is gone: `dockersched resume {RUN}` goes on with it\n")
 
 
 def test_a_pending_task_waits_for_what_has_not_succeeded(tmp_path: Path, explained: Ask) -> None:

@@ -1,8 +1,10 @@
 """`make run`: what it hands to the command, and what stops it. Both by a real make, with programs that only tell."""
 
 import os
+import re
 import signal
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,16 @@ def test_the_name_of_an_epic_is_no_code(tmp_path: Path, epic: str) -> None:
 
     assert done.stdout.splitlines() == ["run", name, "--quiet", "--junit", "a b"]
     assert not made.exists()
+
+
+def test_what_is_packed_is_all_that_make_needs() -> None:
+    packed = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["sdist"]
+    there = {path.name for path in PROJECT.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    needed = {name for name in re.findall(r"[\w-]+", (PROJECT / "Makefile").read_text()) if name in there}
+    made = {line.strip("/") for line in (PROJECT / ".gitignore").read_text().splitlines()}
+
+    assert {"tools", "tests", "examples", "benchmarks"} <= needed
+    assert {f"/{name}" for name in needed - made} <= set(packed["include"])
 
 
 def test_who_ends_make_ends_the_run(tmp_path: Path) -> None:
