@@ -120,6 +120,18 @@ def test_the_chosen_base_is_used_and_part_of_the_content(
     assert said == [f"building dockersched/scratch:latest on {rootfs}"]
 
 
+def test_the_chosen_base_may_run_as_another_user(
+    client: APIClient, scratch_image: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, _ = scratch_image
+    client.tag(image_build.ensure(client, name, lambda _: None), "dockersched-rootfs/scratch", "nobody")
+    monkeypatch.setenv("DOCKERSCHED_BASE_IMAGE_SCRATCH", "dockersched-rootfs/scratch:nobody")
+
+    image_build.ensure(client, name, lambda _: None)
+
+    assert run(client, "dockersched/scratch", "id", "-u") == (0, "65534\n")
+
+
 def test_a_failing_build_shows_its_output(client: APIClient, scratch_image: tuple[str, Path]) -> None:
     name, folder = scratch_image
     failing = "ARG BASE_IMAGE=none\nFROM ${BASE_IMAGE}\nRUN echo why it failed && false\n"
