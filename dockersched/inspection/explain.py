@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dockersched.errors import StateError
 from dockersched.graph.admission import Admission, Limits
@@ -105,7 +106,15 @@ def explain(reader: StateReader, run: RunView, task_id: str) -> Explanation:
     path = _path(needs, tasks, task.root_cause, task_id) if task.root_cause else []
     last = reader.last_result(run.run_id, task_id)
     (spec,) = _specs(reader, run, [task_id])
-    return Explanation(run, task, spec.retry, unmet, shortages, path, load_result(last) if last else None)
+    return Explanation(run, task, spec.retry, unmet, shortages, path, _result(reader, last) if last else None)
+
+
+def _result(reader: StateReader, text: str) -> SandboxResult:
+    """A terminal record, whose log is where it is now."""
+    result = load_result(text)
+    if result.log is None:
+        return result
+    return replace(result, log=replace(result.log, path=str(reader.where_it_is(result.log.path))))
 
 
 def _unmet(

@@ -149,6 +149,14 @@ class StateReader:
         """The folder of a run."""
         return self.state_dir / _RUNS / run_id
 
+    def where_it_is(self, recorded: str) -> Path:
+        """Where a file on record is, or was: paths there are from the root, and a state directory may be moved."""
+        path = Path(recorded)
+        if not os.path.lexists(path):
+            below = [self.state_dir.joinpath(*path.parts[at:]) for at, part in enumerate(path.parts) if part == _RUNS]
+            return next((there for there in below if os.path.lexists(there)), path)
+        return path
+
     def run_times(self) -> dict[str, str]:
         """When each run on record began.
 
@@ -210,14 +218,6 @@ class StateReader:
         """Whether any task of a run is given secrets, whose values are not on record anywhere."""
         return bool(self._select(_SECRETS, run_id))
 
-    def _where_it_is(self, recorded: str) -> Path:
-        """Where a run's file is. Paths are on record from the root, which a state directory that was moved leaves."""
-        path = Path(recorded)
-        if not os.path.lexists(path):
-            below = [self.state_dir.joinpath(*path.parts[at:]) for at, part in enumerate(path.parts) if part == _RUNS]
-            return next((there for there in below if os.path.lexists(there)), path)
-        return path
-
     def stopping(self, run_id: str) -> set[str]:
         """The tasks of a run with an attempt that is being stopped."""
         return {task_id for (task_id,) in self._select(_STOPPING, run_id)}
@@ -225,7 +225,7 @@ class StateReader:
     def attempts(self, run_id: str, task_id: str) -> list[RecordedAttempt]:
         """The attempts of a task so far, in their order."""
         return [
-            RecordedAttempt(number, bool(has_ended), self._where_it_is(log) if log else None)
+            RecordedAttempt(number, bool(has_ended), self.where_it_is(log) if log else None)
             for number, has_ended, log in self._rows(list[tuple[int, int, str | None]], _ATTEMPTS, run_id, task_id)
         ]
 
@@ -237,8 +237,7 @@ class StateReader:
         with decoding(f"an output of run {run_id} in {self._path}"):
             found = [(task_id, name, msgspec.json.decode(text, type=OutputSummary)) for task_id, name, text in rows]
         return [
-            (task_id, name, replace(output, path=str(self._where_it_is(output.path))))
-            for task_id, name, output in found
+            (task_id, name, replace(output, path=str(self.where_it_is(output.path)))) for task_id, name, output in found
         ]
 
     def _uri(self) -> str:

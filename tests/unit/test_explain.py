@@ -66,6 +66,16 @@ def test_of_a_running_task_it_is_told_since_when_and_where_its_output_is(tmp_pat
     assert explained("a b")[1].endswith(f"its run's process is gone: `dockersched resume {RUN}` goes on with it\n")
 
 
+def test_the_log_of_a_run_that_was_moved_is_named_where_it_is(tmp_path: Path, explained: Ask) -> None:
+    run = RecordedRun(tmp_path / "old", RUN, [task("a")])
+    run.start("a")
+    run.end("a", b"bad\n", exit_code=3, reason=Reason.EXIT_CODE)
+    for part in ("runs", "state.db"):
+        (tmp_path / "old" / part).rename(tmp_path / part)
+
+    assert f"\nlog: {tmp_path}/runs/{RUN}/logs/a.log\n" in explained("a")[1]
+
+
 def test_a_pending_task_waits_for_what_has_not_succeeded(tmp_path: Path, explained: Ask) -> None:
     run = RecordedRun(tmp_path, RUN, [task("a"), task("b"), task("c"), task("d", "a", "b", "c")])
     for task_id in ("a", "b"):
