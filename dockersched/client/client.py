@@ -16,6 +16,7 @@ from dockersched.errors import EpicError, StateError
 from dockersched.events import Observer
 from dockersched.sandbox.docker.connect import Engine
 from dockersched.sandbox.docker.connect import connect as connect_engine
+from dockersched.sandbox.docker.mounts import mount_roots
 from dockersched.session import Session, SessionSettings
 from dockersched.store.database import StateStore
 from dockersched.store.folder import named_state_dir, open_state_dir
@@ -43,6 +44,9 @@ def connect(
         state_dir: where runs keep their files; None takes `DOCKERSCHED_STATE_DIR`, or `.dockersched`.
         allow_mounts: folders below which the sources of mounts may lie; without them, none may.
         on_progress: called, from any thread, with a line about each image that is built or pulled.
+
+    Raises:
+        TypeError: `allow_mounts` is one folder instead of a list of them.
     """
     return Client(state_dir=state_dir, allow_mounts=allow_mounts, on_progress=on_progress)
 
@@ -63,7 +67,7 @@ class Client:
         on_progress: Callable[[str], None] | None,
     ) -> None:
         self._wanted_dir = named_state_dir() if state_dir is None else state_dir
-        self._allow_mounts = tuple(os.fspath(folder) for folder in allow_mounts)
+        self._allow_mounts = mount_roots(allow_mounts)
         self._on_progress = on_progress
         self._opened: _Connection | None = None
         self._going_on: set[RunHandle] = set()

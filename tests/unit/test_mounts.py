@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import dockersched
 from dockersched import Mount
 from dockersched.errors import MountRefusedError
 from dockersched.sandbox.docker.mounts import NEVER, MountGate
@@ -124,6 +126,18 @@ def test_the_same_source_can_be_given_again_and_nested_ones_can_be_read(gate: Mo
 def test_what_is_allowed_must_be_a_folder(root: str) -> None:
     with pytest.raises(MountRefusedError, match=f"--allow-mount {root}: is no folder"):
         MountGate([root])
+
+
+def test_no_name_is_not_the_current_folder() -> None:
+    with pytest.raises(MountRefusedError, match="--allow-mount '': is no folder"):
+        MountGate([""])
+
+
+@pytest.mark.parametrize("folders", ["/d", b"/d", Path("/d"), [b"/d"]])
+def test_one_folder_is_no_list_of_folders(folders: Any) -> None:
+    for make in (MountGate, lambda roots: dockersched.connect(allow_mounts=roots)):
+        with pytest.raises(TypeError, match="allow_mounts is a list of folders"):
+            make(folders)
 
 
 def test_an_allowed_folder_may_be_named_by_a_link(tree: Path) -> None:

@@ -42,6 +42,21 @@ def sources(mounts: Iterable[Mount]) -> list[tuple[str, int, int]] | None:
     return [(source, status.st_dev, status.st_ino) for source, status in zip(resolved, found, strict=True)]
 
 
+def mount_roots(allow_mounts: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
+    """The folders that whoever starts a run allows.
+
+    Raises:
+        TypeError: it is one folder instead of several. A text is an iterable, too: of `"/srv"`, `/` would be allowed.
+    """
+    if isinstance(allow_mounts, (str, bytes, os.PathLike)):
+        raise TypeError(f"allow_mounts is a list of folders: write [{allow_mounts!r}]")
+    roots = tuple(os.fspath(folder) for folder in allow_mounts)
+    for root in roots:
+        if not isinstance(root, str):
+            raise TypeError(f"allow_mounts is a list of folders, each a str or a path: {root!r} is neither")
+    return roots
+
+
 class MountGate:
     """Lets through what is allowed. For one thread: it remembers what it let through.
 
@@ -52,12 +67,13 @@ class MountGate:
 
     Raises:
         MountRefusedError: a root is no folder.
+        TypeError: the roots are one folder instead of several.
     """
 
     def __init__(
         self, roots: Iterable[str | os.PathLike[str]] = (), never: Iterable[str] = (), private: Iterable[str] = ()
     ) -> None:
-        self._roots = [_folder(os.fspath(root)) for root in roots]
+        self._roots = [_folder(root) for root in mount_roots(roots)]
         forms = ((os.path.normpath(path), os.path.realpath(path)) for path in (*NEVER, *never))
         self._never = tuple(dict.fromkeys(form for both in forms for form in both))
         self._private = [os.path.realpath(path) for path in private]
@@ -106,8 +122,8 @@ class MountGate:
 
 def _folder(root: str) -> str:
     resolved = os.path.realpath(root)
-    if not os.path.isdir(resolved):  # noqa: PTH112 - a text, as all paths here
-        raise MountRefusedError(f"--allow-mount {root}: is no folder")
+    if not root or not os.path.isdir(resolved):  # noqa: PTH112 - a text, as all paths here
+        raise MountRefusedError(f"--allow-mount {root or repr(root)}: is no folder")
     return resolved
 
 
