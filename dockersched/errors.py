@@ -75,6 +75,18 @@ class UnfinishedRunError(StateError):
         self.run_id = run_id
 
 
+class FinishedRunError(StateError):
+    """The run has ended: there is nothing to go on with.
+
+    Attributes:
+        exit_code: that it ended with.
+    """
+
+    def __init__(self, run_id: str, state: str, exit_code: int) -> None:
+        super().__init__(f"run {run_id} is finished: {state}")
+        self.exit_code = exit_code
+
+
 class RunOwnedError(StateError):
     """Another process owns the run.
 

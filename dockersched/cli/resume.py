@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from dockersched.cli.detach import add_detach, show_or_detach
 from dockersched.cli.ending import check_ending
 from dockersched.cli.looking import open_reader, recorded_run
 from dockersched.cli.running import add_display, add_mounts, add_state_dir, open_state_dir, show_session
+from dockersched.errors import FinishedRunError
 
 if TYPE_CHECKING:
     import argparse
@@ -33,20 +35,27 @@ def execute(args: argparse.Namespace) -> int:
 
     A run that is finished only gives its exit code again.
     """
-    import sys  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
-
-    from dockersched.session import Session  # noqa: PLC0415
+    from dockersched.session import Session  # noqa: PLC0415 - keeps `--help` fast, as do all imports here
     from dockersched.store.database import StateStore  # noqa: PLC0415
 
     check_ending(args)
     store = StateStore(open_state_dir(args))
-    run = store.run(recorded_run(open_reader(args), args.run)) if args.run else store.last_unfinished()
-    if run.state is not None:
-        print(f"dockersched: run {run.run_id} is finished: {run.state}", file=sys.stderr)
-        return run.exit_code or 0
-    epic = store.epic(run.run_id)
+    run_id = recorded_run(open_reader(args), args.run) if args.run else store.last_unfinished().run_id
+    epic = store.epic(run_id)
 
     def show(*observers: Observer) -> int:
-        return show_session(args, lambda settings: Session(epic, settings, store), *observers)
+        try:
+            return show_session(args, lambda settings: Session(epic, settings, store), *observers)
+        except FinishedRunError as finished:  # only now: another process went on with it first
+            return _told(finished)
 
+    try:
+        store.refuse_finished(run_id)
+    except FinishedRunError as finished:
+        return _told(finished)
     return show_or_detach(args, show)
+
+
+def _told(finished: FinishedRunError) -> int:
+    print(f"dockersched: {finished}", file=sys.stderr)
+    return finished.exit_code

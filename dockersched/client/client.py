@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 from dockersched.client.handle import RunHandle
 from dockersched.epic import Epic
 from dockersched.epicfile import load, load_mapping, locate
-from dockersched.errors import EpicError, StateError
+from dockersched.errors import EpicError
 from dockersched.events import Observer
 from dockersched.sandbox.docker.connect import Engine
 from dockersched.sandbox.docker.connect import connect as connect_engine
@@ -146,9 +146,7 @@ class Client:
             StateError: there is no such run, it is finished, or the state directory cannot be used.
         """
         store = await asyncio.to_thread(StateStore, self._connection().state_dir)
-        run = await asyncio.to_thread(store.run, run_id)
-        if run.state is not None:
-            raise StateError(f"run {run_id} is finished: {run.state}")
+        await asyncio.to_thread(store.refuse_finished, run_id)
         epic = await asyncio.to_thread(store.epic, run_id)
         return await self._launch(lambda settings: Session(epic, settings, store), on_output=on_output)
 

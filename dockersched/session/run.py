@@ -134,6 +134,7 @@ class Session:
             EpicError: the epic asks for secrets that are not there, or for what the engine does not have; nothing was
                 started.
             UnfinishedRunError: it may not begin while the last run of the same epic is unfinished.
+            FinishedRunError: it was to go on, and has ended.
             RunOwnedError: another process runs it, or that last run.
             RunnerError: no engine, or it failed before the epic could run.
             StateError: something of the run could not be written; `resume` goes on with it.
@@ -153,6 +154,8 @@ class Session:
                     self._epic = replace(self._epic, dag=dag)
                 with writing(self.run_dir), ExitStack() as owned:
                     await asyncio.to_thread(owned.enter_context, own_run(self.run_dir))
+                    if not self._is_new:  # its last owner may have ended it in the meantime
+                        await asyncio.to_thread(self._store.refuse_finished, self._run_id)
                     if self._settings.handle_signals:
                         owned.enter_context(stopping_on_signals(lambda code: self.cancel(exit_code=code), self._run_id))
                     return await self._run_owned(runner)
@@ -235,7 +238,6 @@ class Session:
             await asyncio.to_thread(self._create_run, runner)
         else:
             runner.images.pin(await asyncio.to_thread(self._store.images, self._run_id))
-            await asyncio.to_thread(self._store.reopen_run, self._run_id)
         if not self._is_new or not (unavailable or self._control.cancelled):
             return None  # what a run that goes on has on record stays, whatever is asked of it by now
         run = EpicRun(self._epic.dag, self._options, observers)

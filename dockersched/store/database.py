@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from dockersched.epic import Epic
-from dockersched.errors import StateError, UnfinishedRunError, UnknownRunError
+from dockersched.errors import FinishedRunError, StateError, UnfinishedRunError, UnknownRunError
 from dockersched.results import SandboxResult
 from dockersched.states import Reason
 from dockersched.store import codec, history, schema
@@ -125,10 +125,16 @@ class StateStore:
                 (state, exit_code, _now(), run_id),
             )
 
-    def reopen_run(self, run_id: str) -> None:
-        """A run goes on."""
-        with self._reading() as connection:
-            connection.execute("UPDATE runs SET state = NULL, exit_code = NULL WHERE run_id = ?", (run_id,))
+    def refuse_finished(self, run_id: str) -> None:
+        """A run that has ended does not go on; whoever owns the run asks, since nobody else can end it then.
+
+        Raises:
+            UnknownRunError: there is no such run.
+            FinishedRunError: it has ended.
+        """
+        run = self.run(run_id)
+        if run.state is not None:
+            raise FinishedRunError(run_id, run.state, run.exit_code or 0)
 
     def refuse_to_forget(self, epic_id: str) -> None:
         """An unfinished run is not silently left behind.
