@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import repeat
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from dockersched.errors import RunOwnedError
 # Whoever looks for the owner holds the lock for a moment, shared, which must not look like an owner.
 _TRIES = 5
 _PAUSE_S = 0.02
+
+_held: set[int] = set()
 
 
 @contextmanager
@@ -25,8 +27,7 @@ def own_run(run_dir: Path) -> Iterator[None]:
         RunOwnedError: another process owns it; it is named. Or one has removed it meanwhile.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(run_dir / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
+    with _opened(run_dir / "owner.lock", os.O_RDWR | os.O_CREAT) as descriptor:
         if not any(map(_owned, repeat(descriptor, _TRIES))):
             raise RunOwnedError(run_dir.name, _pid(descriptor))
         if os.fstat(descriptor).st_nlink == 0:
@@ -34,8 +35,6 @@ def own_run(run_dir: Path) -> Iterator[None]:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def owner_of(run_dir: Path) -> int | None:
@@ -53,15 +52,36 @@ def wait_for_owner(run_dir: Path) -> None:
 
 @contextmanager
 def _looking(run_dir: Path) -> Iterator[int | None]:
-    try:
-        descriptor = os.open(run_dir / "owner.lock", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        yield None
-        return
+    with ExitStack() as opened:
+        try:
+            descriptor = opened.enter_context(_opened(run_dir / "owner.lock", os.O_RDONLY))
+        except FileNotFoundError:
+            descriptor = None
+        yield descriptor
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    """A descriptor that can be locked; the lock ends with the block, whatever processes were forked meanwhile."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o644)
+    _held.add(descriptor)
     try:
         yield descriptor
     finally:
+        if descriptor in _held:  # else this is a child, and the lock its parent's
+            _held.discard(descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            os.close(descriptor)
+
+
+def _close_copies() -> None:
+    """A lock lasts as long as any copy of its descriptor, and a worker process may outlive the run, or its owner."""
+    for descriptor in _held:
         os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_close_copies)
 
 
 def _owned(descriptor: int) -> bool:
