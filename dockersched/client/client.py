@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from dockersched.callbacks import check_callback, display_only
 from dockersched.client.handle import RunHandle
 from dockersched.epic import Epic
 from dockersched.epicfile import load, load_mapping, locate
@@ -46,7 +47,7 @@ def connect(
         on_progress: called, from any thread, with a line about each image that is built or pulled.
 
     Raises:
-        TypeError: `allow_mounts` is one folder instead of a list of them.
+        TypeError: `allow_mounts` is one folder instead of a list of them, or `on_progress` no function to call.
     """
     return Client(state_dir=state_dir, allow_mounts=allow_mounts, on_progress=on_progress)
 
@@ -67,8 +68,9 @@ class Client:
         on_progress: Callable[[str], None] | None,
     ) -> None:
         self._wanted_dir = named_state_dir() if state_dir is None else state_dir
+        check_callback(on_progress, "on_progress")
         self._allow_mounts = mount_roots(allow_mounts)
-        self._on_progress = on_progress
+        self._on_progress = display_only(on_progress, "on_progress") if on_progress else None
         self._opened: _Connection | None = None
         self._going_on: set[RunHandle] = set()
 
@@ -105,8 +107,9 @@ class Client:
         Args:
             epic: the path of an epic file, data with the keys of one, or an epic.
             new: whether to start although the last run of the same epic is unfinished, or still goes on.
-            on_event: called on the event loop with each event; it must return at once.
-            on_output: called on the event loop with a task's id and output while it runs; display only.
+            on_event: called on the event loop with each event; it must return at once. Display only, as the next one:
+                what it raises is logged, and it is not called again.
+            on_output: called on the event loop with a task's id and output while it runs.
             handle_signals: whether SIGINT, SIGTERM and SIGHUP cancel the run, and a second one ends the process at
                 once. For one run at a time, in the main thread.
 
@@ -116,7 +119,10 @@ class Client:
             UnfinishedRunError: the same, but its process died: `resume` goes on with it.
             MountRefusedError: a folder of `allow_mounts` is none.
             StateError: the state directory cannot be used.
+            TypeError: a function is none, or would have to be awaited.
         """
+        check_callback(on_event, "on_event")
+        check_callback(on_output, "on_output")
         state_dir = self._connection().state_dir
         read = await asyncio.to_thread(read_epic, epic)
         fresh = replace(read, options=replace(read.options, run_id=None))
@@ -144,7 +150,9 @@ class Client:
             EpicError: a secret is not there any more, or the engine cannot give what the epic asks for.
             RunOwnedError: the run has an owner, which may be this process.
             StateError: there is no such run, it is finished, or the state directory cannot be used.
+            TypeError: as in `start`.
         """
+        check_callback(on_output, "on_output")
         store = await asyncio.to_thread(StateStore, self._connection().state_dir)
         await asyncio.to_thread(store.refuse_finished, run_id)
         epic = await asyncio.to_thread(store.epic, run_id)
@@ -159,11 +167,12 @@ class Client:
         handle_signals: bool = False,
     ) -> RunHandle:
         state_dir, engine = self._connection()
+        shown = () if on_event is None else (display_only(on_event, "on_event"),)
         handle = RunHandle(
             lambda observe: make(
                 SessionSettings(
                     state_dir=state_dir,
-                    observers=(observe,) if on_event is None else (observe, on_event),
+                    observers=(observe, *shown),
                     on_output=on_output,
                     progress=self._on_progress,
                     allow_mounts=self._allow_mounts,

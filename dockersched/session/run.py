@@ -170,7 +170,9 @@ class Session:
                 result = await self._execute(runner, observers)
                 leaked = await self._sweep(runner)
                 await record_the_rest(self._store, self._options)
-            except asyncio.CancelledError:
+            except (StateError, RunnerError):  # whoever goes on with the run finds it as it is on record
+                raise
+            except BaseException:
                 await self._sweep(runner)
                 raise
             finally:

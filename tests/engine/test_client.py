@@ -18,7 +18,10 @@ from docker.api import APIClient
 import dockersched
 from dockersched import EpicError, EpicState, RunOwnedError, UnfinishedRunError
 from dockersched.cli import main
-from dockersched.events import EpicStarted, TaskStarted
+from dockersched.epicfile import load_mapping
+from dockersched.events import EpicStarted, Event, TaskFinished, TaskStarted
+from dockersched.session import Session, SessionSettings
+from dockersched.store.database import StateStore
 
 SMALL: dict[str, object] = {"cpus": 0.5, "memory": "32m", "pids": 16}
 
@@ -202,3 +205,30 @@ async def test_what_the_engine_cannot_give_is_told_with_its_place(engine: APICli
         with pytest.raises(EpicError, match=r"large\.yaml:3:\d+: .*4096 CPUs"):
             await client.start(path)
     assert not (tmp_path / "state" / "runs").exists()
+
+
+async def test_what_a_display_raises_is_no_tasks_failure(engine: APIClient, tmp_path: Path) -> None:
+    raised: list[str] = []
+
+    def fail(*given: object) -> None:
+        raised.append(type(given[0]).__name__)
+        raise RuntimeError("a mistake in the display")
+
+    async with dockersched.connect(state_dir=tmp_path) as client:
+        tasks: dict[str, dict[str, object]] = {"quick": {"run": "echo a"}, "slow": {"run": "echo a; sleep 1; echo b"}}
+        handle = await client.start(epic("display", **tasks), on_event=fail, on_output=fail)
+        assert (await handle.result()).succeeded
+        assert raised == ["RunLaunched", "str"]
+        assert containers(engine, handle.run_id) == []
+
+
+async def test_no_sandbox_is_left_of_a_run_that_an_exception_ends(engine: APIClient, tmp_path: Path) -> None:
+    def observe(event: Event) -> None:
+        if isinstance(event, TaskFinished):
+            raise ValueError("a mistake in an observer")
+
+    run = load_mapping(epic("observer", quick={"run": "echo a"}, long=nap(60)))
+    session = Session(run, SessionSettings(tmp_path, observers=(observe,)), StateStore(tmp_path))
+    with pytest.raises(ValueError, match="a mistake in an observer"):
+        await session.run()
+    assert containers(engine, session.run_id) == []

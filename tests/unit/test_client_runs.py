@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import dockersched
-from dockersched import StateError
-from dockersched.events import EpicStarted
+from dockersched import EpicExecutionOptions, ScheduledTask, StateError, TaskDAG
+from dockersched.epic import Epic
+from dockersched.events import EpicStarted, Event, TaskFinished
 from dockersched.sandbox.fake import Script
-from dockersched.session.run import Session
+from dockersched.session import Session, SessionSettings
 from dockersched.store.database import StateStore
 from tests.support.fake_runs import FakeEngineRunner, fake_engine
 
@@ -53,3 +56,69 @@ async def test_a_run_that_ends_before_it_is_owned_does_not_go_on(
             told = (first.folder / "events.jsonl").read_text()
         assert (await first.result()).state == StateStore(tmp_path).run(first.run_id).state == "cancelled"
         assert told.count('"launch"') == 1
+
+
+def raising(error: BaseException, seen: list[object]) -> Callable[..., None]:
+    def call(*given: object) -> None:
+        seen.append(given)
+        raise error
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("mine"), FileNotFoundError(2, "gone", "/mine"), StateError("mine"), asyncio.CancelledError()],
+)
+async def test_what_a_display_raises_is_logged_once_and_the_run_goes_on(
+    tmp_path: Path, runners: list[FakeEngineRunner], capsys: pytest.CaptureFixture[str], error: BaseException
+) -> None:
+    seen: list[object] = []
+    async with dockersched.connect(state_dir=tmp_path, on_progress=raising(error, seen)) as client:
+        handle = await client.start(epic("e", "a", "b"), on_event=raising(error, seen))
+        assert (await handle.result()).succeeded
+        for _ in range(2):
+            runners[0].settings["progress"]("a line")
+    assert len(seen) == 2
+    assert [line.count("callback.failed") for line in capsys.readouterr().err.splitlines()] == [1, 1]
+    assert StateStore(tmp_path).run(handle.run_id).state == "succeeded"
+
+
+@pytest.mark.parametrize("error", [ValueError("ours"), asyncio.CancelledError()])
+async def test_nothing_is_left_of_a_run_that_an_exception_ends(
+    tmp_path: Path, runners: list[FakeEngineRunner], error: BaseException
+) -> None:
+    def observe(event: Event) -> None:
+        if isinstance(event, TaskFinished):
+            raise error
+
+    run = Epic(TaskDAG([ScheduledTask(name, (), "true") for name in ("a", "long")]), EpicExecutionOptions())
+    session = Session(run, SessionSettings(tmp_path, observers=(observe,)), StateStore(tmp_path))
+    with pytest.raises(type(error)):
+        await session.run()
+    assert [runner.sweeps for runner in runners] == [1]
+    assert StateStore(tmp_path).run(session.run_id).state is None
+
+
+async def _is_async(*_: object) -> None:
+    pass
+
+
+class _IsAsync:
+    async def __call__(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.usefixtures("runners")
+@pytest.mark.parametrize("callback", [5, "print", _is_async, functools.partial(_is_async, 1), _IsAsync()])
+async def test_what_is_no_callback_is_refused_before_anything_starts(tmp_path: Path, callback: Any) -> None:
+    with pytest.raises(TypeError, match="on_progress"):
+        dockersched.connect(on_progress=callback)
+    async with dockersched.connect(state_dir=tmp_path) as client:
+        with pytest.raises(TypeError, match="on_event"):
+            await client.start(epic("e", "a"), on_event=callback)
+        with pytest.raises(TypeError, match="on_output"):
+            await client.start(epic("e", "a"), on_output=callback)
+        with pytest.raises(TypeError, match="on_output"):
+            await client.resume("run", on_output=callback)
+    assert StateStore(tmp_path).runs() == []

@@ -10,12 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+from dockersched.callbacks import display_only
 from dockersched.data.run_files import RunFiles
-from dockersched.errors import (
-    MountRefusedError,
-    Problem,
-    RunnerError,
-)
+from dockersched.errors import MountRefusedError, Problem, RunnerError
 from dockersched.graph.capacity import Capacity
 from dockersched.log import Logger
 from dockersched.model import PullPolicy, QuotaConfig
@@ -51,7 +48,8 @@ class DockerRunner(SandboxBackend):
         engine: the engine to run on.
         logs_dir: folder for `<task>.log` files; None keeps no logs.
         defaults: what a sandbox gets when its options are silent.
-        on_output: called on the event loop with a task's id and output while it runs; display only.
+        on_output: called on the event loop with a task's id and output while it runs; display only, so that nothing
+            follows from what it raises.
         progress: called, from any thread, with a line about an image that is built or pulled, or about a full disk.
         journal: told why a sandbox is stopped, before it is.
         secrets: where the values of secrets are; what is known there by now is taken out of all output.
@@ -85,7 +83,7 @@ class DockerRunner(SandboxBackend):
         self.engine = engine
         self._shares_engine = shares_engine
         self._defaults = defaults or SandboxDefaults()
-        say = progress or (lambda _line: None)
+        say = display_only(progress, "progress") if progress else (lambda _line: None)
         self.images = ImageResolver(engine.pool, say)
         self._room = RoomGate(say, engine.health)
         socket = engine.endpoint.socket
@@ -99,7 +97,7 @@ class DockerRunner(SandboxBackend):
             room=self._room,
             journal=journal or StopJournal(),
             logs_dir=logs_dir,
-            on_output=on_output,
+            on_output=display_only(on_output, "on_output") if on_output else None,
         )
         self._ahead = AttemptsAhead(self._attempts)
         self._background: set[asyncio.Task[None]] = set()
