@@ -19,6 +19,24 @@ from dockersched.store.database import StateStore
 from dockersched.store.journal import Journal
 
 
+async def take_up(
+    runner: DockerRunner,
+    journal: Journal,
+    epic: Epic,
+    sandboxes: Sequence[SandboxRunOptions],
+    requests: Sequence[Sequence[str]],
+    *,
+    goes_on: bool,
+) -> None:
+    """Ends what must not go on of an earlier process's attempts, and removes what it had made ahead.
+
+    The arguments are those of `end_early_finals`.
+    """
+    await end_cancelled_attempts(runner, journal, sandboxes, requests)
+    await end_early_finals(runner, journal, epic, sandboxes, requests, goes_on=goes_on)
+    await remove_prepared(runner, journal, sandboxes)
+
+
 async def end_cancelled_attempts(
     runner: DockerRunner,
     journal: Journal,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -32,7 +31,7 @@ from dockersched.sandbox.docker.runner import DockerRunner
 from dockersched.sandbox.secret_values import SecretValues
 from dockersched.scheduler import ParallelTaskScheduler
 from dockersched.session.asked import taking_requests
-from dockersched.session.earlier import end_cancelled_attempts, end_early_finals, record_the_rest, remove_prepared
+from dockersched.session.earlier import record_the_rest, take_up
 from dockersched.session.removals import with_removals
 from dockersched.session.signals import stopping_on_signals
 from dockersched.session.takeover import take_over
@@ -42,7 +41,7 @@ from dockersched.session.workspaces import pack
 from dockersched.states import EpicState, Reason
 from dockersched.store.database import StateStore
 from dockersched.store.journal import Journal, JournaledRunner
-from dockersched.store.lock import own_run
+from dockersched.store.lock import claim_epic, own_run
 from dockersched.store.requests import CancelRequests
 
 log = Logger("session")
@@ -81,6 +80,7 @@ class Session:
         self._exit_code: int | None = None
         self._sandboxes: Sequence[SandboxRunOptions] = ()
         self._requests = CancelRequests(self.run_dir)
+        self._claim = ExitStack()
         self._journal: Journal | None = None
         self._history: Mapping[str, float] = {}
         self._files = RunFiles.of_run(self.run_dir)
@@ -139,8 +139,11 @@ class Session:
             RunnerError: no engine, or it failed before the epic could run.
             StateError: something of the run could not be written; `resume` goes on with it.
         """
-        with naming_owner(self._store):
+        with naming_owner(self._store), self._claim:
             if self._is_new and not self._beside_others:
+                claim = claim_epic(self._settings.state_dir, self._options.epic_id, self._run_id)
+                with writing(self._settings.state_dir):
+                    await asyncio.to_thread(self._claim.enter_context, claim)
                 await asyncio.to_thread(self._store.refuse_to_forget, self._options.epic_id)
             secrets = SecretValues()
             if problems := await asyncio.to_thread(secrets.problems, self._epic.dag):
@@ -210,11 +213,8 @@ class Session:
             runner.journal = journal
             if not self._is_new:
                 requests = await asyncio.to_thread(self._requests.of_tasks)
-                await end_cancelled_attempts(runner, journal, self._sandboxes, requests)
-                await end_early_finals(
-                    runner, journal, self._epic, self._sandboxes, requests, goes_on=not self._control.cancelled
-                )
-                await remove_prepared(runner, journal, self._sandboxes)
+                goes_on = not self._control.cancelled
+                await take_up(runner, journal, self._epic, self._sandboxes, requests, goes_on=goes_on)
             runner.share_namespaces(
                 self._sandboxes, at_once=self._options.max_parallel, ahead=self._options.prepare_ahead
             )
@@ -252,14 +252,9 @@ class Session:
     def _create_run(self, runner: DockerRunner) -> None:
         epic = replace(self._epic, options=self._options)
         take = partial(take_over, logs_dir=self.run_dir / "logs", files=self._files)
-        try:
-            succeeded = {task_id: take(task_id, result) for task_id, result in self._succeeded.items()}
-            self._store.create_run(
-                self._run_id, epic, runner.images.resolved(), succeeded, beside_others=self._beside_others
-            )
-        except StateError:
-            shutil.rmtree(self.run_dir)
-            raise
+        succeeded = {task_id: take(task_id, result) for task_id, result in self._succeeded.items()}
+        self._store.create_run(self._run_id, epic, runner.images.resolved(), succeeded)
+        self._claim.close()  # from now on the database tells of it
 
     async def _prepare(self, runner: DockerRunner) -> Mapping[str, str]:
         self._preparing = asyncio.ensure_future(runner.prepare(self._sandboxes))
@@ -300,9 +295,8 @@ class Session:
             return []
 
     def _save(self, result: EpicResult, leaked: Sequence[str]) -> SessionResult:
-        exit_code = result.exit_code
-        if self._exit_code is not None and result.state is EpicState.CANCELLED:
-            exit_code = self._exit_code
+        cancelled_for = self._exit_code if result.state is EpicState.CANCELLED else None
+        exit_code = result.exit_code if cancelled_for is None else cancelled_for
         digest = make_digest(result, self._settings.digest)
         path = self.run_dir / "result.json"
         write_result(path, result, digest=digest, exit_code=exit_code)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dockersched.errors import RunOwnedError, StateError, UnfinishedRunError
 from dockersched.store.database import StateStore
-from dockersched.store.lock import owner_of
+from dockersched.store.lock import BESIDE_REMEDY, owner_of
 
 
 @contextmanager
@@ -20,8 +20,7 @@ def naming_owner(store: StateStore) -> Iterator[None]:
         owner = owner_of(store.run_dir(error.run_id))
         if owner is None:
             raise
-        remedy = "wait for it, cancel it, or start another with --new (in Python, new=True)"
-        raise RunOwnedError(error.run_id, owner, remedy) from error
+        raise RunOwnedError(error.run_id, owner, BESIDE_REMEDY) from error
 
 
 @contextmanager

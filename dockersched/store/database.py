@@ -84,8 +84,6 @@ class StateStore:
         epic: Epic,
         images: Mapping[str, tuple[str, str]],
         succeeded: Mapping[str, SandboxResult],
-        *,
-        beside_others: bool = True,
     ) -> None:
         """Records a run before anything of it exists.
 
@@ -94,16 +92,10 @@ class StateStore:
             epic: resolved.
             images: id and digest of each image, by name.
             succeeded: results that it takes over from an earlier run, by task id.
-            beside_others: whether it may begin while the last run of the same epic is unfinished.
-
-        Raises:
-            UnfinishedRunError: it may not.
         """
         with self._reading() as connection:
             connection.execute("BEGIN IMMEDIATE")
             created_at = _now()
-            if not beside_others and (last := _last_run(connection, epic.options.epic_id)) and last.state is None:
-                raise UnfinishedRunError(last.run_id, epic.options.epic_id)
             connection.execute(
                 "INSERT INTO runs (run_id, epic_id, epic, created_at) VALUES (?, ?, ?, ?)",
                 (run_id, epic.options.epic_id, codec.dump_epic(epic), created_at),
@@ -143,7 +135,8 @@ class StateStore:
             UnfinishedRunError: the last run of this epic is one.
         """
         with self._reading() as connection:
-            last = _last_run(connection, epic_id)
+            row = connection.execute(f"{_RUNS} WHERE epic_id = ? {_NEWEST_FIRST} LIMIT 1", (epic_id,)).fetchone()
+        last = RunRow(*row) if row else None
         if last is not None and last.state is None:
             raise UnfinishedRunError(last.run_id, epic_id)
 
@@ -272,11 +265,6 @@ class StateStore:
                 f"the state database {self._path} cannot be used ({error}): "
                 "move it away to start anew, or name another directory with --state-dir"
             ) from error
-
-
-def _last_run(connection: sqlite3.Connection, epic_id: str) -> RunRow | None:
-    row = connection.execute(f"{_RUNS} WHERE epic_id = ? {_NEWEST_FIRST} LIMIT 1", (epic_id,)).fetchone()
-    return RunRow(*row) if row else None
 
 
 def _now() -> str:

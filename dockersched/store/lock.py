@@ -1,12 +1,13 @@
-"""Who owns a run: a kernel lock that ends with its process, however that ends."""
+"""Who owns a run, or begins one of an epic: kernel locks that end with their process, however that ends."""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import repeat
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from dockersched.errors import RunOwnedError
 # Whoever looks for the owner holds the lock for a moment, shared, which must not look like an owner.
 _TRIES = 5
 _PAUSE_S = 0.02
+
+BESIDE_REMEDY = "wait for it, cancel it, or start another with --new (in Python, new=True)"
 
 _held: set[int] = set()
 
@@ -35,6 +38,32 @@ def own_run(run_dir: Path) -> Iterator[None]:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
+
+
+@contextmanager
+def claim_epic(state_dir: Path, epic_id: str, run_id: str) -> Iterator[None]:
+    """While the block runs, no other run of the epic may begin: whether one may is decided before anybody hears of it.
+
+    Raises:
+        RunOwnedError: another one begins; its process is named.
+    """
+    path = state_dir / f".begins-{hashlib.sha256(epic_id.encode()).hexdigest()[:32]}.lock"
+    while True:
+        with _opened(path, os.O_RDWR | os.O_CREAT) as descriptor:
+            if not any(map(_owned, repeat(descriptor, _TRIES))):
+                other, _, pid = os.pread(descriptor, 512, 0).decode().partition(" ")
+                raise RunOwnedError(other or f"of {epic_id!r}", int(pid or 0), BESIDE_REMEDY)
+            if os.fstat(descriptor).st_nlink == 0:  # the last one has removed it meanwhile
+                continue
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{run_id} {os.getpid()}".encode(), 0)
+            try:
+                yield
+            finally:
+                if descriptor in _held:
+                    with suppress(OSError):
+                        path.unlink()
+            return
 
 
 def owner_of(run_dir: Path) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 import dockersched
-from dockersched import EpicExecutionOptions, ScheduledTask, StateError, TaskDAG
+from dockersched import EpicExecutionOptions, RunOwnedError, ScheduledTask, StateError, TaskDAG
 from dockersched.epic import Epic
 from dockersched.events import EpicStarted, Event, TaskFinished
 from dockersched.sandbox.fake import Script
@@ -122,3 +123,56 @@ async def test_what_is_no_callback_is_refused_before_anything_starts(tmp_path: P
         with pytest.raises(TypeError, match="on_output"):
             await client.resume("run", on_output=callback)
     assert StateStore(tmp_path).runs() == []
+
+
+async def test_of_two_runs_of_an_epic_the_second_is_refused_before_anybody_hears_of_it(
+    tmp_path: Path, runners: list[FakeEngineRunner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = asyncio.Event()
+
+    async def prepare(self: FakeEngineRunner, _sandboxes: object) -> dict[str, str]:
+        await ready.wait()
+        return {}
+
+    monkeypatch.setattr(FakeEngineRunner, "prepare", prepare)
+    told: list[Event] = []
+    async with dockersched.connect(state_dir=tmp_path) as client:
+        first = await client.start(epic("e", "a"))
+        with pytest.raises(RunOwnedError, match=f"run {first.run_id} is owned by process {os.getpid()}: .*new=True"):
+            await client.start(epic("e", "a"), on_event=told.append)
+        beside = await client.start(epic("e", "a"), new=True)
+        other = await client.start(epic("other", "a"))
+        ready.set()
+        for handle in (first, beside, other):
+            assert (await handle.result()).succeeded
+        assert (await (await client.start(epic("e", "a"))).result()).succeeded
+    assert told == []
+    assert len(runners) == len(list((tmp_path / "runs").iterdir())) == 4
+    assert list(tmp_path.glob(".begins-*")) == []
+
+
+async def test_a_run_on_record_stands_in_the_way_of_the_next(tmp_path: Path, runners: list[FakeEngineRunner]) -> None:
+    async with dockersched.connect(state_dir=tmp_path) as client:
+        first = await client.start(epic("e", "long"))
+        async with asyncio.timeout(10):
+            while not runners[0].alive:
+                await asyncio.sleep(0.01)
+        assert list(tmp_path.glob(".begins-*")) == []
+        with pytest.raises(RunOwnedError, match=first.run_id):
+            await client.start(epic("e", "long"))
+
+
+async def test_the_folder_of_a_run_that_was_announced_stays(
+    tmp_path: Path, runners: list[FakeEngineRunner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StateError("the disk is full")
+
+    monkeypatch.setattr(StateStore, "create_run", fail)
+    async with dockersched.connect(state_dir=tmp_path) as client:
+        handle = await client.start(epic("e", "a"))
+        with pytest.raises(StateError, match="the disk is full"):
+            await handle.result()
+        assert (handle.folder / "events.jsonl").exists()
+        monkeypatch.undo()
+    assert runners[0].started == []

@@ -8,10 +8,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from dockersched.store.lock import own_run, owner_of
+import pytest
+
+from dockersched.errors import RunOwnedError
+from dockersched.store.lock import claim_epic, own_run, owner_of
 
 
 def _until_told(told: Connection) -> None:
@@ -48,6 +52,9 @@ def test_a_lock_ends_with_the_block_also_where_python_does_not_know_of_the_fork(
 OWNER = """
 import os, signal, sys
 from pathlib import Path
+
+import pytest
+from dockersched.errors import RunOwnedError
 from dockersched.store.lock import own_run
 
 with own_run(Path(sys.argv[1])):
@@ -90,3 +97,25 @@ def test_a_child_that_leaves_the_block_leaves_the_lock_to_its_parent(tmp_path: P
                 os._exit(1)
         assert os.waitpid(child, 0)[1] == 0
         assert owner_of(tmp_path / "run") == os.getpid()
+
+
+def test_whose_process_has_died_claims_an_epic_no_more(tmp_path: Path) -> None:
+    with claim_epic(tmp_path, "e", "first"):
+        (claim,) = tmp_path.iterdir()
+    claim.write_text("died 1")
+    with claim_epic(tmp_path, "e", "second"), claim_epic(tmp_path, "other", "third"):
+        with pytest.raises(RunOwnedError, match=f"run second is owned by process {os.getpid()}"):
+            claim_epic(tmp_path, "e", "fourth").__enter__()
+        assert claim.read_text() == f"second {os.getpid()}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_claim_that_is_removed_while_it_is_taken_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = claim_epic(tmp_path, "e", "first")
+    first.__enter__()
+    monkeypatch.setattr(time, "sleep", lambda _pause_s: first.__exit__(None, None, None))
+    with claim_epic(tmp_path, "e", "second"):
+        (claim,) = tmp_path.iterdir()
+        assert claim.read_text() == f"second {os.getpid()}"

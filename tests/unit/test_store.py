@@ -188,7 +188,7 @@ async def test_durations_are_those_of_the_last_successes(store: StateStore) -> N
         [[took(1000)], [took(1), took(99, 1)], [took(2), took(98, 137, Reason.TIMED_OUT)], [took(90)], [], [took(3.5)]]
     ):
         run_id = f"{RUN}-{number}"
-        store.create_run(run_id, EPIC, {}, {}, beside_others=True)
+        store.create_run(run_id, EPIC, {}, {})
         for attempt, result in enumerate(results, 1):
             await store.intend(run_id, "a", attempt)
             await store.record(run_id, "a", attempt, result)
