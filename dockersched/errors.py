@@ -38,7 +38,17 @@ class Problem(Struct, frozen=True):
 
 
 class DockerschedError(Exception):
-    """Base of all errors of dockersched."""
+    """Base of all errors of dockersched; they can be pickled, and so come out of other processes."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """What to make it of anew: Exception's own would give the message to an `__init__` that wants other things."""
+        return _remade, (type(self), self.args, self.__dict__)
+
+
+def _remade(cls: type[DockerschedError], args: tuple[object, ...], attributes: dict[str, object]) -> DockerschedError:
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(attributes)
+    return error
 
 
 class EpicError(DockerschedError):
