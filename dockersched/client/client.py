@@ -15,12 +15,14 @@ from dockersched.epic import Epic
 from dockersched.epicfile import load, load_mapping, locate
 from dockersched.errors import EpicError
 from dockersched.events import Observer
+from dockersched.report.commands import Commands
+from dockersched.report.digest import DigestSettings
 from dockersched.sandbox.docker.connect import Engine
 from dockersched.sandbox.docker.connect import connect as connect_engine
 from dockersched.sandbox.docker.mounts import mount_roots
 from dockersched.session import Session, SessionSettings
 from dockersched.store.database import StateStore
-from dockersched.store.folder import named_state_dir, open_state_dir
+from dockersched.store.folder import DEFAULT_STATE_DIR, named_state_dir, open_state_dir
 
 EpicSource = str | os.PathLike[str] | Mapping[str, object] | Epic
 """The path of an epic file, data with the keys of one, or an epic."""
@@ -173,6 +175,7 @@ class Client:
                 SessionSettings(
                     state_dir=state_dir,
                     observers=(observe, *shown),
+                    digest=DigestSettings(commands=self._commands()),
                     on_output=on_output,
                     progress=self._on_progress,
                     allow_mounts=self._allow_mounts,
@@ -185,6 +188,12 @@ class Client:
         handle.task.add_done_callback(lambda _: self._going_on.discard(handle))
         await handle.launched()
         return handle
+
+    def _commands(self) -> Commands:
+        """Those that a reader of the failures is told, wherever the reader is."""
+        is_usual = os.fspath(self._wanted_dir) == DEFAULT_STATE_DIR
+        mounts = tuple(map(os.path.abspath, self._allow_mounts))
+        return Commands(None if is_usual else os.path.abspath(self._wanted_dir), mounts)  # noqa: PTH100
 
     def _connection(self) -> _Connection:
         if self._opened is None:

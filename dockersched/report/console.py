@@ -11,7 +11,7 @@ from dockersched.log import Logger
 from dockersched.report.github import text_cleaner
 from dockersched.report.stream import Stream
 from dockersched.report.summary import summary_lines
-from dockersched.report.text import Paint, colours_wanted, one_line
+from dockersched.report.text import Paint, can_move_cursor, colours_wanted, one_line
 from dockersched.report.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class ConsoleReport:
         self._summary = summary
         self._environ = environ
         self._paint = Paint(enabled=colours_wanted(environ, terminal=self._err.isatty()))
-        self._is_live = self._err.isatty() and not environ.get("CI") and environ.get("TERM") != "dumb"
+        self._is_live = self._err.isatty() and not _is_ci(environ) and can_move_cursor(environ)
         self._transcript = Transcript(self._paint, starts=not self._is_live)
         self._view: LiveView | None = None
 
@@ -193,3 +193,7 @@ class ConsoleReport:
 
             self._view = LiveView.on(self._err, self._paint, self._environ)
         self._view.update(event)
+
+
+def _is_ci(environ: Mapping[str, str]) -> bool:
+    return environ.get("CI", "").lower() not in ("", "0", "false")

@@ -109,13 +109,21 @@ class Paint:
         return f"\x1b[{codes}m{text}\x1b[0m" if self.enabled and codes else text
 
 
+SHOW_CURSOR = "\x1b[?25h"
+
+
+def can_move_cursor(environ: Mapping[str, str]) -> bool:
+    """Whether a terminal can draw over what it shows; rich takes the same two for such that cannot."""
+    return environ.get("TERM", "").lower() not in ("dumb", "unknown")
+
+
 def colours_wanted(environ: Mapping[str, str], *, terminal: bool) -> bool:
     """Whether to colour (https://no-color.org, https://force-color.org)."""
     if environ.get("NO_COLOR"):
         return False
     if environ.get("FORCE_COLOR"):
         return environ["FORCE_COLOR"] != "0"
-    return terminal and environ.get("TERM") != "dumb"
+    return terminal and can_move_cursor(environ)
 
 
 def written_out(found: re.Match[str]) -> str:

@@ -114,6 +114,9 @@ class Session:
         if task_ids is None and self._preparing is not None:
             self._preparing.cancel()
 
+    def _stop_with(self, exit_code: int) -> None:
+        self.cancel(exit_code=exit_code)
+
     async def cancel_tasks(self, task_ids: Sequence[str]) -> None:
         """Ends tasks of the run and all that depends on them, also where another process goes on with it.
 
@@ -160,7 +163,8 @@ class Session:
                     if not self._is_new:  # its last owner may have ended it in the meantime
                         await asyncio.to_thread(self._store.refuse_finished, self._run_id)
                     if self._settings.handle_signals:
-                        owned.enter_context(stopping_on_signals(lambda code: self.cancel(exit_code=code), self._run_id))
+                        stop, commands = self._stop_with, self._settings.digest.commands
+                        owned.enter_context(stopping_on_signals(stop, self._run_id, commands))
                     return await self._run_owned(runner)
 
     async def _run_owned(self, runner: DockerRunner) -> SessionResult:

@@ -6,21 +6,23 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from dockersched.log import Logger
+from dockersched.report.commands import Commands
+from dockersched.report.text import SHOW_CURSOR, can_move_cursor
 
 log = Logger("session")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-_LEFT = """dockersched: ended at once; sandboxes may be left: `dockersched resume {0}` goes on with the run,
-`dockersched cancel {0}` ends it and removes them
+_LEFT = """dockersched: ended at once; sandboxes may be left: `{resume}` goes on with the run,
+`{cancel}` ends it and removes them
 """
 
 
 @contextmanager
-def stopping_on_signals(stop: Callable[[int], None], run_id: str) -> Iterator[None]:
+def stopping_on_signals(stop: Callable[[int], None], run_id: str, commands: Commands) -> Iterator[None]:
     """Handles signals while the block runs: the first one stops the run, a second one ends the process at once.
 
     A hangup stays ignored where it was, as `nohup` asks for; afterwards all signals do what they did before, if
@@ -30,6 +32,7 @@ def stopping_on_signals(stop: Callable[[int], None], run_id: str) -> Iterator[No
     Args:
         stop: called on the event loop with the exit code that the signal asks for, 128 + its number.
         run_id: of the run, for the last words.
+        commands: that these name.
     """
     loop = asyncio.get_running_loop()
     received = False
@@ -37,7 +40,7 @@ def stopping_on_signals(stop: Callable[[int], None], run_id: str) -> Iterator[No
     def on_signal(number: signal.Signals) -> None:
         nonlocal received
         if received:  # as if we did not handle it
-            os.write(2, _LEFT.format(run_id).encode())
+            _say_last_words(_LEFT.format(resume=commands.resume(run_id), cancel=commands.cancel(run_id)))
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         received = True
@@ -57,3 +60,10 @@ def stopping_on_signals(stop: Callable[[int], None], run_id: str) -> Iterator[No
             # What is not Python's, or was the loop's and is gone, cannot be set again.
             if handler is not None and getattr(handler, "__module__", None) != loop.add_signal_handler.__module__:
                 signal.signal(number, handler)
+
+
+def _say_last_words(text: str) -> None:
+    """Also where a live table has hidden the cursor; whether somebody still reads is no matter."""
+    with suppress(OSError):
+        hidden = os.isatty(2) and can_move_cursor(os.environ)
+        os.write(2, ((SHOW_CURSOR if hidden else "") + text).encode(errors="backslashreplace"))

@@ -308,6 +308,11 @@ def test_the_live_table_fits_a_small_terminal() -> None:
         assert table.count("\n") == 4
 
 
+@pytest.mark.parametrize("no", ["false", "0", ""])
+def test_a_terminal_of_no_ci_service_shows_the_table(no: str) -> None:
+    assert "101 waiting" in run_in_terminal({"CI": no})
+
+
 def test_no_color_is_respected_on_a_terminal() -> None:
     text = run_in_terminal({"NO_COLOR": "1"})
 
@@ -315,7 +320,7 @@ def test_no_color_is_respected_on_a_terminal() -> None:
     assert not re.findall(r"\x1b\[[0-9;]*(?:3[0-7]|9[0-7])m", text)
 
 
-@pytest.mark.parametrize("environ", [{"CI": "true"}, {"TERM": "dumb"}])
+@pytest.mark.parametrize("environ", [{"CI": "true"}, {"TERM": "dumb"}, {"TERM": "unknown"}])
 def test_plain_lines_where_a_table_cannot_live(environ: dict[str, str]) -> None:
     text = run_in_terminal(environ)
 

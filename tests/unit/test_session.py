@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import pty
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from dockersched.control import EpicControl
 from dockersched.data.run_files import RunFiles
 from dockersched.epicfile import load, locate
 from dockersched.errors import EpicError, RunOwnedError, StateError, UnfinishedRunError
+from dockersched.report.commands import Commands
 from dockersched.results import LogSummary, OutputSummary, SandboxResult
 from dockersched.session.asked import taking_requests
 from dockersched.session.signals import SIGNALS, stopping_on_signals
@@ -30,7 +34,7 @@ from dockersched.store.requests import CancelRequests
 async def test_a_signal_stops_with_its_exit_code_and_handlers_go_with_the_block(number: signal.Signals) -> None:
     before = [signal.getsignal(each) for each in SIGNALS]
     stopped: asyncio.Queue[int] = asyncio.Queue()
-    with stopping_on_signals(stopped.put_nowait, "r"):
+    with stopping_on_signals(stopped.put_nowait, "r", Commands()):
         os.kill(os.getpid(), number)
         assert await asyncio.wait_for(stopped.get(), 5) == 128 + number
     assert [signal.getsignal(each) for each in SIGNALS] == before
@@ -41,7 +45,7 @@ async def test_a_handler_of_the_loop_does_not_come_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
     loop.add_signal_handler(signal.SIGTERM, int)
     try:
-        with stopping_on_signals(lambda _: None, "r"):
+        with stopping_on_signals(lambda _: None, "r", Commands()):
             pass
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
@@ -52,7 +56,7 @@ async def test_a_hangup_that_is_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     stopped: asyncio.Queue[int] = asyncio.Queue()
     try:
-        with stopping_on_signals(stopped.put_nowait, "r"):
+        with stopping_on_signals(stopped.put_nowait, "r", Commands()):
             os.kill(os.getpid(), signal.SIGHUP)
             os.kill(os.getpid(), signal.SIGTERM)
             assert await asyncio.wait_for(stopped.get(), 5) == 128 + signal.SIGTERM
@@ -60,6 +64,44 @@ async def test_a_hangup_that_is_ignored_stays_ignored() -> None:
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+_TWICE = """
+import asyncio, os, signal
+from dockersched.report.commands import Commands
+from dockersched.session.signals import stopping_on_signals
+
+async def main():
+    stopped = asyncio.Event()
+    with stopping_on_signals(lambda _: stopped.set(), "r", Commands("/my state")):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await stopped.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(10)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("term", "first"), [("xterm", "\x1b[?25hdockersched: ended"), ("dumb", "dockersched: ended")])
+def test_the_second_signal_gives_the_terminal_back_and_names_commands(term: str, first: str) -> None:
+    ours, theirs = pty.openpty()
+    environ = {**os.environ, "TERM": term}
+    process = subprocess.run([sys.executable, "-c", _TWICE], check=False, stderr=theirs, env=environ)
+    os.close(theirs)
+    said = os.read(ours, 65_536).decode()
+    os.close(ours)
+    assert process.returncode == -signal.SIGTERM
+    assert said.startswith(first)
+    assert "`dockersched resume r --state-dir '/my state'`" in said
+    assert "`dockersched cancel r --state-dir '/my state'`" in said
+
+
+def test_the_second_signal_ends_the_process_also_where_nobody_reads() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    assert subprocess.run([sys.executable, "-c", _TWICE], check=False, stderr=theirs).returncode == -signal.SIGTERM
+    os.close(theirs)
 
 
 async def test_requests_of_other_processes_reach_the_run(tmp_path: Path) -> None:
