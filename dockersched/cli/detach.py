@@ -63,23 +63,31 @@ def run_detached(state_dir: Path, execute: Callable[[Observer], int], announce: 
         state_dir: the state directory.
         execute: runs in the new process, with an observer that must see the events; returns its exit code.
         announce: gets the run's id, in the process that called.
+
+    Raises:
+        StateError: the file for the output cannot be made; only in the new process, which the other one follows.
     """
     console = state_dir / f".console-{secrets.token_hex(8)}.log"
-    reading, writing = os.pipe()
+    from dockersched.session.trouble import writing  # noqa: PLC0415 - keeps `--help` fast
+
+    reading, telling = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
     if child == 0:
         os.close(reading)
         os.setsid()
-        _redirect(console)
-        return execute(_Announcer(console, writing))
-    os.close(writing)
+        with writing(state_dir):
+            _redirect(console)
+        return execute(_Announcer(console, telling))
+    os.close(telling)
     try:
         with os.fdopen(reading, encoding="utf-8") as told:
             run_id = told.read().strip()
     except BaseException:
         os.kill(child, signal.SIGTERM)  # nobody learns of the run: it must not go on
+        os.waitpid(child, 0)
+        console.unlink(missing_ok=True)
         raise
     if run_id:
         announce(run_id)
@@ -96,20 +104,20 @@ def run_detached(state_dir: Path, execute: Callable[[Observer], int], announce: 
 class _Announcer:
     """At the launch of the run, moves the console into its folder and tells the caller its id."""
 
-    def __init__(self, console: Path, writing: int) -> None:
+    def __init__(self, console: Path, telling: int) -> None:
         self._console = console
-        self._writing: int | None = writing
+        self._telling: int | None = telling
 
     def __call__(self, event: Event) -> None:
         from dockersched.events import RunLaunched  # noqa: PLC0415 - keeps `--help` fast
 
-        if not isinstance(event, RunLaunched) or self._writing is None:
+        if not isinstance(event, RunLaunched) or self._telling is None:
             return
         _move_console(self._console, event.state_dir / "runs" / event.run_id / CONSOLE_NAME)
         with suppress(BrokenPipeError):  # the caller is gone already
-            os.write(self._writing, event.run_id.encode())
-        os.close(self._writing)
-        self._writing = None
+            os.write(self._telling, event.run_id.encode())
+        os.close(self._telling)
+        self._telling = None
 
 
 def _move_console(console: Path, path: Path) -> None:

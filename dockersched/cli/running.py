@@ -154,6 +154,7 @@ def show_session(args: argparse.Namespace, make: Callable[[SessionSettings], Ses
     all_written = write_reports(ended, args.junit, os.environ)
     tell_leaked(ended.leaked)
     _print_result(args.output, ended)
+    report.check()
     if events is not None:
         events.check()
     return ended.exit_code or (0 if all_written else EXIT_NOT_WRITTEN)

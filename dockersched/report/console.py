@@ -125,6 +125,14 @@ class ConsoleReport:
         margin = "\n" if self._out.isatty() else ""
         self._out.write(margin + "".join(f"{line}\n" for line in summary_lines(result, paint, result_path)))
 
+    def check(self) -> None:
+        """Tells whoever must know whether the summary was written.
+
+        Raises:
+            OSError: it was not; a `BrokenPipeError` where the reader has hung up.
+        """
+        self._out.check()
+
     def _put(self, item: _Item) -> None:
         if self._err.gone or self._closing.is_set():
             return

@@ -144,7 +144,7 @@ def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Tex
     return show
 
 
-@pytest.mark.parametrize("output", ["json", "jsonl", "agent"])
+@pytest.mark.parametrize("output", ["text", "json", "jsonl", "agent"])
 def test_a_result_that_finds_no_room_is_an_error_of_its_own(
     output: str, shown: Callable[[str, TextIO], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,7 +157,7 @@ def test_a_result_that_finds_no_room_is_an_error_of_its_own(
     assert "dockersched: container c could not be removed (docker rm -f c)" in said
 
 
-@pytest.mark.parametrize("output", ["json", "jsonl", "agent"])
+@pytest.mark.parametrize("output", ["text", "json", "jsonl", "agent"])
 def test_a_reader_that_hung_up_is_told_apart(output: str, shown: Callable[[str, TextIO], int]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
