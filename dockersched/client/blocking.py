@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections.abc import Callable, Iterable
 
-from dockersched.client.client import EpicSource, OnOutput, connect, read_epic
+from dockersched.client.client import EpicSource, OnOutput, check_signal_handling, connect, read_epic
 from dockersched.events import Observer
 from dockersched.results import EpicResult
 
@@ -53,9 +52,8 @@ def run(
             "dockersched.run blocks, and an event loop runs in this thread: "
             "use `async with dockersched.connect() as client` and `await client.start(epic)`"
         )
-    if handle_signals and threading.current_thread() is not threading.main_thread():
-        raise RuntimeError("signals can be handled in the main thread only: leave handle_signals out")
-
+    if handle_signals:
+        check_signal_handling()
     checked = read_epic(epic)
 
     async def run_to_end() -> EpicResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -121,8 +122,11 @@ class Client:
             UnfinishedRunError: the same, but its process died: `resume` goes on with it.
             MountRefusedError: a folder of `allow_mounts` is none.
             StateError: the state directory cannot be used.
-            TypeError: a function is none, or would have to be awaited.
+            TypeError: the epic is none; a function is none, or would have to be awaited.
+            RuntimeError: signals are to be handled in another than the main thread.
         """
+        if handle_signals:
+            check_signal_handling()
         check_callback(on_event, "on_event")
         check_callback(on_output, "on_output")
         state_dir = self._connection().state_dir
@@ -206,10 +210,29 @@ def read_epic(source: EpicSource) -> Epic:
 
     Raises:
         EpicError: all that is wrong with it.
+        TypeError: it is nothing of the kind.
     """
     if isinstance(source, Epic):
         return source
-    return load_mapping(source) if isinstance(source, Mapping) else load(os.fspath(source))
+    if isinstance(source, Mapping):
+        return load_mapping(source)
+    given: object = source  # whatever its type says
+    path: object = os.fspath(given) if isinstance(given, (str, os.PathLike)) else None
+    if not isinstance(path, str) or not path:
+        raise TypeError(
+            f"an epic is the path of an epic file, data with the keys of one, or a dockersched.Epic, not {source!r}"
+        )
+    return load(path)
+
+
+def check_signal_handling() -> None:
+    """Signals can be handled in the main thread only.
+
+    Raises:
+        RuntimeError: this is another one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("signals can be handled in the main thread only: leave handle_signals out")
 
 
 async def _finished(tasks: Sequence[asyncio.Task[object]]) -> None:

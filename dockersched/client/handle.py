@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dockersched.events import Event, Observer
 from dockersched.results import EpicResult
-from dockersched.session import Session
+from dockersched.session import Session, SessionResult
 
 
 class RunHandle:
@@ -79,8 +79,12 @@ class RunHandle:
 
         Raises:
             ValueError: the epic has no such task; nothing was cancelled.
+            TypeError: what is given is no task's id.
             StateError: that tasks are to be cancelled could not be written; nothing was.
         """
+        for task_id in task_ids:
+            if not isinstance(task_id, str):
+                raise TypeError(f"each task to cancel is an id of its own, as in cancel('a', 'b'), and not {task_id!r}")
         if unknown := [task_id for task_id in task_ids if task_id not in self._session.dag]:
             raise ValueError(f"run {self.run_id} has no task {unknown[0]!r}")
         if not task_ids:
@@ -103,6 +107,7 @@ class RunHandle:
                 await self._news.wait()
         except asyncio.CancelledError:
             self.stop()
+            self.task.add_done_callback(_ignore_failure)
             raise
         if not self._events:
             await self.task
@@ -115,3 +120,9 @@ class RunHandle:
         """Wakes everyone who waits; who comes later waits for the next."""
         self._news.set()
         self._news = asyncio.Event()
+
+
+def _ignore_failure(task: asyncio.Task[SessionResult]) -> None:
+    """Nobody has the handle who could ask for it, which asyncio would complain of."""
+    if not task.cancelled():
+        task.exception()

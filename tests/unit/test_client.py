@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Sequence
+import gc
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -40,6 +41,7 @@ class ScriptedSession:
         self.observe = observe
         self.ending = asyncio.Event()
         self.cancelled: list[Sequence[str] | None] = []
+        self.fails_at_its_end: Exception | None = None
         self._fails = fails
         self._launches = launches
 
@@ -49,6 +51,8 @@ class ScriptedSession:
         if self._launches:
             self.observe(LAUNCHED)
         await self.ending.wait()
+        if self.fails_at_its_end is not None:
+            raise self.fails_at_its_end
         self.observe(DONE)
         return SessionResult(RESULT, 0, Digest(0, (), 0, Commands()), self.run_dir / "result.json", ["container x"])
 
@@ -192,17 +196,43 @@ async def test_run_refuses_to_block_an_event_loop() -> None:
         dockersched.run("epic.yaml")
 
 
-def test_signals_are_for_the_main_thread() -> None:
-    errors: list[Exception] = []
+def started_by_a_client() -> None:
+    async def start() -> None:
+        await dockersched.connect().start("epic.yaml", handle_signals=True)
 
-    def run() -> None:
-        try:
-            dockersched.run("epic.yaml", handle_signals=True)
-        except RuntimeError as error:
-            errors.append(error)
+    asyncio.run(start())
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    (error,) = errors
-    assert "main thread" in str(error)
+
+@pytest.mark.parametrize("start", [lambda: dockersched.run("epic.yaml", handle_signals=True), started_by_a_client])
+def test_signals_are_for_the_main_thread(start: Callable[[], object]) -> None:
+    with ThreadPoolExecutor(1) as thread, pytest.raises(RuntimeError, match="main thread only"):
+        thread.submit(start).result()
+
+
+@pytest.mark.parametrize("source", [None, 5, b"epic.yaml", "", ["epic.yaml"]])
+def test_what_is_no_epic_is_told_what_one_is(source: Any) -> None:
+    with pytest.raises(TypeError, match="an epic is the path of an epic file, data with the keys of one, or"):
+        dockersched.run(source)
+
+
+@pytest.mark.parametrize("given", [["a"], 5, None])
+async def test_what_is_no_task_id_is_told_how_to_cancel_tasks(given: Any) -> None:
+    handle, session = started()
+    with pytest.raises(TypeError, match="as in cancel"):
+        await handle.cancel(given)
+    assert session.cancelled == []
+    await handle.cancel()
+
+
+async def test_the_failure_of_a_launch_that_was_given_up_is_nobodys() -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    handle, session = started(launches=False)
+    launching = asyncio.create_task(handle.launched())
+    await asyncio.sleep(0)
+    launching.cancel()
+    session.fails_at_its_end = RunnerError("no")
+    await asyncio.wait([launching, handle.task])
+    del handle, session, launching
+    gc.collect()
+    assert told == []
