@@ -21,8 +21,6 @@ from dockersched.events import Event, Observer, RunDone, RunLaunched
 from dockersched.graph.capacity import check_capacity, share_out
 from dockersched.graph.dag import TaskDAG
 from dockersched.log import Logger
-from dockersched.report.digest import make_digest
-from dockersched.report.document import write_result
 from dockersched.report.event_log import EventLog
 from dockersched.results import EpicResult, SandboxResult
 from dockersched.sandbox.asked import sandbox_options
@@ -33,12 +31,13 @@ from dockersched.scheduler import ParallelTaskScheduler
 from dockersched.session.asked import taking_requests
 from dockersched.session.earlier import record_the_rest, take_up
 from dockersched.session.removals import with_removals
+from dockersched.session.saving import save_result
 from dockersched.session.signals import stopping_on_signals
 from dockersched.session.takeover import take_over
 from dockersched.session.terms import SessionResult, SessionSettings
 from dockersched.session.trouble import naming_owner, writing
 from dockersched.session.workspaces import pack
-from dockersched.states import EpicState, Reason
+from dockersched.states import Reason
 from dockersched.store.database import StateStore
 from dockersched.store.journal import Journal, JournaledRunner
 from dockersched.store.lock import claim_epic, own_run
@@ -180,12 +179,15 @@ class Session:
             except (StateError, RunnerError):  # whoever goes on with the run finds it as it is on record
                 raise
             except BaseException:
-                await self._sweep(runner)
+                if left := await self._sweep(runner):
+                    log.warning("session.left_behind", run=self._run_id, things=left)
                 raise
             finally:
                 await asyncio.to_thread(self._store.close)
             self._check_written()
-            ended = await asyncio.to_thread(self._save, with_removals(result, runner.removed_ms), leaked)
+            result = with_removals(result, runner.removed_ms)
+            save = partial(save_result, digest=self._settings.digest, cancelled_for=self._exit_code)
+            ended = await asyncio.to_thread(save, self.run_dir / "result.json", result, leaked)
             done = RunDone(datetime.now(UTC), self._run_id, result.state, ended.exit_code, tuple(result.root_cause_ids))
             # In the file first: a run that the database calls finished is not gone on with, so its end must be told.
             events.observe(done)
@@ -297,14 +299,6 @@ class Session:
         except RunnerError as error:
             log.warning("session.sweep_failed", error=str(error), run=self._run_id)
             return []
-
-    def _save(self, result: EpicResult, leaked: Sequence[str]) -> SessionResult:
-        cancelled_for = self._exit_code if result.state is EpicState.CANCELLED else None
-        exit_code = result.exit_code if cancelled_for is None else cancelled_for
-        digest = make_digest(result, self._settings.digest)
-        path = self.run_dir / "result.json"
-        write_result(path, result, digest=digest, exit_code=exit_code)
-        return SessionResult(result, exit_code, digest, path, leaked)
 
 
 def _tell(observers: Sequence[Observer], event: Event) -> None:

@@ -23,6 +23,7 @@ class FakeEngineRunner(FakeRunner):
         self.removed_ms: dict[tuple[str, str, int], float] = {}
         self.journal: object = None
         self.sweeps = 0
+        self.unremovable: list[str] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -49,7 +50,7 @@ class FakeEngineRunner(FakeRunner):
         """Notes it."""
         assert not self.alive, f"sandboxes of {run_id} still run"
         self.sweeps += 1
-        return []
+        return self.unremovable
 
 
 @contextmanager

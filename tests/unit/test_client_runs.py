@@ -87,10 +87,11 @@ async def test_what_a_display_raises_is_logged_once_and_the_run_goes_on(
 
 @pytest.mark.parametrize("error", [ValueError("ours"), asyncio.CancelledError()])
 async def test_nothing_is_left_of_a_run_that_an_exception_ends(
-    tmp_path: Path, runners: list[FakeEngineRunner], error: BaseException
+    tmp_path: Path, runners: list[FakeEngineRunner], capsys: pytest.CaptureFixture[str], error: BaseException
 ) -> None:
     def observe(event: Event) -> None:
         if isinstance(event, TaskFinished):
+            runners[0].unremovable.append("container stubborn")
             raise error
 
     run = Epic(TaskDAG([ScheduledTask(name, (), "true") for name in ("a", "long")]), EpicExecutionOptions())
@@ -98,6 +99,7 @@ async def test_nothing_is_left_of_a_run_that_an_exception_ends(
     with pytest.raises(type(error)):
         await session.run()
     assert [runner.sweeps for runner in runners] == [1]
+    assert "container stubborn" in capsys.readouterr().err  # who gets no result is told of it nevertheless
     assert StateStore(tmp_path).run(session.run_id).state is None
 
 
