@@ -52,16 +52,12 @@ def test_a_lock_ends_with_the_block_also_where_python_does_not_know_of_the_fork(
 OWNER = """
 import os, signal, sys
 from pathlib import Path
-
-import pytest
-from dockersched.errors import RunOwnedError
 from dockersched.store.lock import own_run
 
 with own_run(Path(sys.argv[1])):
-    child = os.fork()
-    if child == 0:
+    if os.fork() == 0:
+        print(os.getpid(), flush=True)
         signal.pause()
-    print(child, flush=True)
     sys.stdin.read()
 """
 
