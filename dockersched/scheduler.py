@@ -116,8 +116,8 @@ class ParallelTaskScheduler:
             if control is not None:
                 control.attach(lambda task_ids: mailbox.put_nowait(partial(run.cancel, task_ids)))
             while run.plan.unfinished:
-                # An order to stop that is already there comes before new starts.
-                while run.plan.may_start and mailbox.empty() and not self._backend.holds(wake):
+                # An order to stop that is already there comes before new starts, for which held shares may be given up.
+                while mailbox.empty() and run.plan.may_start and not self._backend.holds(wake):
                     start(*run.start_next())
                 self._look_ahead(run, mailbox, wake, prepare)
                 message = await mailbox.get()

@@ -175,6 +175,19 @@ async def test_a_share_that_is_held_for_what_must_wait_is_given_to_what_it_waits
     assert run.started == [("a", 2), ("k", 1)]
 
 
+async def test_a_share_is_held_until_a_failure_on_record_has_stopped_what_would_take_it(tmp_path: Path) -> None:
+    again = RetryPolicy(initial_s=0.2, jitter=False)
+    tasks = [task("a"), task("b"), task("f", finally_=True, retry=again), task("g", finally_=True)]
+    run = Run(tmp_path, tasks, max_parallel=1, fail_fast=True)
+    for result in (SandboxResult("e.a", exit_code=3), SandboxResult("e.f", reason=Reason.INTERRUPTED)):
+        task_id = result.sandbox_id.removeprefix("e.")
+        await run.store.intend(RUN, task_id, 1)
+        await run.store.record(RUN, task_id, 1, result)
+    await run.store.intend(RUN, "f", 2)
+    await run.resume()
+    assert run.started == [("f", 2), ("g", 1)]
+
+
 async def stopped_and_then_killed(folder: Path, last: str) -> Run:
     tasks = [task("m"), task("f", finally_=True), task("g", "f", finally_=True)]
     run = Run(folder, tasks, max_parallel=1)
