@@ -21,6 +21,7 @@ from tests.support import foreign, full_disk, promised_times
 from tests.support.engine_proxy import Action
 from tests.support.kill_plans import AHEAD, DELIVERING, DIAMOND, SECRETIVE, SHARING, UNLUCKY, Plan
 from tests.support.kill_trials import Trial, Verdict, judge_all
+from tests.support.lives.trial import try_lives
 from tests.support.lost_releases import INPUT_ACTIONS, lose_releases
 from tests.support.lost_replies import lose_start_replies
 from tests.support.many_tasks import run_many
@@ -75,6 +76,11 @@ def killed_in_resume(folder: Path) -> Iterator[Tally]:
 def killed_while_ahead(folder: Path) -> Iterator[Tally]:
     """The same for a run that starts sandboxes ahead, and each attach and release besides."""
     yield _killed(folder, "dockersched killed in a run, with sandboxes started ahead", AHEAD)
+
+
+def lives_ended(_folder: Path) -> Iterator[Tally]:
+    """20,000 random epics, whose processes die and are resumed, in worlds without an engine and by virtual time."""
+    yield try_lives(range(20_000))
 
 
 def daemons_down(folder: Path) -> Iterator[Tally]:
@@ -195,6 +201,7 @@ ROWS: dict[str, Row] = {
     "secrets": killed_with_secrets,
     "files": files_lost,
     "resume": killed_in_resume,
+    "lives": lives_ended,
     "foreign": foreign_containers,
     "times": times_kept,
     "disks": disks_full,
