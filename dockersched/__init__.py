@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         EpicCancelledError,
         EpicError,
         EpicTimeoutError,
+        FinishedRunError,
         PermanentRunnerError,
         Problem,
         RunnerError,
@@ -52,6 +53,7 @@ __all__ = [
     "EpicState",
     "EpicTimeoutError",
     "FakeRunner",
+    "FinishedRunError",
     "LogSummary",
     "Mount",
     "ParallelTaskScheduler",
@@ -89,7 +91,7 @@ _MODULES = {
     "control": "EpicControl",
     "epic": "Epic",
     "epicfile": "load",
-    "errors": "DockerschedError EngineUnavailableError EpicCancelledError EpicError EpicTimeoutError "
+    "errors": "DockerschedError EngineUnavailableError EpicCancelledError EpicError EpicTimeoutError FinishedRunError "
     "PermanentRunnerError Problem RunOwnedError RunnerError StateError TaskExecutionError TransientRunnerError "
     "UnfinishedRunError",
     "graph.dag": "TaskDAG",
