@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from docker.api import APIClient
 
+from dockersched.store.database import StateStore
 from tests.support.bench import until
 from tests.support.file_bench import FileBench, Task, outcomes, tree_of
 
@@ -335,6 +336,8 @@ def test_a_retry_that_cannot_take_over_an_output_begins_nothing(bench: FileBench
     assert refused.returncode == 2
     assert refused.stderr.startswith("dockersched: what task 'makes' made cannot be taken over (tree ")
     assert refused.stderr.count("\n") == 1
+    assert [run.run_id for run in StateStore(bench.state_dir).runs()] == [bench.run_id]
+    assert bench.run("gc").stdout.endswith(" (not started)\n")  # it was announced, so that its folder is there
     assert [run.name for run in (bench.state_dir / "runs").iterdir()] == [bench.run_id]
 
 
