@@ -20,6 +20,12 @@ async def ended(future: asyncio.Future[Any]) -> None:
             await asyncio.wait([future])
 
 
+def unasked(future: asyncio.Future[Any]) -> None:
+    """As a callback of a future whose failure perhaps nobody asks for: asyncio then does not complain of it."""
+    if not future.cancelled():
+        future.exception()
+
+
 async def unbroken(work: Coroutine[Any, Any, T]) -> T:
     """Runs a coroutine to its end, in the same way."""
     task = asyncio.ensure_future(work)

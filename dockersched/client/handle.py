@@ -8,7 +8,8 @@ from pathlib import Path
 
 from dockersched.events import Event, Observer
 from dockersched.results import EpicResult
-from dockersched.session import Session, SessionResult
+from dockersched.session import Session
+from dockersched.unbroken import unasked
 
 
 class RunHandle:
@@ -107,7 +108,7 @@ class RunHandle:
                 await self._news.wait()
         except asyncio.CancelledError:
             self.stop()
-            self.task.add_done_callback(_ignore_failure)
+            self.task.add_done_callback(unasked)  # nobody has the handle who could ask
             raise
         if not self._events:
             await self.task
@@ -120,9 +121,3 @@ class RunHandle:
         """Wakes everyone who waits; who comes later waits for the next."""
         self._news.set()
         self._news = asyncio.Event()
-
-
-def _ignore_failure(task: asyncio.Task[SessionResult]) -> None:
-    """Nobody has the handle who could ask for it, which asyncio would complain of."""
-    if not task.cancelled():
-        task.exception()

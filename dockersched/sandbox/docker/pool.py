@@ -6,10 +6,10 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from dockersched.sandbox.docker.turns import Turns, first_of
-from dockersched.unbroken import ended
+from dockersched.unbroken import ended, unasked
 
 if TYPE_CHECKING:
     from dockersched.sandbox.docker.calls import EngineCalls
@@ -122,7 +122,7 @@ class EnginePool:
             # A thread cannot be interrupted, and who cleans up must know that the batch has had its effect.
             if not future.cancelled():
                 outcome = asyncio.wrap_future(future)
-                outcome.add_done_callback(_take_in)
+                outcome.add_done_callback(unasked)
                 await ended(outcome)
             raise
 
@@ -132,9 +132,3 @@ class EnginePool:
             return batch(calls)
         finally:
             calls.close()
-
-
-def _take_in(outcome: asyncio.Future[Any]) -> None:
-    """A failure that nobody is told any more is none that asyncio should complain of."""
-    if not outcome.cancelled():
-        outcome.exception()

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from dockersched.errors import EngineUnavailableError, RunnerError
 from dockersched.log import Logger
 from dockersched.sandbox.docker.streams import lines, open_stream
+from dockersched.unbroken import unasked
 
 if TYPE_CHECKING:
     from dockersched.sandbox.docker.connection import EngineEndpoint
@@ -71,7 +72,7 @@ class ExitWatcher:
         It raises EngineUnavailableError when the engine has been out of reach for a minute.
         """
         future = asyncio.get_running_loop().create_future()
-        future.add_done_callback(_heard)  # who finds it done may have no use for why
+        future.add_done_callback(unasked)  # who finds it done may have no use for why
         self._waiting[name] = future
         return future
 
@@ -174,8 +175,3 @@ class ExitWatcher:
         for name in self._started:  # who is about to start one has patience of its own
             if not (future := self._waiting[name]).done():
                 future.set_exception(EngineUnavailableError(f"the engine is out of reach: {error}"))
-
-
-def _heard(future: asyncio.Future[None]) -> None:
-    if not future.cancelled():
-        future.exception()
