@@ -8,8 +8,9 @@ from statistics import median
 
 from benchmarks import report
 from benchmarks.shapes import SHAPES, Workload, workload
-from dockersched.graph.admission import PATIENCE, Admission, Demand, Limits
+from dockersched.graph.admission import PATIENCE, Admission
 from dockersched.graph.capacity import demand_of
+from dockersched.graph.demand import Demand, Limits
 from dockersched.graph.forecast import Span, forecast, lower_bound_s, makespan_s
 from dockersched.graph.order import expected_s, start_order
 from dockersched.graph.plan import Plan

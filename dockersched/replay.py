@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from dockersched.epic_run import EpicRun, Settled
 from dockersched.errors import StateError
-from dockersched.graph.admission import Standing
 from dockersched.graph.capacity import resumed, share_out
 from dockersched.graph.dag import TaskDAG
+from dockersched.graph.standing import Standing
 from dockersched.model import EpicExecutionOptions, QuotaConfig
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxRunOptions

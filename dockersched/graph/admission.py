@@ -2,57 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from heapq import heapify, heappop, heappush
-from typing import NamedTuple
 
 from msgspec import Struct, field
 
 from dockersched.errors import StateError
-
-Demand = tuple[int, int]
-"""What a task holds while its sandbox is there, beside a slot: billionths of a CPU, and bytes of memory."""
-
-NOTHING: Demand = (0, 0)
+from dockersched.graph.demand import NOTHING, Demand, Limits
 
 LOOK_AHEAD = 16
 """How many different demands that do not fit are looked past. It bounds the cost of a start, whatever the epic."""
 
 PATIENCE = 8
 """How many tasks that come later in the order may start before one that does not fit, until room is kept for it."""
-
-
-class Limits(NamedTuple):
-    """Slots, billionths of a CPU, bytes of memory: what all sandboxes of a run may have together, or what is free."""
-
-    slots: float = math.inf
-    nano_cpus: float = math.inf
-    memory_bytes: float = math.inf
-
-    @property
-    def cpus(self) -> float | None:
-        """CPUs; None is no limit."""
-        return self.nano_cpus / 1e9 if math.isfinite(self.nano_cpus) else None
-
-    @property
-    def memory(self) -> int | None:
-        """Whole bytes of memory; None is no limit."""
-        return int(self.memory_bytes) if math.isfinite(self.memory_bytes) else None
-
-
-class Standing(Struct, frozen=True):
-    """What an earlier process left of a task.
-
-    Args:
-        recorded: attempts whose results are on record; to start one again takes a slot for a moment, and no more.
-        in_flight: the attempt after those may have its sandbox on the engine already, so its share is held.
-        oom_kills: how many of those on record were killed for lack of memory, so that the next one may hold more.
-    """
-
-    recorded: int = 0
-    in_flight: bool = False
-    oom_kills: int = 0
 
 
 class Reservation(Struct):

@@ -11,9 +11,11 @@ from msgspec.structs import replace
 
 from dockersched import units
 from dockersched.errors import Problem
-from dockersched.graph.admission import Admission, Demand, Limits, Standing
+from dockersched.graph.admission import Admission
 from dockersched.graph.dag import TaskDAG
+from dockersched.graph.demand import Demand, Limits
 from dockersched.graph.retry import next_memory_bytes
+from dockersched.graph.standing import Standing
 from dockersched.model import EpicExecutionOptions, QuotaConfig, RetryPolicy
 
 FullQuota = Callable[[QuotaConfig | None], QuotaConfig]

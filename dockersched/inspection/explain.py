@@ -10,8 +10,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dockersched.errors import StateError
-from dockersched.graph.admission import Admission, Limits
+from dockersched.graph.admission import Admission
 from dockersched.graph.capacity import demand_of, grown
+from dockersched.graph.demand import Limits
 from dockersched.graph.retry import INFRASTRUCTURE, wants_retry
 from dockersched.graph.transitions import FINAL_STATES
 from dockersched.graph.waiting import Resource, wait_of

@@ -9,9 +9,10 @@ from msgspec import Struct
 
 from dockersched.epic import Epic
 from dockersched.errors import EpicError
-from dockersched.graph.admission import Admission, Demand, Limits
+from dockersched.graph.admission import Admission
 from dockersched.graph.capacity import check_capacity, share_out
 from dockersched.graph.dag import TaskDAG
+from dockersched.graph.demand import Demand, Limits
 from dockersched.graph.forecast import Span, critical_path, forecast, makespan_s
 from dockersched.graph.order import expected_s, start_order
 from dockersched.graph.plan import Plan

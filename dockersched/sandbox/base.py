@@ -11,8 +11,8 @@ from typing import Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
-from dockersched.graph.admission import Standing
 from dockersched.graph.capacity import Capacity
+from dockersched.graph.standing import Standing
 from dockersched.model import (
     Input,
     Mount,

@@ -14,8 +14,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from dockersched.errors import StateError, TransientRunnerError
-from dockersched.graph.admission import Standing
 from dockersched.graph.capacity import Capacity
+from dockersched.graph.standing import Standing
 from dockersched.model import QuotaConfig
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunOptions, StopJournal

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from dockersched.errors import StateError
-from dockersched.graph.admission import LOOK_AHEAD, Admission, Demand, Limits
+from dockersched.graph.admission import LOOK_AHEAD, Admission
+from dockersched.graph.demand import Demand, Limits
 
 
 def admission(demands: Sequence[Demand], limits: Limits, patience: int = 2) -> Admission:

@@ -7,8 +7,9 @@ import math
 import pytest
 
 from dockersched import EpicExecutionOptions, QuotaConfig, RetryPolicy, ScheduledTask, TaskDAG
-from dockersched.graph.admission import Limits, Standing
 from dockersched.graph.capacity import Capacity, check_capacity, resumed, share_out
+from dockersched.graph.demand import Limits
+from dockersched.graph.standing import Standing
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 
 ENGINE = Capacity(4, 10 * 2**30)

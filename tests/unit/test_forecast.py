@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dockersched import ScheduledTask, TaskDAG
-from dockersched.graph.admission import Admission, Limits
+from dockersched.graph.admission import Admission
+from dockersched.graph.demand import Limits
 from dockersched.graph.forecast import Span, critical_path, forecast, lower_bound_s, makespan_s
 from dockersched.graph.order import start_order
 from dockersched.graph.plan import Plan

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockersched import EpicExecutionOptions, ScheduledTask, TaskDAG, TaskState
-from dockersched.graph.admission import Admission, Limits
+from dockersched.graph.admission import Admission
+from dockersched.graph.demand import Limits
 from dockersched.graph.lookahead import GATED_BYTES, LookAhead
 from dockersched.graph.plan import Plan
 from dockersched.model import Input, Output, When

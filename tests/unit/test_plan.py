@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from dockersched import ParallelTaskScheduler, ScheduledTask, StateError, TaskDAG, TaskState
-from dockersched.graph.admission import Admission, Limits
+from dockersched.graph.admission import Admission
+from dockersched.graph.demand import Limits
 from dockersched.graph.plan import Plan
 from dockersched.graph.transitions import FINAL_STATES, TRANSITIONS
 from dockersched.model import Input, Output, TaskIs, ValueIs, When

@@ -27,8 +27,8 @@ from dockersched.cli import main
 from dockersched.epic import Epic
 from dockersched.errors import EngineUnavailableError, FinishedRunError, RunOwnedError, StateError
 from dockersched.events import EpicStarted
-from dockersched.graph.admission import Standing
 from dockersched.graph.dag import TaskDAG
+from dockersched.graph.standing import Standing
 from dockersched.model import (
     CAPABILITIES,
     RETRY_CAUSES,
