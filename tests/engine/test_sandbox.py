@@ -1,18 +1,56 @@
 """What a sandbox is from inside, and what is known of it outside."""
 
 import asyncio
+import io
+import json
 import logging
 import signal
+import struct
+import tarfile
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from docker.api import APIClient
+from msgspec.structs import replace
 
 from dockersched import DockerRunner, EpicExecutionOptions, ParallelTaskScheduler, QuotaConfig, ScheduledTask, ids
 from dockersched.errors import PermanentRunnerError
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 from tests.support.sandboxes import log_of, run, sandbox, shell
+
+# ELF for the 80386, with one segment: mov ebx, 7; mov eax, 1 (exit); int 0x80. Format: elf(5).
+PROGRAM_OF_32_BIT = (
+    b"\x7fELF\x01\x01\x01".ljust(16, b"\0")
+    + struct.pack("<HHIIIIIHHHHHH", 2, 3, 1, 0x8048054, 52, 0, 0, 52, 32, 1, 0, 0, 0)
+    + struct.pack("<8I", 1, 0, 0x8048000, 0x8048000, 96, 96, 5, 4096)
+    + bytes.fromhex("bb07000000b801000000cd80")
+)
+
+
+@pytest.fixture
+def image_of_32_bit(engine: APIClient) -> Iterator[str]:
+    """An image that says so, as `docker save` would write it: an engine's import may not keep what it is told."""
+    name = "dockersched-test/32-bit:latest"
+    layer = _archive({"program": PROGRAM_OF_32_BIT})
+    content = {"type": "layers", "diff_ids": [f"sha256:{sha256(layer).hexdigest()}"]}
+    config = json.dumps({"architecture": "386", "os": "linux", "config": {}, "rootfs": content}).encode()
+    manifest = json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]).encode()
+    engine.load_image(_archive({"manifest.json": manifest, "config.json": config, "layer.tar": layer}))
+    yield name
+    engine.remove_image(name, force=True)
+
+
+def _archive(files: Mapping[str, bytes]) -> bytes:
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.mode, entry.size = 0o755, len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return written.getvalue()
 
 
 async def test_only_the_loopback_is_there(runner: DockerRunner) -> None:
@@ -27,6 +65,23 @@ async def test_there_is_no_second_way_to_make_a_call(runner: DockerRunner) -> No
     by_x32 = "import ctypes; ctypes.CDLL(None).syscall(0x40000000 + 39); print('made')"
     result = await run(runner, sandbox("python3", "-c", by_x32, image="dockersched/python"))
     assert result.exit_code == 128 + signal.SIGSYS
+
+
+async def test_there_is_no_way_of_32_bit_programs_either_but_for_a_trusted_task(runner: DockerRunner) -> None:
+    by_interrupt = """
+import ctypes, mmap
+code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+code.write(bytes.fromhex("b814000000cd80c3"))  # mov eax, 20 (getpid); int 0x80; ret
+call = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))
+print("made" if call() > 0 else "refused")
+"""
+    task = sandbox("python3", "-c", by_interrupt, image="dockersched/python")
+    assert (await run(runner, task)).exit_code == 128 + signal.SIGSYS
+    assert log_of(await run(runner, replace(task, profile="trusted"))) == b"made\n"
+
+
+async def test_an_image_of_32_bit_programs_can_be_used(runner: DockerRunner, image_of_32_bit: str) -> None:
+    assert (await run(runner, sandbox("/program", image=image_of_32_bit))).exit_code == 7
 
 
 async def test_the_process_has_no_privileges(runner: DockerRunner) -> None:

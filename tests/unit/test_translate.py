@@ -45,19 +45,33 @@ def test_a_sandbox_in_the_namespace_of_another_container_differs_in_that_alone()
     assert joined == alone
 
 
+PROFILES = {"seccomp": False, "seccomp_32_bit": True}
+
+
 def _with_seccomp(found: dict[str, object]) -> dict[str, object]:
     """Puts the profile, which has a golden file of its own, where the golden file of the body names it."""
+    named = {
+        f"seccomp={{{name}.json}}": seccomp.security_option(programs_of_32_bit=widely)
+        for name, widely in PROFILES.items()
+    }
     options = found.get("SecurityOpt")
     if isinstance(options, list):
-        found["SecurityOpt"] = [
-            seccomp.security_option() if option == "seccomp={seccomp.json}" else option for option in options
-        ]
+        found["SecurityOpt"] = [named.get(option, option) for option in options]
     return found
 
 
-def test_the_seccomp_profile_equals_its_golden_file() -> None:
-    profile = seccomp.security_option().removeprefix("seccomp=")
-    assert json.loads(profile) == json.loads((GOLDEN / "seccomp.json").read_text())
+@pytest.mark.parametrize(("name", "widely"), PROFILES.items())
+def test_the_seccomp_profile_equals_its_golden_file(name: str, widely: bool) -> None:
+    profile = seccomp.security_option(programs_of_32_bit=widely).removeprefix("seccomp=")
+    assert json.loads(profile) == json.loads((GOLDEN / f"{name}.json").read_text())
+
+
+def test_an_image_of_32_bit_programs_gets_their_calls() -> None:
+    options = SandboxRunOptions("e.t", "true", **IDENTITY)
+    narrow, wide = body_of(options), body_of(options, image_is_32_bit=True)
+    assert narrow["HostConfig"].pop("SecurityOpt")[1] == seccomp.security_option()
+    assert wide["HostConfig"].pop("SecurityOpt")[1] == seccomp.security_option(programs_of_32_bit=True)
+    assert narrow == wide
 
 
 def is_allowed(call: str, *arguments: int) -> bool:

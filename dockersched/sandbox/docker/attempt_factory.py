@@ -219,6 +219,7 @@ def _body(given: Provision, slot: Slot | None) -> dict[str, Any]:
         given.options,
         image_id=given.image.image_id,
         image_volumes=given.image.volumes,
+        image_is_32_bit=given.image.is_32_bit,
         mounts=given.mounts,
         network_mode=slot.network_mode if slot else None,
     )

@@ -17,6 +17,8 @@ from dockersched.sandbox.docker.pool import EnginePool
 
 Progress = Callable[[str], None]
 
+_OF_32_BIT = {"386", "arm"}  # as Go names processors
+
 
 class ResolvedImage(Struct, frozen=True):
     """An image on the engine.
@@ -26,12 +28,14 @@ class ResolvedImage(Struct, frozen=True):
         digest: its registry digest where it has one, else the content id.
         volumes: paths that it declares as volumes.
         search_path: where it says that programs are looked for; None leaves it to the engine.
+        is_32_bit: its programs are made for a 32-bit processor, as far as it says.
     """
 
     image_id: str
     digest: str
     volumes: tuple[str, ...] = ()
     search_path: str | None = None
+    is_32_bit: bool = False
 
 
 class ImageResolver:
@@ -98,7 +102,7 @@ def _look_up(calls: EngineCalls, *, reference: str, image_id: str, digest: str) 
         raise ImageUnavailableError(
             f"image {reference!r}, {image_id} when the run began, is not on the engine any more"
         )
-    return ResolvedImage(image_id, digest, _volumes(found), _search_path(found))
+    return _resolved(found, image_id, digest)
 
 
 def _obtain(calls: EngineCalls, *, reference: str, policy: PullPolicy, progress: Progress) -> ResolvedImage:
@@ -114,7 +118,12 @@ def _obtain(calls: EngineCalls, *, reference: str, policy: PullPolicy, progress:
             f"image {reference!r} is not on the engine and its pull policy is {policy!r}; "
             f"load it (docker pull {reference}) or allow the pull"
         )
-    return ResolvedImage(str(found["Id"]), _digest(reference, found), _volumes(found), _search_path(found))
+    return _resolved(found, str(found["Id"]), _digest(reference, found))
+
+
+def _resolved(inspected: dict[str, Any], image_id: str, digest: str) -> ResolvedImage:
+    is_32_bit = inspected.get("Architecture") in _OF_32_BIT
+    return ResolvedImage(image_id, digest, _volumes(inspected), _search_path(inspected), is_32_bit)
 
 
 def _ensure(calls: EngineCalls, reference: str, progress: Progress) -> dict[str, Any] | None:

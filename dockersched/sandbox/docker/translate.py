@@ -58,6 +58,7 @@ def create_body(
     *,
     image_id: str,
     image_volumes: Iterable[str] = (),
+    image_is_32_bit: bool = False,
     mounts: Sequence[EngineMount] = (),
     network_mode: str | None = None,
 ) -> dict[str, Any]:
@@ -67,6 +68,7 @@ def create_body(
         options: the sandbox, with the defaults filled in; the sources of its mounts are taken as they are.
         image_id: the image's content id, so that a tag that moves meanwhile changes nothing.
         image_volumes: paths that the image declares as volumes.
+        image_is_32_bit: its programs are made for a 32-bit processor.
         mounts: what else is mounted, in the engine's own form.
         network_mode: the namespace of another container to join, in the engine's own form.
     """
@@ -90,7 +92,7 @@ def create_body(
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
             **_limits(options.quota or QuotaConfig(), options.ulimits),
-            **_privileges(options),
+            **_privileges(options, image_is_32_bit=image_is_32_bit),
             **_files(options, image_volumes, mounts),
             "NetworkMode": network_mode or options.network,
             "Init": True,
@@ -122,16 +124,20 @@ def _limits(quota: QuotaConfig, ulimits: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _privileges(options: SandboxRunOptions) -> dict[str, Any]:
+def _privileges(options: SandboxRunOptions, *, image_is_32_bit: bool) -> dict[str, Any]:
     """What is closed is said too, so that it is read back like every limit."""
+    is_locked = options.profile == "locked"
     runtime = {} if options.runtime is None else {"Runtime": options.runtime}
     return {
         **runtime,
         "Privileged": False,
-        "CapDrop": ["ALL"] if options.profile == "locked" else [],
+        "CapDrop": ["ALL"] if is_locked else [],
         "CapAdd": [f"CAP_{name}" for name in options.cap_add],
         # Root needs no set-user-id program, so this stays for trusted tasks too.
-        "SecurityOpt": ["no-new-privileges", seccomp.security_option()],
+        "SecurityOpt": [
+            "no-new-privileges",
+            seccomp.security_option(programs_of_32_bit=image_is_32_bit or not is_locked),
+        ],
         "Devices": [],
         **_NO_NAMESPACE_OF_THE_HOST,
     }
