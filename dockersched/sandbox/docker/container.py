@@ -12,19 +12,19 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from dockersched.errors import EngineUnavailableError, RunnerError
+from dockersched.errors import RunnerError
 from dockersched.log import Logger
 from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxRunOptions, StopJournal
 from dockersched.sandbox.docker import attached, batches
 from dockersched.sandbox.docker.calls import EngineCalls
-from dockersched.sandbox.docker.collecting import Collected, collect_ended
+from dockersched.sandbox.docker.collecting import Collected
+from dockersched.sandbox.docker.conclusion import Conclusion, later
 from dockersched.sandbox.docker.connect import Engine
 from dockersched.sandbox.docker.gatekeeper import Gatekeeper
 from dockersched.sandbox.docker.live_output import LiveOutput, OnOutput
 from dockersched.sandbox.docker.lost_release import freeze_if_waiting
-from dockersched.sandbox.docker.out_of_memory import with_late_word
-from dockersched.sandbox.docker.outcome import Ending, was_started
+from dockersched.sandbox.docker.outcome import was_started
 from dockersched.sandbox.docker.patience import Patience
 from dockersched.sandbox.docker.phase_clock import PhaseClock
 from dockersched.sandbox.docker.room import RoomGate
@@ -75,16 +75,25 @@ class Container:
         self._engine = engine
         self._watcher = watcher
         self._room = room
-        self._log_path = log_path
-        self._log_bytes = (options.quota and options.quota.log_bytes) or 0
         self._output = LiveOutput(engine, name, options.task_id, on_output, patterns)
         self._patience = Patience(engine.pool, name)
+        self._conclusion = Conclusion(
+            options,
+            name=name,
+            engine=engine,
+            watcher=watcher,
+            patience=self._patience,
+            log_path=log_path,
+            output=self._output,
+            patterns=patterns,
+            usage=usage,
+            files=files,
+        )
         self._journal = journal
         self._patterns = patterns
         self._usage = usage
         self._clock: PhaseClock
         self._attachments = attachments
-        self._files = files
         self._exited = watcher.watch(name)
         self._known = known
         self._stopped_for: Reason | None = None
@@ -123,7 +132,7 @@ class Container:
         self._watcher.started(self.name)
         self._stopped_for = self._journal.stopped_for(self._options)
         if launched.has_ended:
-            return await self._result(result, await self._collect(self._stopped_for))
+            return await self._told(result, await self._collect())
         self._is_release_unseen = launched.is_gated
         self._usage.watch(self.name)
         self._output.follow()
@@ -134,10 +143,10 @@ class Container:
             if self._is_release_unseen and not self._stopped_for:
                 await self._see_release()
             await self._stop(Reason.TIMED_OUT)
-            collected = await self._collect(self._stopped_for)
+            collected = await self._collect()
         finally:
             self._output.stop()
-        return await self._result(result, collected)
+        return await self._told(result, collected)
 
     async def _launch(self) -> batches.Launched:
         launch = partial(
@@ -153,7 +162,7 @@ class Container:
             intended_at = self._journal.begun_at(self._options)
             # That is by the clock of this machine, which can be before the engine's.
             self._intended_at = intended_at and min(intended_at, self._engine.health.now())
-            launched = replace(launched, started_at=self._began_at(launched.started_at))
+            launched = replace(launched, started_at=later(launched.started_at, self._released_at))
         return launched
 
     async def _release(self, gate: Gatekeeper) -> batches.Launched:
@@ -174,7 +183,7 @@ class Container:
             has_begun = was_started(found["State"]) and (self._gate is None or self._gate.released_at is not None)
             if has_begun:
                 await self._stop(reason)
-                result = await self._result(result, await self._collect(self._stopped_for))
+                result = await self._told(result, await self._collect())
             else:
                 result = replace(result, exit_code=None, reason=reason)
         except batches.NeverReleasedError:
@@ -204,7 +213,8 @@ class Container:
                 await self._see_release()
         while True:
             await self._exited
-            collected = await self._collect_if_ended(None)
+            self._clock.exit_noticed()
+            collected = await self._conclusion.collect_if_ended(None)
             if collected is not None:
                 return collected
             self._exited = self._watcher.watch(self.name)
@@ -217,66 +227,17 @@ class Container:
             log.warning("container.release_lost", name=self.name)
             raise batches.NeverReleasedError
 
-    async def _collect(self, stopped_for: Reason | None) -> Collected:
-        collected = await self._collect_if_ended(stopped_for)
-        if collected is None:
-            raise EngineUnavailableError(f"the engine says that {self.name} still runs after it was killed")
-        return collected
-
-    async def _collect_if_ended(self, stopped_for: Reason | None) -> Collected | None:
+    async def _collect(self) -> Collected:
         self._clock.exit_noticed()
-        self._output.stop()  # what it has not shown by now comes from the log
-        batch = partial(
-            collect_ended,
-            container_id=self.name,
-            stopped_for=stopped_for,
-            log_path=self._log_path,
-            log_bytes=self._log_bytes,
-            shown_bytes=self._output.shown_bytes,
-            patterns=self._patterns,
-            health=self._engine.health,
-            connected_at=self._engine.connected_at,
-        )
-        collected = await self._patience.call(batch)
-        if collected is not None and collected.log:
-            self._output.show(collected.log.unseen)
-        return collected
+        return await self._conclusion.collect(self._stopped_for)
 
-    async def _result(self, result: SandboxResult, collected: Collected) -> SandboxResult:
-        ending = collected.ending
-        if self.container_id is not None:
-            ending = await with_late_word(ending, self.container_id, self._watcher, self._engine, self._patience)
-        began_at = self._began_at(ending.started_at)
-        result = replace(
-            result,
-            exit_code=ending.exit_code,
-            reason=ending.reason,
-            detail=self._patterns.redact(self._explained(ending)),
-            oom_event=ending.oom_event,
-            started_at=began_at,
-            finished_at=_later(ending.finished_at, began_at),
-            log=collected.log.summary if collected.log else None,
-            usage=self._usage.forget(self.name),
-        )
-        if self._files is None or ending.started_at is None or result.reason is Reason.CANCELLED:
-            return result
-        taken = await self._patience.copy(partial(self._files.take, succeeded=result.succeeded))
-        result = replace(result, outputs=taken.outputs, values=taken.values)
-        if taken.reason is None:
-            return result
-        detail = self._patterns.redact(taken.detail)
-        if result.succeeded:
-            return replace(result, reason=taken.reason, detail=detail)
-        return replace(result, detail="; ".join(filter(None, (result.detail, detail))))
+    async def _told(self, known: SandboxResult, collected: Collected) -> SandboxResult:
+        return await self._conclusion.result(known, collected, self.container_id, self._released_at)
 
-    def _began_at(self, started_at: datetime | None) -> datetime | None:
-        """When the task itself began: behind a gate, at its release."""
-        return _later(started_at, self._gate.released_at if self._gate else self._intended_at)
-
-    def _explained(self, ending: Ending) -> str:
-        if ending.reason is Reason.NOT_FOUND and " " in self._options.command:
-            return f"{ending.detail}: command is the program alone; its arguments go into args, a script into run"
-        return ending.detail
+    @property
+    def _released_at(self) -> datetime | None:
+        """When it was let through its gate, by this process or an earlier one."""
+        return self._gate.released_at if self._gate else self._intended_at
 
     def _remaining_s(self, launched: batches.Launched) -> float:
         """Seconds until the deadline, which counts from the start or the release, whoever did it."""
@@ -314,8 +275,3 @@ class Container:
             self._exited = self._watcher.watch(self.name)
             self._watcher.started(self.name)
         await self._exited
-
-
-def _later(moment: datetime | None, other: datetime | None) -> datetime | None:
-    """The later one, if the first is known."""
-    return moment and max(moment, other or moment)
