@@ -31,3 +31,14 @@ async def unbroken(work: Coroutine[Any, Any, T]) -> T:
     task = asyncio.ensure_future(work)
     await ended(task)
     return task.result()
+
+
+async def whole(work: Coroutine[Any, Any, None]) -> None:
+    """Does something to its end, even when it is cancelled meanwhile, and then is cancelled."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await ended(task)
+        task.result()
+        raise

@@ -59,7 +59,8 @@ def _value_at(lines: Sequence[str], index: int) -> tuple[str, str, int]:
         raise ValuesError(number, f"{shown(line)} is no value: write key=value, or key<<END and lines up to END")
     key, rest = line[: found.start()], line[found.end() :]
     if not _KEY.fullmatch(key):
-        raise ValuesError(number, f"{shown(key)} is no key: write up to 100 letters, digits, _ and -")
+        rule = "write up to 100 letters, digits, _ and -, first a letter or _"
+        raise ValuesError(number, f"{shown(key)} is no key: {rule}")
     value, taken = rest, 0
     if found[0] == "<<":
         value, taken = _lines_up_to(rest, lines, index)

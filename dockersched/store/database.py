@@ -38,6 +38,12 @@ WHERE run_id = json_extract(given.value, '$[0]') AND task_id = json_extract(give
     AND attempt = json_extract(given.value, '$[2]') AND result IS NULL
 """
 
+_DISREGARD = """
+UPDATE attempts SET is_disregarded = 1 FROM json_each(?) AS given
+WHERE run_id = json_extract(given.value, '$[0]') AND task_id = json_extract(given.value, '$[1]')
+    AND attempt = json_extract(given.value, '$[2]')
+"""
+
 
 class RunRow(Struct, frozen=True):
     """A run as the database knows it; `state` is None while it is unfinished."""
@@ -53,6 +59,7 @@ class AttemptRow(Struct, frozen=True):
     """One attempt; `result` is None while it has none.
 
     One that `is_taken_over` was made by an earlier run. Its times do not tell that: they may be of another clock.
+    One that `is_disregarded` has ended, and its task gets another.
     """
 
     task_id: str
@@ -61,6 +68,7 @@ class AttemptRow(Struct, frozen=True):
     is_taken_over: bool
     stop_intent: Reason | None
     result: SandboxResult | None
+    is_disregarded: bool = False
 
 
 class StateStore:
@@ -198,8 +206,8 @@ class StateStore:
         """All attempts of a run, by task and number."""
         with self._reading() as connection:
             rows = connection.execute(
-                "SELECT task_id, attempt, intended_at, intended_at = created_at, stop_intent, result "
-                "FROM attempts JOIN runs USING (run_id) WHERE run_id = ?",
+                "SELECT task_id, attempt, intended_at, intended_at = created_at, stop_intent, result, "
+                "is_disregarded FROM attempts JOIN runs USING (run_id) WHERE run_id = ?",
                 (run_id,),
             )
             return {
@@ -210,8 +218,9 @@ class StateStore:
                     bool(is_taken_over),
                     codec.load_reason(stop_intent) if stop_intent else None,
                     codec.load_result(result) if result else None,
+                    bool(is_disregarded),
                 )
-                for task_id, attempt, intended_at, is_taken_over, stop_intent, result in rows
+                for task_id, attempt, intended_at, is_taken_over, stop_intent, result, is_disregarded in rows
             }
 
     def unfinished(self, run_id: str) -> list[tuple[str, int]]:
@@ -233,6 +242,10 @@ class StateStore:
     async def intend_stop(self, run_id: str, task_id: str, attempt: int, reason: Reason) -> None:
         """An attempt is about to be stopped; safe on disk when this returns."""
         await self._write(_INTEND_STOP, (run_id, task_id, attempt, str(reason)))
+
+    async def disregard(self, run_id: str, task_id: str, attempt: int) -> None:
+        """An attempt that has ended counts no more; safe on disk when this returns."""
+        await self._write(_DISREGARD, (run_id, task_id, attempt))
 
     async def record(self, run_id: str, task_id: str, attempt: int, result: SandboxResult) -> None:
         """An attempt's terminal record; safe on disk when this returns. The first one stands.

@@ -7,9 +7,9 @@ is running the same epic again under the same run id.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -21,7 +21,7 @@ from dockersched.results import SandboxResult
 from dockersched.sandbox.base import SandboxBackend, SandboxCancelled, SandboxRunOptions, StopJournal
 from dockersched.states import Reason
 from dockersched.store.database import StateStore
-from dockersched.unbroken import ended
+from dockersched.unbroken import whole
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _NEXT = datetime.resolution
@@ -30,8 +30,8 @@ _NEXT = datetime.resolution
 class Journal(StopJournal):
     """What is on record of one run's attempts.
 
-    An attempt that was cancelled is not one that the scheduler counts: when the run goes on, the task gets another.
-    So the scheduler's n-th attempt is the n-th on record that was not cancelled.
+    An attempt that was cancelled or disregarded is not one that the scheduler counts: when the run goes on, the task
+    gets another. So the scheduler's n-th attempt is the n-th of the others on record.
 
     The times of its intents tell their order, also where the clock was set back in between.
 
@@ -56,9 +56,11 @@ class Journal(StopJournal):
         self._last_intended_at = max((row.intended_at for row in self._rows.values()), default=_LONG_AGO)
         self._counted: dict[str, list[int]] = {}
         self._highest: dict[str, int] = {}
+        self._disregarded: dict[str, list[int]] = {}
         for (task_id, attempt), row in sorted(self._rows.items()):
             self._highest[task_id] = attempt
-            if (row.result.reason if row.result else row.stop_intent) is not Reason.CANCELLED:
+            is_cancelled = (row.result.reason if row.result else row.stop_intent) is Reason.CANCELLED
+            if not (is_cancelled or row.is_disregarded):
                 self._counted.setdefault(task_id, []).append(attempt)
 
     def on_engine(self, options: SandboxRunOptions) -> SandboxRunOptions:
@@ -103,7 +105,11 @@ class Journal(StopJournal):
         return max(begun, default=None)
 
     def disregard(self, task_id: str, attempt: int) -> None:
-        """An attempt is none that the scheduler counts: its task gets another."""
+        """An attempt is none that the scheduler counts: its task gets another.
+
+        That is on record when the other one is about to be made. Before, nothing has come that the task comes after.
+        """
+        self._disregarded.setdefault(task_id, []).append(attempt)
         self._counted[task_id].remove(attempt)
         if not self._counted[task_id]:
             del self._counted[task_id]
@@ -129,8 +135,10 @@ class Journal(StopJournal):
     async def intend(self, options: SandboxRunOptions) -> None:
         """The attempt is about to be made."""
         if not self.knows(options):
+            for attempt in self._disregarded.pop(options.task_id, ()):
+                await whole(self._write(partial(self._store.disregard, self._run_id, options.task_id, attempt)))
             at = self._last_intended_at = max(datetime.now(UTC), self._last_intended_at + _NEXT)
-            await _whole(self._write(lambda: self._store.intend(self._run_id, options.task_id, options.attempt, at)))
+            await whole(self._write(lambda: self._store.intend(self._run_id, options.task_id, options.attempt, at)))
 
     async def stopping(self, options: SandboxRunOptions, reason: Reason) -> None:
         """The attempt is about to be stopped."""
@@ -255,15 +263,4 @@ class JournaledRunner(SandboxBackend):
         await self._inner.aclose()
 
     async def _record(self, options: SandboxRunOptions, result: SandboxResult) -> None:
-        await _whole(self._journal.record(options.task_id, options.attempt, result))
-
-
-async def _whole(writing: Coroutine[Any, Any, None]) -> None:
-    """Writes to the end, even when it is cancelled meanwhile, and then is."""
-    written = asyncio.ensure_future(writing)
-    try:
-        await asyncio.shield(written)
-    except asyncio.CancelledError:
-        await ended(written)
-        written.result()
-        raise
+        await whole(self._journal.record(options.task_id, options.attempt, result))

@@ -4,7 +4,7 @@ import sqlite3
 
 from dockersched.errors import StateError
 
-VERSION = 1
+VERSION = 2
 
 _CREATE = """
 CREATE TABLE runs (
@@ -30,13 +30,17 @@ CREATE TABLE attempts (
     intended_at TEXT NOT NULL,   -- written before the sandbox is made; created_at of a run that took it over
     stop_intent TEXT,            -- why it was stopped; written before the signal is sent
     result      TEXT,            -- the terminal record; NULL until there is one, and never changed
+    is_disregarded INTEGER NOT NULL DEFAULT 0,  -- whether its task gets another although it has ended
     PRIMARY KEY (run_id, task_id, attempt)
 ) WITHOUT ROWID;
 """
 
+_UPGRADES = {1: "ALTER TABLE attempts ADD COLUMN is_disregarded INTEGER NOT NULL DEFAULT 0"}
+"""What makes the layout of a version that of the next. An older dockersched that has the database open goes on."""
+
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Creates the tables in a new database.
+    """Creates the tables in a new database, and brings an older one to this layout.
 
     Raises:
         StateError: a newer dockersched wrote this one.
@@ -48,12 +52,13 @@ def prepare(connection: sqlite3.Connection) -> None:
             "use the newer dockersched that wrote it, or another --state-dir"
         )
     connection.execute("PRAGMA journal_mode = WAL")
-    if found == 0:
+    if found < VERSION:
         connection.execute("BEGIN IMMEDIATE")
-        if _version(connection) == 0:  # else another process was faster
-            for statement in filter(None, _CREATE.split(";\n")):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
+        found = _version(connection)  # another process may have been faster
+        steps = _CREATE.split(";\n") if found == 0 else [_UPGRADES[version] for version in range(found, VERSION)]
+        for statement in filter(None, steps):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
 
 

@@ -30,7 +30,12 @@ def test_python_runs_and_prints_what_it_says(block: Block, engine: APIClient, tm
 def test_the_state_directory_holds_what_the_architecture_says(engine: APIClient, tmp_path: Path) -> None:
     del engine
     state_dir, epic = tmp_path / "state", tmp_path / "epic.json"
-    task = {"run": "exit 75", "retry": {"limit": 1, "on": [{"exit_code": 75}], "backoff": {"initial": "10ms"}}}
+    outputs = {"made": {"path": "made", "when": "always"}}
+    task = {
+        "run": "touch made; exit 75",
+        "outputs": outputs,
+        "retry": {"limit": 1, "on": [{"exit_code": 75}], "backoff": {"initial": "10ms"}},
+    }
     epic.write_text(json.dumps({"epic": "tree", "defaults": {"image": "dockersched/base"}, "tasks": {"again": task}}))
     detached = [sys.executable, "-m", "dockersched", "run", str(epic), "--quiet", "--detach"]
     subprocess.run([*detached, "--state-dir", str(state_dir)], check=True)
@@ -39,7 +44,7 @@ def test_the_state_directory_holds_what_the_architecture_says(engine: APIClient,
     CancelRequests(run_dir).put([])
     tree = section(ARCHITECTURE, "State directory").split("```")[1]
     lines = [line.split()[0] for line in tree.splitlines()[2:] if line]
-    drawn = {line.removesuffix("/").replace("logs/<task>.log", "logs") for line in lines if line != "runs/<run>/"}
+    drawn = {re.sub(r"(logs|artifacts)/.*", r"\1", line).removesuffix("/") for line in lines if line != "runs/<run>/"}
     found = {path.name for folder in (state_dir, run_dir) for path in folder.iterdir()} - {"runs"}
     assert {name for name in found if not re.search(r"-(wal|shm)$", name)} == drawn
     assert {path.name for path in (run_dir / "logs").iterdir()} == {"again.log", "again@2.log"}

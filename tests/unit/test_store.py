@@ -156,6 +156,37 @@ def test_a_newer_schema_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     assert f"schema version {schema.VERSION + 1}" in line
 
 
+# The layout of version 1, with a run in it.
+_VERSION_1 = """
+CREATE TABLE runs (
+    run_id TEXT PRIMARY KEY, epic_id TEXT NOT NULL, epic TEXT NOT NULL, created_at TEXT NOT NULL, state TEXT,
+    exit_code INTEGER, finished_at TEXT
+);
+CREATE TABLE images (
+    run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, image TEXT NOT NULL, image_id TEXT NOT NULL,
+    digest TEXT NOT NULL, PRIMARY KEY (run_id, image)
+) WITHOUT ROWID;
+CREATE TABLE attempts (
+    run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, task_id TEXT NOT NULL, attempt INTEGER NOT NULL,
+    intended_at TEXT NOT NULL, stop_intent TEXT, result TEXT, PRIMARY KEY (run_id, task_id, attempt)
+) WITHOUT ROWID;
+INSERT INTO runs VALUES ('r', 'e', '{}', '2026-01-31T12:00:00+00:00', NULL, NULL, NULL);
+INSERT INTO attempts VALUES ('r', 'a', 1, '2026-01-31T12:00:01+00:00', 'cancelled', NULL);
+PRAGMA user_version = 1;
+"""
+
+
+async def test_an_older_schema_is_brought_up_to_date_and_keeps_what_it_had(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        connection.executescript(_VERSION_1)
+    store = StateStore(tmp_path)
+    (row,) = store.attempts("r").values()
+    assert (row.task_id, row.stop_intent, row.is_disregarded) == ("a", Reason.CANCELLED, False)
+    await store.disregard("r", "a", 1)
+    store.close()
+    assert StateStore(tmp_path).attempts("r")["a", 1].is_disregarded
+
+
 _OPEN = "import sys; from pathlib import Path; from dockersched.store.database import StateStore as S; S(Path('.'))"
 
 

@@ -36,6 +36,9 @@ class Records(StateStore):
     async def intend_stop(self, run_id: str, task_id: str, attempt: int, reason: Reason) -> None:
         await self._lifetime.effect(lambda: self._world.intend_stop((task_id, attempt), reason))
 
+    async def disregard(self, run_id: str, task_id: str, attempt: int) -> None:
+        await self._lifetime.effect(lambda: self._world.disregard((task_id, attempt)))
+
     async def record(self, run_id: str, task_id: str, attempt: int, result: SandboxResult) -> None:
         await self._lifetime.effect(lambda: self._world.record((task_id, attempt), result))
 

@@ -105,6 +105,13 @@ class World:
         row = self.rows[attempt]
         self.rows[attempt] = replace(row, stop_intent=row.stop_intent or reason)
 
+    def disregard(self, attempt: Attempt) -> None:
+        """An attempt that has ended does not count, on record."""
+        self.say(f"{shown(attempt)} is disregarded")
+        row = self.rows[attempt]
+        self.expect(f"{shown(attempt)} has a record", holds=row.result is not None)
+        self.rows[attempt] = replace(row, is_disregarded=True)
+
     def record(self, attempt: Attempt, result: SandboxResult) -> None:
         """An attempt has ended, on record."""
         self.say(f"{shown(attempt)} is recorded: {result.reason or 'succeeded'}")
