@@ -391,14 +391,21 @@ def test_looking_at_ten_thousand_tasks_takes_half_a_second(tmp_path: Path, verb:
     run.tell(*events)
     unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     command = [sys.executable, "-m", "dockersched", *verb, "--output", "json", "--state-dir", str(tmp_path)]
+    took, said = processor_time(command, unmeasured)
+    assert said.count(b'"state": "ready"') == (100 if verb == ["status"] else 1)
+    bare, _ = processor_time([sys.executable, "-c", "import argparse, json, sqlite3"], unmeasured)
+    assert took <= max(0.5, 25 * bare)  # a machine that others keep busy may be slow
+
+
+def processor_time(command: list[str], environment: dict[str, str]) -> tuple[float, bytes]:
+    """The least of three times that a program needed, in seconds, and what it said."""
     took, said = [], b""
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        said = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=unmeasured).stdout
+        said = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment).stdout
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert said.count(b'"state": "ready"') == (100 if verb == ["status"] else 1)
-    assert min(took) <= 0.5  # of processor time: the machine may be busy with something else
+    return min(took), said
 
 
 def test_a_failure_that_is_allowed_is_no_root_cause_and_holds_nobody_up(run: RecordedRun, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def many(count: int, **task: Any) -> dict[str, dict[str, Any]]:
 def refusal(text: str) -> list[str]:
     with stopwatch() as watch, pytest.raises(EpicError) as caught:
         load_text(text, "e.json")
-    assert watch.seconds < 5
+    assert watch.seconds < 15
     return [problem.message for problem in caught.value.problems]
 
 
