@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         EpicError,
         EpicTimeoutError,
         FinishedRunError,
+        MountRefusedError,
         PermanentRunnerError,
         Problem,
         RunnerError,
@@ -56,6 +57,7 @@ __all__ = [
     "FinishedRunError",
     "LogSummary",
     "Mount",
+    "MountRefusedError",
     "ParallelTaskScheduler",
     "PermanentRunnerError",
     "Phases",
@@ -91,9 +93,9 @@ _MODULES = {
     "control": "EpicControl",
     "epic": "Epic",
     "epicfile": "load",
-    "errors": "DockerschedError EngineUnavailableError EpicCancelledError EpicError EpicTimeoutError FinishedRunError "
-    "PermanentRunnerError Problem RunOwnedError RunnerError StateError TaskExecutionError TransientRunnerError "
-    "UnfinishedRunError",
+    "errors": "DockerschedError EngineUnavailableError EpicCancelledError EpicError EpicTimeoutError "
+    "FinishedRunError MountRefusedError PermanentRunnerError Problem RunOwnedError RunnerError "
+    "StateError TaskExecutionError TransientRunnerError UnfinishedRunError",
     "graph.dag": "TaskDAG",
     "model": "EpicExecutionOptions Mount QuotaConfig RetryPolicy ScheduledTask SecretSource",
     "results": "EpicResult LogSummary Phases SandboxResult TaskResult Usage",

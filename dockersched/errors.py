@@ -221,7 +221,7 @@ class TaskExecutionError(DockerschedError):
 
     Attributes:
         failed_task_ids: the failed tasks and all their never-started transitive dependents, in declaration order.
-        root_cause_ids: the tasks among them that really ran and failed.
+        root_cause_ids: the tasks among them that failed themselves: nearly all ran; an image may be unavailable, too.
         result: everything known about the epic, the tasks that succeeded included.
     """
 

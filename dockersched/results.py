@@ -161,9 +161,10 @@ class TaskResult(Struct, frozen=True, gc=False):
         state: its final state.
         reason: why it did not succeed; None when it did.
         detail: one line for people.
-        root_cause: for a task that never started, the failed task that it is due to.
+        root_cause: for a task that never started, the failed, cancelled or skipped task that it is due to.
         attempts: sandboxes started for it.
-        sandbox: the last attempt's sandbox; None for a task that never started.
+        sandbox: the last attempt's sandbox; None for a task that never came to one. Where an image is not to be
+            had, it is told although `attempts` is 0.
         failure_allowed: it failed, and the epic allows that.
         earlier: the sandboxes of the attempts before the last one, in order.
     """

@@ -76,4 +76,4 @@ def _end_orphan(args: argparse.Namespace, reader: StateReader, run_id: str, task
     else:
         leaked = asyncio.run(end_orphan(store, run_id, digest_settings(args)))
     tell_leaked(leaked)
-    return 0
+    return 1 if leaked else 0

@@ -141,7 +141,8 @@ def _output_name(value: object) -> str:
     name = values.text(value)
     if not is_output_name(name):
         raise ValueError(
-            f"{values.shown(name)} is not the name of an output: use up to 63 letters, digits, '_' and '-'"
+            f"{values.shown(name)} is not the name of an output: use up to 63 letters, digits, '_' and '-',"
+            " and begin with another than '-'"
         )
     return name
 
@@ -149,7 +150,9 @@ def _output_name(value: object) -> str:
 def _value_key(value: object) -> str:
     text = values.text(value)
     if not re.fullmatch(VALUE_KEY_PATTERN, text):
-        raise ValueError(f"{values.shown(text)} is no key: use up to 100 letters, digits, '_' and '-'")
+        raise ValueError(
+            f"{values.shown(text)} is no key: use up to 100 letters, digits, '_' and '-', first a letter or '_'"
+        )
     return text
 
 

@@ -96,7 +96,8 @@ class RetrySpec(Keys):
     limit = key(RETRIES, "Attempts beside the first; 0 is no retries.", 0, 3, default=2)
     on = key(
         CAUSES,
-        "What is tried again. infra: the engine failed or the container was lost (engine_error, interrupted);"
+        "What is tried again. infra: the engine failed, or the container or an output was lost"
+        " (engine_error, interrupted, output_lost);"
         " exit_code: any exit code of the task's process, or those that follow; the others are reasons of results.",
         ["infra", "timed_out", {"exit_code": [75]}],
         default=["infra"],
