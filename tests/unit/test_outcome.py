@@ -118,3 +118,9 @@ def test_a_process_never_ends_before_it_starts() -> None:
     state = {"ExitCode": 0, "StartedAt": TIMES["FinishedAt"], "FinishedAt": TIMES["StartedAt"]}
     ending = classify_exit(state, stopped_for=None, log_head=b"")
     assert ending.started_at == ending.finished_at
+
+
+@pytest.mark.parametrize(("exit_code", "words"), [(159, "killed by SIGSYS: it calls the kernel"), (158, "")])
+def test_a_program_of_another_kind_is_told_what_killed_it(exit_code: int, words: str) -> None:
+    ending = classify_exit({"ExitCode": exit_code, **TIMES}, stopped_for=None, log_head=b"")
+    assert (ending.reason, ending.detail.partition(" as ")[0]) == (Reason.EXIT_CODE, words)

@@ -18,6 +18,8 @@ from msgspec.structs import replace
 from dockersched.states import Reason
 
 _SIGKILL_EXIT = 137
+_SIGSYS_EXIT = 159
+_SIGSYS = "killed by SIGSYS: it calls the kernel as 32-bit programs do, or has a filter of its own"
 _TINI_FAILURE = re.compile(rb"\[FATAL tini \(\d+\)\] exec .+ failed: (?P<error>[^\n]{1,200})\n", re.DOTALL)
 _TINI_REASONS = {126: Reason.NOT_EXECUTABLE, 127: Reason.NOT_FOUND}
 
@@ -75,6 +77,7 @@ def classify_exit(state: Mapping[str, Any], *, stopped_for: Reason | None, log_h
         detail = failure["error"].decode("utf-8", "replace")
     elif exit_code != 0:
         reason = Reason.EXIT_CODE
+        detail = _SIGSYS if exit_code == _SIGSYS_EXIT else detail
     started_at, finished_at = parse_time(state.get("StartedAt")), parse_time(state.get("FinishedAt"))
     if started_at and finished_at:
         # The engine takes the start's time after the process may have ended.
