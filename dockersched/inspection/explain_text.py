@@ -71,7 +71,7 @@ def _ended(found: Explanation) -> Iterator[str]:
     if task.state is TaskState.FAILED:
         yield _retries(found)
     if task.reason is not None:
-        yield f"what helps: {advice(task.reason)}"
+        yield f"what helps: {advice(task)}"
 
 
 def _reason(found: Explanation) -> str:

@@ -140,7 +140,7 @@ def _cause(result: EpicResult, task: TaskResult, commands: Commands) -> RootCaus
         task,
         one_line(task.detail, _DETAIL_MAX),
         reason_sentence(task),
-        advice(task.reason),
+        advice(task),
         commands.retry(result.run_id, task.task_id),
     )
 

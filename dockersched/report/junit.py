@@ -64,7 +64,7 @@ def _outcome(task: TaskResult) -> FinalResult:
 
 
 def _explanation(task: TaskResult) -> Iterable[str]:
-    yield advice(task.reason)
+    yield advice(task)
     log = task.sandbox.log if task.sandbox else None
     if log is not None:
         yield f"log: {log.path}"

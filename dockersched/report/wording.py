@@ -81,6 +81,10 @@ class Explained(Protocol):
     """A task with what its reason is told by."""
 
     @property
+    def state(self) -> TaskState:
+        """Where it stands."""
+
+    @property
     def reason(self) -> Reason | None:
         """Why it did not succeed."""
 
@@ -119,15 +123,16 @@ def reason_sentence(task: TaskResult) -> str:
         case Reason.OOM_KILLED:
             return f"used more than its {_memory(task)}"
         case Reason.IMAGE_UNAVAILABLE:
-            image = task.sandbox.image if task.sandbox else None
-            return f"its image{f' {one_line(image)}' if image else ''} is not available"
+            return _image(task)
         case reason:
             return _SENTENCES[reason]
 
 
-def advice(reason: Reason | None) -> str:
+def advice(task: Explained) -> str:
     """Whose a failure is and what helps, in a few words."""
-    return "" if reason is None else _ADVICE[reason]
+    if task.reason is Reason.IMAGE_UNAVAILABLE and task.state is TaskState.CANCELLED:
+        return "see to the task whose image is not available"
+    return "" if task.reason is None else _ADVICE[task.reason]
 
 
 def path_words(path: str | os.PathLike[str]) -> str:
@@ -146,6 +151,13 @@ def duration_words(task: TaskResult) -> str:
 def _after(task: TaskResult) -> str:
     duration = duration_words(task)
     return f" after {duration}" if duration else ""
+
+
+def _image(task: TaskResult) -> str:
+    if task.state is TaskState.CANCELLED:
+        return "never started: an image of another task is not available"
+    image = task.sandbox.image if task.sandbox else None
+    return f"its image{f' {one_line(image)}' if image else ''} is not available"
 
 
 def _memory(task: TaskResult) -> str:

@@ -204,7 +204,19 @@ def test_a_failure_tells_whether_a_retry_can_help(
     assert "quota asked for: 1 CPUs, 512 MiB of memory, 128 pids\n" in text
     assert "quota in effect: 1 CPUs, 512 MiB of memory, 64 pids\n" in text
     assert "detail: what it said" in text
-    assert f"what helps: {advice(reason)}" in text
+    assert f"what helps: {advice(TaskResult('a', TaskState.FAILED, reason))}" in text
+
+
+def test_a_task_cancelled_for_an_image_of_another_is_not_told_to_correct_its_own(
+    tmp_path: Path, explained: Ask
+) -> None:
+    run = RecordedRun(tmp_path, RUN, [task("bad", image="nope"), task("fine", image="busybox")])
+    rejected = EpicRun(TaskDAG([task("bad"), task("fine")]), EpicExecutionOptions(), [run.tell])
+    rejected.reject({"bad": "no such image"})
+    _, text = explained("fine")
+    assert "never started: an image of another task is not available\n" in text
+    assert "what helps: see to the task whose image is not available\n" in text
+    assert "what helps: correct the name of `image`" in explained("bad")[1]
 
 
 def test_a_cancelled_task_tells_why(tmp_path: Path, explained: Ask) -> None:

@@ -168,4 +168,4 @@ def test_the_text_never_has_more_bytes_than_allowed(
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_has_advice(reason: Reason) -> None:
-    assert advice(reason)
+    assert advice(TaskResult("a", TaskState.FAILED, reason))

@@ -81,6 +81,13 @@ def test_every_task_is_a_test_case() -> None:
     assert suite[1].attrib == {"name": "a", "classname": "quick", "time": "1.5"}
 
 
+def test_a_task_cancelled_for_an_image_of_another_is_not_said_to_lack_its_own() -> None:
+    cancelled = TaskResult("fine", TaskState.CANCELLED, Reason.IMAGE_UNAVAILABLE, "nothing was started")
+    (case,) = suite_of(cancelled).iter("testcase")
+
+    assert case[0].attrib["message"] == "never started: an image of another task is not available: nothing was started"
+
+
 @pytest.mark.parametrize("reason", Reason)
 def test_every_failure_has_its_kind(reason: Reason) -> None:
     of_the_task = {Reason.EXIT_CODE, Reason.TIMED_OUT, Reason.OOM_KILLED, Reason.KILLED}
