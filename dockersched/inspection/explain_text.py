@@ -17,6 +17,8 @@ from dockersched.units import format_bytes
 
 _NAMES_MAX = 8
 _ID_MAX = 64
+_BECAME = {TaskState.SKIPPED: "was skipped", TaskState.CANCELLED: "was cancelled"}
+"""What became of a root cause, by the state that this brought its dependents into."""
 _STOPPED = (Reason.CANCELLED, Reason.FAIL_FAST, Reason.EPIC_TIMED_OUT)
 
 
@@ -77,7 +79,7 @@ def _ended(found: Explanation) -> Iterator[str]:
 def _reason(found: Explanation) -> str:
     task = found.task
     if task.root_cause:
-        became = "was skipped" if task.state is TaskState.SKIPPED else "failed"
+        became = _BECAME.get(task.state, "failed")
         return f"never started, because {one_line(task.root_cause, _ID_MAX)} {became}"
     if task.reason in _STOPPED and not task.attempt:
         return f"never started: {task.reason}"

@@ -90,7 +90,7 @@ class Explained(Protocol):
 
     @property
     def root_cause(self) -> str | None:
-        """For a task that never started, the failed task that it is due to."""
+        """For a task that never started, the failed, cancelled or skipped task that it is due to."""
 
     @property
     def exit_code(self) -> int | None:

@@ -152,6 +152,15 @@ def test_a_task_that_was_skipped_says_by_what_rule(tmp_path: Path, explained: As
     assert "c is skipped\nnever started, because b was skipped" in text
 
 
+def test_a_task_that_was_cancelled_with_another_does_not_call_that_failed(tmp_path: Path, explained: Ask) -> None:
+    run = RecordedRun(tmp_path, RUN, [task("slow"), task("after", "slow")])
+    cancelled = EpicRun(TaskDAG([task("slow"), task("after", "slow")]), EpicExecutionOptions(), [run.tell])
+    cancelled.cancel(["slow"])
+    document, text = explained("after")
+    assert (document["root_cause"], document["reason"]) == ("slow", "cancelled")
+    assert "never started, because slow was cancelled\n" in text
+
+
 def test_a_task_that_never_started_tells_the_way_from_the_root_cause(tmp_path: Path, explained: Ask) -> None:
     run = RecordedRun(tmp_path, RUN, [task("a"), task("fine"), task("b", "fine", "a"), task("c", "b"), task("d", "c")])
     run.start("fine")
