@@ -63,7 +63,7 @@ def _others(result: EpicResult) -> Iterator[str]:
 
 
 def _fate(task: TaskResult) -> str:
-    return f"cancelled ({reason_words(task)}) {'while it ran' if task.attempts else 'before it ran'}"
+    return f"cancelled ({reason_words(task)}) {'after it had started' if task.attempts else 'before it started'}"
 
 
 def _next(result: EpicResult, commands: Commands) -> Iterator[str]:

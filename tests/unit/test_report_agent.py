@@ -76,8 +76,8 @@ def test_what_was_cancelled_is_told_by_reason() -> None:
     lines = told(*tasks, state=EpicState.TIMED_OUT)
 
     assert lines[0].startswith("epic quick timed_out (exit code 4)")
-    assert "cancelled (epic_timed_out) while it ran: a" in lines
-    assert "cancelled (epic_timed_out) before it ran: b" in lines
+    assert "cancelled (epic_timed_out) after it had started: a" in lines
+    assert "cancelled (epic_timed_out) before it started: b" in lines
     assert any("`timeout`" in line for line in lines)
 
 
