@@ -126,7 +126,7 @@ def cause_lines(cause: RootCause) -> Iterator[str]:
         ran = f", the last one ran {duration_words(task)}" if duration_words(task) else ""
         yield f"  attempts: {task.attempts}{ran}"
     if quota := quota_words(task):
-        yield f"  quota, effective/requested: {quota}"
+        yield f"  {quota}"
     log = task.sandbox.log if task.sandbox else None
     if log is not None:
         size = f"{log.size_bytes:,} bytes{', its beginning is lost' if log.truncated else ''}"

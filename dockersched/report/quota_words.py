@@ -5,25 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from dockersched.model import QuotaConfig
 from dockersched.results import TaskResult
 from dockersched.units import format_bytes
 
 
 def quota_words(task: TaskResult) -> str:
-    """As `cpus 1/1, memory 512 MiB/512 MiB`; empty where nothing is known.
+    """As `quota, effective/requested: cpus 1/1, memory 512 MiB/512 MiB`; empty where nothing is known.
 
-    Some limits are told only where the engine gave another one than was asked for.
+    Some limits are told only where the engine gave another one than was asked for. Of a sandbox whose limits were never
+    read back, only those that were asked for are told: `none` means that there is no limit.
     """
     if task.sandbox is None:
         return ""
     effective, requested = task.sandbox.quota_effective, task.sandbox.quota_requested
+    if effective is None:
+        asked = _requested(requested)
+        return f"quota requested (what was in effect is not known): {asked}" if asked else ""
     told = []
     for name, field, words, always in _LIMITS:
-        got, asked = getattr(effective, field, None), getattr(requested, field, None)
-        differ = effective is not None and got != asked
-        if (always and (got, asked) != (None, None)) or differ:
-            told.append(f"{name} {_or_none(got, words)}/{_or_none(asked, words)}")
-    return ", ".join(told)
+        got, wanted = getattr(effective, field), getattr(requested, field, None)
+        if got != wanted or (always and got is not None):
+            told.append(f"{name} {_or_none(got, words)}/{_or_none(wanted, words)}")
+    return f"quota, effective/requested: {', '.join(told)}" if told else ""
+
+
+def _requested(quota: QuotaConfig | None) -> str:
+    given = ((name, getattr(quota, field, None), words) for name, field, words, _ in _LIMITS)
+    return ", ".join(f"{name} {words(limit)}" for name, limit, words in given if limit is not None)
 
 
 def _or_none(value: Any, words: Callable[[Any], str]) -> str:

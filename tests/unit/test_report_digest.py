@@ -75,6 +75,15 @@ def test_a_failure_is_told_with_all_that_is_needed(tmp_path: Path) -> None:
     ]
 
 
+def test_limits_that_were_never_read_back_are_not_told_as_none() -> None:
+    refused = SandboxResult("e.a", reason=Reason.REJECTED, quota_requested=ASKED)
+    task = TaskResult("a", TaskState.FAILED, Reason.REJECTED, attempts=1, sandbox=refused)
+
+    (line,) = [line for line in digest_lines(digest([task])) if "quota" in line]
+
+    assert line == "  quota requested (what was in effect is not known): cpus 0.5, memory 64 MiB, pids 16"
+
+
 def test_a_command_is_quoted_and_names_what_the_run_was_given() -> None:
     commands = Commands(state_dir="/my state", allow_mounts=("/data", "/b's"))
     (cause,) = digest([failed("build")], DigestSettings(commands=commands)).causes
