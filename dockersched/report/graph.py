@@ -76,7 +76,7 @@ def svg(graph: Graph) -> str:
     parts = []
     for one, other in graph.edges():
         place, end = layers.places[one], layers.places[other]
-        way = [at(passed) for passed in layers.passed[one] if passed[0] < end[0]]
+        way = [at(passed) for passed in layers.passed[one][: end[0] - place[0] - 1]]
         parts.append(f'<path class="edge" d="{_curve(at(place), way, at(end))}"/>')
     parts += [_box(task, graph.states.get(task), *at(place)) for task, place in layers.places.items()]
     columns = max((column for column, _ in layers.places.values()), default=0) + 1

@@ -12,7 +12,8 @@ from msgspec import Struct
 
 SWEEPS = 4
 POINTS_MAX = 20_000
-"""Edges of further tasks go straight, behind what is in their way: that bounds the cost for any graph."""
+"""That all edges together pass through. Those of tasks for which there is no room go straight, behind what is in their
+way: the cost of any graph is bounded by its tasks and edges, and by this."""
 
 Place = tuple[int, float]
 """Column, from 0, and row, from the middle."""
@@ -48,8 +49,10 @@ def lay_out(needs: Mapping[str, Sequence[str]]) -> Layers:
     for task, column in depth.items():
         columns[column].append((task, column))
         until = max((depth[other] for other in dependents[task]), default=column)
-        points += max(0, until - column - 1)
-        passed[task] = [(task, at) for at in range(column + 1, until)] if points <= POINTS_MAX else []
+        passing = sum(depth[other] - column - 1 for other in dependents[task])
+        has_room = points + passing <= POINTS_MAX
+        points += passing if has_room else 0
+        passed[task] = [(task, at) for at in range(column + 1, until)] if has_room else []
         for point in passed[task]:
             columns[point[1]].append(point)
             before[point] = [(task, point[1] - 1)]

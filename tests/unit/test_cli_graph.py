@@ -81,6 +81,13 @@ def test_an_empty_graph_is_a_picture() -> None:
     assert parsed(svg(Graph("empty", {}))).tag == f"{SVG}svg"
 
 
+def test_a_picture_grows_no_faster_than_its_edges() -> None:
+    needs = {f"t{at}": [f"t{other}" for other in {0, at - 1} if other >= 0 and at] for at in range(2_000)}
+    picture = svg(Graph("a chain, and all need the first", needs))
+    assert picture.count('class="edge"') == 3_997
+    assert len(picture) < 4_000_000
+
+
 def test_a_thousand_tasks_are_drawn_at_once() -> None:
     needs = {f"t{at}": [f"t{other}" for other in range(max(0, at - 9), at, 3)] for at in range(1_000)}
     needs["last"] = list(needs)
