@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 _STEERING = re.compile(
     "[\x00-\x08\x0a-\x1f\x7f-\x9f"  # C0 but the tab, DEL, C1
-    "\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"  # bidi and invisible
-    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+    "\u2028-\u202e\ufff9-\ufffb"  # line ends, bidi, annotations
+    # Default_Ignorable_Code_Point (https://www.unicode.org/reports/tr44/), of which text can be made that nobody sees
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    "\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
     "\ud800-\udfff]"  # lone surrogates: no encoding has them
 )
 _UTF8_CONTINUATION = range(0x80, 0xC0)
@@ -28,7 +30,9 @@ _TASK_CODES = ("36", "35", "33", "34", "32", "96", "95", "93", "94", "92")
 
 
 def printable(text: str, limit: int | None = None) -> str:
-    r"""The text with everything that could steer a terminal written out (`\x1b`, `\u202e`); tabs stay.
+    r"""The text with everything that could steer a terminal or that nobody sees written out (`\x1b`, `\u202e`).
+
+    Tabs stay, and what emoji are joined with where it follows something visible.
 
     Args:
         text: anything.
@@ -36,7 +40,7 @@ def printable(text: str, limit: int | None = None) -> str:
     """
     if limit is not None and len(text) > limit:
         text = text[: limit - 1] + "…"
-    return text if text.isprintable() else _STEERING.sub(written_out, text)
+    return text if text.isascii() and text.isprintable() else _STEERING.sub(_written_out_or_joining, text)
 
 
 def one_line(text: str, limit: int = 300) -> str:
@@ -47,6 +51,15 @@ def one_line(text: str, limit: int = 300) -> str:
 def for_xml(text: str) -> str:
     r"""The text with what XML 1.0 cannot hold (https://www.w3.org/TR/xml/#charsets) written out, as `\ufffe`."""
     return _not_in_xml().sub(written_out, text)
+
+
+def _written_out_or_joining(found: re.Match[str]) -> str:
+    at = found.start()
+    before = found.string[max(0, at - 1) : at]
+    joins = found[0] in "\u200d\ufe0f" and before > " "  # else there is nothing to join
+    if joins and (before + found[0] == "\ufe0f\u200d" or not _STEERING.match(before)):
+        return found[0]
+    return written_out(found)
 
 
 @cache

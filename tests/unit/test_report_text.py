@@ -21,6 +21,13 @@ from dockersched.report.text import Paint, colours_wanted, decode, one_line, pri
         ("a\u2028b\u0085c", "a\\u2028b\\x85c"),
         ("\ud800", "\\ud800"),
         ("\U000e0041", "\\U000e0041"),
+        ("ok\U000e0159\U000e015e", "ok\\U000e0159\\U000e015e"),
+        ("\u00ad\u034f\u115f\u17b4\u180e", "\\xad\\u034f\\u115f\\u17b4\\u180e"),
+        ("e\u200cv\u3164il\uffa0\U0001d173", "e\\u200cv\\u3164il\\uffa0\\U0001d173"),
+        ("a\ufe01\ufe0e", "a\\ufe01\\ufe0e"),
+        ("✔\ufe0f 👩🏽\u200d💻 ❤\ufe0f\u200d🔥 1\ufe0f\u20e3", "✔\ufe0f 👩🏽\u200d💻 ❤\ufe0f\u200d🔥 1\ufe0f\u20e3"),
+        ("\ufe0fx \u200dy", "\\ufe0fx \\u200dy"),
+        ("x\ufe0f\ufe0f\u200d\u200d\ufe0f", "x\ufe0f\\ufe0f\u200d\\u200d\\ufe0f"),
         ("tab\tstays, é 漢 🚀 too", "tab\tstays, é 漢 🚀 too"),
     ],
 )
