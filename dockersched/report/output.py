@@ -8,11 +8,11 @@ from dockersched.units import format_bytes
 
 LINE_LIMIT_BYTES = 8 * 2**10
 TASK_LIMIT = 2**20
-"""Characters displayed of one task's output, its prefixes included."""
+"""Characters displayed of the output of one attempt, its prefixes included."""
 
 
 class OutputLines:
-    """The output of one task on its way to the display: whole lines only, until it has shown enough.
+    """The output of one attempt on its way to the display: whole lines only, until it has shown enough.
 
     Args:
         prefix: written before every line.
@@ -49,7 +49,7 @@ class OutputLines:
         return [*lines, f"{self._prefix}… {format_bytes(size)} left out here, this display is too slow"]
 
     def end(self, log: str | None) -> list[str]:
-        """What is left when the task has ended, and what was left out; `log` is where all of it is."""
+        """What is left when the attempt has ended, and what was left out; `log` is where all of it is."""
         lines = self._flush()
         if self._skipped_bytes:
             where = f" in {path_words(log)}" if log else ", not shown"

@@ -24,7 +24,7 @@ from dockersched.units import format_duration
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from dockersched.results import TaskResult
+    from dockersched.results import SandboxResult, TaskResult
 
 _ID_WIDTH_MAX = 24
 _NEVER_STARTED_MAX = 10
@@ -57,11 +57,9 @@ class Transcript:
                 attempt = f" (attempt {event.attempt})" if event.attempt > 1 else ""
                 return [self._line(event.at, event.task_id, f"started{attempt}")] if self._starts else []
             case TaskRetrying():
-                return [self._retrying(event)]
+                return [*self._end_of_output(event.task_id, event.sandbox), self._retrying(event)]
             case TaskFinished():
-                output = self._outputs.pop(event.result.task_id, None)
-                log = event.result.sandbox.log if event.result.sandbox else None
-                lines = output.end(log.path if log else None) if output else []
+                lines = self._end_of_output(event.result.task_id, event.result.sandbox)
                 return lines + self._finished(event.at, event.result)
             case RunLaunched() | EpicFinished() | RunDone():
                 return []
@@ -80,6 +78,11 @@ class Transcript:
             prefix = self._paint.task(f"{self._name(task_id)} |", task_id)
             output = self._outputs[task_id] = OutputLines(f"{prefix} ")
         return output
+
+    def _end_of_output(self, task_id: str, sandbox: SandboxResult | None) -> list[str]:
+        output = self._outputs.pop(task_id, None)
+        log = sandbox.log if sandbox else None
+        return output.end(log.path if log else None) if output else []
 
     def _retrying(self, event: TaskRetrying) -> str:
         reason = event.sandbox.reason or ""

@@ -19,7 +19,7 @@ from typing import TextIO
 
 import pytest
 
-from dockersched.events import EpicFinished, EpicStarted, TaskFinished, TaskStarted
+from dockersched.events import EpicFinished, EpicStarted, TaskFinished, TaskRetrying, TaskStarted
 from dockersched.report import console as console_module
 from dockersched.report.console import ConsoleReport
 from dockersched.results import EpicResult, LogSummary, SandboxResult, TaskResult
@@ -88,6 +88,22 @@ def test_plain_lines_tell_the_run_in_order() -> None:
         "12:00:00 deploy      upstream_failed because of integration",
         "12:00:00 other       failed (oom_killed) in 0.42s: the engine's word",
     ]
+
+
+@pytest.mark.parametrize("unfinished", [b"first", b"x" * 9_000])
+def test_the_output_of_an_attempt_ends_with_it(unfinished: bytes) -> None:
+    err = io.StringIO()
+    report = report_to(err)
+
+    report.output("lint", unfinished)
+    report.observe(TaskRetrying(START, "lint", 1, SandboxResult("e.lint", reason=Reason.INTERRUPTED), 1.0))
+    report.output("lint", b"second\n")
+    report.close()
+
+    first, retrying, second = err.getvalue().splitlines()
+    assert first.startswith(f"lint | {unfinished[:100].decode()}")
+    assert retrying == "12:00:00 lint attempt 1 ended with interrupted; again in 1.00s"
+    assert second == "lint | second"
 
 
 def test_quiet_leaves_out_the_tasks_output_only() -> None:
