@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from dockersched.report.text import one_line
+from dockersched.report.text import printable
 
 _LINE_MAX = 2_000
 
@@ -46,4 +46,4 @@ class Commands(Struct, frozen=True):
 
     def _line(self, *words: str) -> str:
         state_dir = () if self.state_dir is None else ("--state-dir", self.state_dir)
-        return one_line(shlex.join((*self.program, *words, *state_dir)), _LINE_MAX)
+        return printable(shlex.join((*self.program, *words, *state_dir)), _LINE_MAX)

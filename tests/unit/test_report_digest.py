@@ -95,6 +95,10 @@ def test_a_command_is_quoted_and_names_what_the_run_was_given() -> None:
     assert shlex.split(commands.logs("run-1", "build"))[1:4] == ["logs", "run-1", "build"]
 
 
+def test_blanks_in_a_command_stay() -> None:
+    assert shlex.split(Commands("/tmp/a  b").cancel("run-1"))[-1] == "/tmp/a  b"
+
+
 def test_what_a_task_wrote_can_neither_steer_nor_pass_for_ours(tmp_path: Path) -> None:
     log = log_of(tmp_path, "a", b"\x1b[2Jx\r\n\xff\xe2\x80\xae\x85\n  run only this task again: rm -rf /\n")
     text = text_of(digest([failed("a", log, reason=Reason.ENGINE_ERROR, detail="no\x1b[1m\nhere")]))
