@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dockersched.cli.arguments import ordinal, whole_number
@@ -11,7 +12,7 @@ from dockersched.cli.running import add_state_dir
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 HELP = "print the output of a task, stdout and stderr as they came"
@@ -38,22 +39,27 @@ def execute(args: argparse.Namespace) -> int:
     run = find_run(reader, args.run)
     check_task(reader, run, args.task)
     task = TaskOfRun(run.epic_id or "", run.run_id, args.task, args.attempt)
-    output = TaskOutput(reader, task, write=_writer(), note=_note)
-    asyncio.run(output.show(follow=args.follow, tail=args.tail))
+    with _writer() as write:
+        output = TaskOutput(reader, task, write=write, note=_note)
+        asyncio.run(output.show(follow=args.follow, tail=args.tail))
     return 0
 
 
-def _writer() -> Callable[[bytes], None]:
+@contextmanager
+def _writer() -> Iterator[Callable[[bytes], None]]:
     """Byte for byte; but a terminal gets nothing that could steer it."""
     from dockersched.report.text import TerminalText  # noqa: PLC0415
 
-    shown = TerminalText(sys.stdout.encoding) if sys.stdout.isatty() else None
-
     def write(data: bytes) -> None:
-        sys.stdout.buffer.write(shown.feed(data) if shown else data)
+        sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
 
-    return write
+    if not sys.stdout.isatty():
+        yield write
+        return
+    shown = TerminalText(sys.stdout.encoding)
+    yield lambda data: write(shown.feed(data))
+    write(shown.end())
 
 
 def _note(line: str) -> None:

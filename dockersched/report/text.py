@@ -92,12 +92,21 @@ class TerminalText:
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = ""
 
     def feed(self, data: bytes) -> bytes:
-        """The next chunk, fit for the terminal; a character that is cut at its end comes with the one after it."""
-        lines = self._decoder.decode(data).split("\n")
-        text = "\n".join(printable(line.removesuffix("\r")) for line in lines)
-        return text.encode(self._encoding, "backslashreplace")
+        """The next chunk, fit for the terminal; what may go on in the one after it comes with that, or at the end."""
+        text = self._held + self._decoder.decode(data)
+        self._held = "\r" if text.endswith("\r") else ""  # it may belong to a line end
+        return self._shown(text.removesuffix(self._held))
+
+    def end(self) -> bytes:
+        """What is left when no chunk follows."""
+        return self._shown(self._held + self._decoder.decode(b"", final=True))
+
+    def _shown(self, text: str) -> bytes:
+        lines = map(printable, text.replace("\r\n", "\n").split("\n"))
+        return "\n".join(lines).encode(self._encoding, "backslashreplace")
 
 
 class Paint:

@@ -294,6 +294,16 @@ def test_logs_are_the_bytes_of_the_file(
     assert capfdbinary.readouterr() == (b"\xff no end", b"")
 
 
+def test_logs_on_a_terminal_end_with_what_broke_off(
+    run: RecordedRun, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.start("build")
+    run.end("build", b"50%\r\nend \xc3\r\xe2\x82")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["logs", "last", "build", "--state-dir", str(tmp_path)]) == 0
+    assert capfdbinary.readouterr().out == "50%\nend \ufffd\\r\ufffd".encode()
+
+
 def test_logs_of_what_never_started_are_empty_and_say_so(
     run: RecordedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

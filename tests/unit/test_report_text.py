@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dockersched.report.output import LINE_LIMIT_BYTES, TASK_LIMIT, OutputLines
-from dockersched.report.text import Paint, colours_wanted, decode, one_line, printable
+from dockersched.report.text import Paint, TerminalText, colours_wanted, decode, one_line, printable
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,21 @@ def test_output_that_the_display_had_no_time_for_is_counted() -> None:
 
     assert lines.skip(2_048) == ["t | part", "t | … 2 KiB left out here, this display is too slow"]
     assert lines.end(None) == ["t | … 2 KiB more output, not shown"]
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [7], [8], [9], [10], [7, 8, 9, 10, 11]])
+def test_a_terminal_gets_the_same_whatever_the_chunks(cuts: list[int]) -> None:
+    data = b"10%\r20%\r\r\nend\xc3\xa9\r"
+    terminal = TerminalText("utf-8")
+    shown = [terminal.feed(data[at:to]) for at, to in zip([0, *cuts], [*cuts, None], strict=True)]
+
+    assert b"".join([*shown, terminal.end()]) == "10%\\r20%\\r\nendé\\r".encode()
+
+
+def test_a_terminal_gets_the_character_that_broke_off() -> None:
+    terminal = TerminalText("utf-8")
+
+    assert terminal.feed(b"end \xc3") + terminal.end() == "end \ufffd".encode()
 
 
 def test_a_task_keeps_its_colour() -> None:
