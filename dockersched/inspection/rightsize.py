@@ -12,6 +12,7 @@ from dockersched.epic import Epic
 from dockersched.model import ScheduledTask
 from dockersched.model.opening import SHARED_MEMORY
 from dockersched.results import SandboxResult, Usage
+from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.sandbox.docker.places import HOME, TMP
 from dockersched.units import format_bytes
 
@@ -91,8 +92,9 @@ def _limits(task: ScheduledTask, result: SandboxResult, usage: Usage, headroom: 
         # All of the peak may have been files in one place whose size follows from the limit.
         factor = 1 + headroom if task.tmpfs.keys() >= _PLACES else max(2.0, 1 + headroom)
         wanted = max(_LEAST_MEMORY_BYTES, _MEMORY_STEP_BYTES * math.ceil(peak * factor / _MEMORY_STEP_BYTES))
-        if wanted < memory:
-            yield _Limit("memory", f"{wanted // 2**20}m", format_bytes(memory), format_bytes(peak))
+        now = min(memory, SandboxDefaults().fill_quota(task.quota).memory_bytes or memory)  # a retry may have had more
+        if wanted < now:
+            yield _Limit("memory", f"{wanted // 2**20}m", format_bytes(now), format_bytes(peak))
     if pids and (peak := usage.pids_peak) is not None and peak < pids:
         wanted = max(peak + _LEAST_SPARE_PIDS, math.ceil(peak * (1 + headroom)))
         if wanted < pids:

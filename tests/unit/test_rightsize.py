@@ -95,6 +95,13 @@ def test_nothing_is_proposed_without_grounds(result: SandboxResult) -> None:
     assert ": t" in text.splitlines()[-1]
 
 
+def test_a_limit_that_a_retry_has_grown_is_not_what_the_file_says() -> None:
+    grown = ended(used(memory=300 * MIB), quota_effective=QuotaConfig(1, "1g", 128))
+    assert proposed(grown, quota=QuotaConfig(1, "256m"))[0] == {"pids": 28}
+    assert proposed(grown, quota=QuotaConfig(1, "512m"))[0] == {"memory": "376m", "pids": 28}
+    assert "memory: 376m  # now 512 MiB; seen: 300 MiB" in proposed(grown)[1]
+
+
 def test_what_was_not_read_is_left_out_alone() -> None:
     assert proposed(ended(used(memory=None)))[0] == {"pids": 28}
     assert proposed(ended(used(pids=None)))[0] == {"memory": "128m"}
