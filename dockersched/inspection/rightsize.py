@@ -26,7 +26,8 @@ _HEAD = """\
 # Quotas for {epic}, from run {run}: the most that each task was seen to use in it, and {percent} % more.
 # Merge them into the epic file. Use is read every few seconds: shorter peaks of pids are not seen, nor is what comes
 # after the last reading. Memory counts the page cache, and the places in memory. /tmp, HOME and /dev/shm get half of
-# the limit each, so that it is at least twice what was seen, but for tasks that give all three a size in tmpfs."""
+# the limit each, so that it is at least twice what was seen, but for tasks that give all three a size in tmpfs.
+# What a matrix stands for is told one by one: merge the largest of their limits into the task that has the matrix."""
 
 _PLACES = {TMP, HOME, SHARED_MEMORY}
 

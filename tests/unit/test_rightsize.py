@@ -54,6 +54,13 @@ def test_the_most_that_was_seen_and_the_headroom_is_proposed() -> None:
     assert "run-1" in text
 
 
+def test_how_to_merge_what_is_proposed_for_a_matrix_is_told() -> None:
+    tasks = {"t.3.11": [ended(used())], "t.3.12": [ended(used(pids=40))]}
+    text = "\n".join(patch_lines(epic(*tasks), "r", tasks, headroom=0.25))
+    assert list(yaml.safe_load(text)["tasks"]) == ["t.3.11", "t.3.12"]
+    assert "# What a matrix stands for is told one by one: merge the largest of their limits into the task" in text
+
+
 def test_a_larger_headroom_gives_more() -> None:
     assert proposed(ended(used()), headroom=1.0)[0] == {"memory": "200m", "pids": 40}
 
