@@ -123,18 +123,27 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
             raise TransientRunnerError(f"the engine's answer could not be used: {error}") from error
 
     def kill(self, container: str, signal: str) -> bool:
-        """Sends a signal; False when the process had ended before."""
-        tries = 0
+        """Sends a signal; False when the process had ended before.
+
+        After a lost reply, in an earlier batch, too, it may well be our own signal that ended it.
+        """
+        sent, key = self._health.unanswered_kills, (container, signal)
 
         def kill() -> bool:
-            nonlocal tries
-            tries += 1
+            was_sent = key in sent
+            sent.add(key)
             try:
                 self._http.call("POST", path_of("containers", container, "kill"), {"signal": signal})
+            except (ConnectionRefusedError, FileNotFoundError):  # nobody listens: it was not sent
+                if not was_sent:
+                    sent.discard(key)
+                raise
             except EngineRefusedError as refused:
                 if refused.status not in {CONFLICT, NOT_FOUND}:
                     raise
-                return tries > 1  # after a lost reply, it may well be our own signal that ended it
+                sent.discard(key)
+                return was_sent
+            sent.discard(key)
             return True
 
         return self._repeat(kill)

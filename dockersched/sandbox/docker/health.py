@@ -21,6 +21,7 @@ class EngineHealth:
 
     Attributes:
         unanswered_starts: ids of the containers that the engine was told to start, without an answer by now.
+        unanswered_kills: containers, by name or id, and signals that were sent to them, likewise.
     """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
@@ -32,6 +33,7 @@ class EngineHealth:
         self._full_at: datetime | None = None
         self._is_full = False
         self.unanswered_starts: set[str] = set()
+        self.unanswered_kills: set[tuple[str, str]] = set()
 
     def answered(self, begun_at: datetime) -> None:
         """A call that was begun at this time was answered."""
