@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
-from typing import Any
 
 import pytest
 
@@ -20,8 +19,7 @@ from dockersched.sandbox.docker.connection import EngineEndpoint
 from dockersched.sandbox.docker.engine_http import EngineHttp
 from dockersched.sandbox.docker.health import EngineHealth
 from dockersched.sandbox.docker.retries import Retries
-
-NEVER = "0001-01-01T00:00:00Z"
+from tests.support.engine_answers import inspected
 
 
 class Engine(ThreadingMixIn, UnixStreamServer):
@@ -43,8 +41,7 @@ class Engine(ThreadingMixIn, UnixStreamServer):
             return None
         if "/events" in path:
             return b'{"Action":"create"}\n' if self.remembers_creation else b""
-        found: dict[str, Any] = {"Id": "c1", "Created": datetime.now(UTC).isoformat(), "State": {"StartedAt": NEVER}}
-        return json.dumps(found).encode()
+        return json.dumps(inspected()).encode()
 
 
 class Answer(BaseHTTPRequestHandler):

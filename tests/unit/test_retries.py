@@ -16,6 +16,7 @@ from dockersched.sandbox.docker.connection import EngineEndpoint
 from dockersched.sandbox.docker.engine_http import EngineHttp
 from dockersched.sandbox.docker.health import EngineHealth
 from dockersched.sandbox.docker.retries import Retries
+from tests.support.engine_answers import inspected
 
 RETRIES = Retries(tries=4, first_wait_s=0.1, longest_wait_s=0.25)
 
@@ -105,7 +106,7 @@ class Names:
     def get(self, _: str) -> dict[str, object]:
         if self._holder is None:
             raise EngineRefusedError(404, "no such container")
-        return {"Id": "found", "Config": {"Labels": self._holder}}
+        return inspected("found", labels=self._holder)
 
 
 def made_with(names: Names) -> str:

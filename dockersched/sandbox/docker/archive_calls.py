@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Literal
 
+import msgspec
+
 from dockersched.errors import EngineRefusedError, PermanentRunnerError
+from dockersched.sandbox.docker import answers
 from dockersched.sandbox.docker.engine_http import path_of
 from dockersched.sandbox.docker.http_answer import HttpAnswer
 from dockersched.sandbox.docker.transport import NO_SPACE, NOT_FOUND, Transport
@@ -67,15 +69,16 @@ class ArchiveCalls(Transport):
         def look() -> PathKind | None:
             try:
                 with self._http.answer("HEAD", _path(container), {"path": path}) as answer:
-                    status = json.loads(b64decode(answer.headers[_PATH_STAT]))
+                    told = b64decode(answer.headers.get(_PATH_STAT, ""))
+                    status = msgspec.json.decode(told, type=answers.PathStat)
                     answer.read()
             except EngineRefusedError as refused:
                 if refused.status == NOT_FOUND:
                     return None
                 raise EngineRefusedError(refused.status, f"{path} cannot be looked at") from refused
-            if status["linkTarget"]:
+            if status.link_target:
                 return "link"
-            return "directory" if status["mode"] & _GO_DIRECTORY else "file"
+            return "directory" if status.mode & _GO_DIRECTORY else "file"
 
         return self._repeat(look)
 

@@ -14,6 +14,7 @@ from dockersched.model import QuotaConfig
 from dockersched.sandbox.docker import gating, outcome, readback, translate
 from dockersched.sandbox.docker.calls import ArchiveTooLargeError, EngineCalls
 from dockersched.sandbox.docker.phase_clock import PhaseClock
+from dockersched.sandbox.docker.users import UnknownUserError
 from dockersched.sandbox.docker.volumes import VolumeLostError, remove_held
 from dockersched.states import Reason
 
@@ -188,8 +189,8 @@ def _fill(calls: EngineCalls, attachment: Attachment) -> None:
         except VolumeLostError:
             attachment.open(calls)
             attachment.fill(calls)
-    except LookupError as unknown_user:
-        raise LaunchRefusedError(Reason.BAD_USER, str(unknown_user.args[0])) from unknown_user
+    except UnknownUserError as unknown_user:
+        raise LaunchRefusedError(Reason.BAD_USER, str(unknown_user)) from unknown_user
     except ArchiveTooLargeError as too_large:
         raise LaunchRefusedError(Reason.REJECTED, str(too_large)) from too_large
     except StateError as damaged:

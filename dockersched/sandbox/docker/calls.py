@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 from dockersched.errors import EngineFullError, EngineRefusedError, PermanentRunnerError, TransientRunnerError
+from dockersched.sandbox.docker import answers
+from dockersched.sandbox.docker.answers import having
 from dockersched.sandbox.docker.archive_calls import ArchiveCalls, ArchiveTooLargeError
 from dockersched.sandbox.docker.engine_http import Query, path_of
 from dockersched.sandbox.docker.image_calls import ImageCalls
@@ -47,7 +49,8 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
         def create() -> str:
             try:
                 with self._translated():
-                    return str(self._http.post("/containers/create", body, {"name": name})["Id"])
+                    created = self._http.post("/containers/create", body, {"name": name})
+                    return msgspec.convert(created, answers.WithId).id
             except EngineRefusedError as refused:
                 if refused.status != CONFLICT:
                     raise
@@ -90,8 +93,8 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
 
     def inspect(self, container: str) -> dict[str, Any]:
         """What the engine knows of a container."""
-        found: dict[str, Any] = self._repeat(lambda: self._http.get(path_of("containers", container, "json")))
-        return found
+        path = path_of("containers", container, "json")
+        return self._repeat(lambda: having(answers.Container, self._http.get(path)))
 
     def inspect_or_none(self, container: str) -> dict[str, Any] | None:
         """What the engine knows of a container; None when there is none."""
@@ -115,12 +118,8 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
 
     def list_run(self, label: str) -> list[dict[str, Any]]:
         """All containers with a label, in any state, by one request."""
-        filters = json.dumps({"label": [label]})
-        found = self._repeat(lambda: self._http.get("/containers/json", {"all": 1, "filters": filters}))
-        try:
-            return msgspec.convert(found, list[dict[str, Any]])
-        except msgspec.ValidationError as error:
-            raise TransientRunnerError(f"the engine's answer could not be used: {error}") from error
+        query: Query = {"all": 1, "filters": json.dumps({"label": [label]})}
+        return self._repeat(lambda: msgspec.convert(self._http.get("/containers/json", query), list[dict[str, Any]]))
 
     def kill(self, container: str, signal: str) -> bool:
         """Sends a signal; False when the process had ended before.
@@ -150,8 +149,11 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
 
     def processes(self, container: str) -> list[str]:
         """The command lines of the processes in a container that runs, or how they begin."""
-        found = self._repeat(lambda: self._http.get(path_of("containers", container, "top"), {"ps_args": _PS_ARGS}))
-        return [str(process[-1]) for process in found["Processes"]]
+        path = path_of("containers", container, "top")
+        found = self._repeat(
+            lambda: msgspec.convert(self._http.get(path, {"ps_args": _PS_ARGS}), answers.Processes).processes
+        )
+        return [process[-1] for process in found or () if process]
 
     def pause(self, container: str) -> None:
         """Freezes all processes of a container; they may be frozen already."""
@@ -200,13 +202,11 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
 
     def info(self) -> dict[str, Any]:
         """What the engine says of itself and its host."""
-        found: dict[str, Any] = self._repeat(lambda: self._http.get("/info"))
-        return found
+        return self._repeat(lambda: having(answers.Info, self._http.get("/info")))
 
     def version(self) -> dict[str, Any]:
         """The versions of the engine and of the programs that it uses."""
-        found: dict[str, Any] = self._repeat(lambda: self._http.get("/version"))
-        return found
+        return self._repeat(lambda: having(dict, self._http.get("/version")))
 
 
 def _has_all(container: Mapping[str, Any], labels: Mapping[str, str]) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dockersched.errors import EngineRefusedError
+from dockersched.sandbox.docker.answers import WithId, having
 from dockersched.sandbox.docker.engine_http import path_of
 from dockersched.sandbox.docker.retries import Retries
 from dockersched.sandbox.docker.transport import NOT_FOUND, Transport, is_worth_another_try, unless
@@ -27,8 +28,7 @@ class ImageCalls(Transport):
     def inspect_image(self, image: str) -> dict[str, Any] | None:
         """What the engine knows of an image; None when it has none of that name."""
         path = path_of("images", image, "json")
-        found: dict[str, Any] | None = unless(NOT_FOUND, lambda: self._repeat(lambda: self._http.get(path)))
-        return found
+        return unless(NOT_FOUND, lambda: self._repeat(lambda: having(WithId, self._http.get(path))))
 
     def import_image(self, archive: bytes, repository: str, tag: str) -> None:
         """Makes an image of a tar archive of its files; the same again changes nothing."""
@@ -41,7 +41,8 @@ class ImageCalls(Transport):
 
         def pull() -> None:
             with self._translated():
-                for message in pull_messages(self._http, image):
+                for told in pull_messages(self._http, image):
+                    message = having(dict, told)
                     if "error" in message:
                         raise EngineRefusedError(NOT_FOUND, str(message["error"]))
                     if message.get("status") and not message.get("progressDetail"):  # not each step of a download

@@ -55,7 +55,7 @@ class SecretFiles:
         """Puts the files into the volume, once the container is created; again if that was done before.
 
         Raises:
-            LookupError: the image does not tell the user's uid.
+            UnknownUserError: the image does not tell the user's uid.
             RunnerError: the files did not get in.
         """
         uid, _ = find_owner(calls, self.container, self.user)

@@ -12,6 +12,10 @@ _PASSWD = "/etc/passwd"  # noqa: S105 - a path in the sandbox
 _MAX_PASSWD_BYTES = 2**20
 
 
+class UnknownUserError(LookupError):
+    """An image does not tell a user's uid."""
+
+
 def find_owner(calls: EngineCalls, container: str, user: str) -> tuple[int, int]:
     """The uid and gid of a user.
 
@@ -21,7 +25,7 @@ def find_owner(calls: EngineCalls, container: str, user: str) -> tuple[int, int]
         user: `uid`, `uid:gid` or a name, as in `SandboxRunOptions`.
 
     Raises:
-        LookupError: the image does not tell the user's uid.
+        UnknownUserError: the image does not tell the user's uid.
     """
     name, _, group = user.partition(":")
     known = {} if name.isdecimal() and group.isdecimal() else _users(calls, container)
@@ -31,7 +35,7 @@ def find_owner(calls: EngineCalls, container: str, user: str) -> tuple[int, int]
     elif name in known:
         uid, gid = known[name]
     else:
-        raise LookupError(
+        raise UnknownUserError(
             f"unable to find user {name} in the image's {_PASSWD}: its files need it; write user as uid:gid"
         )
     return uid, int(group) if group.isdecimal() else gid

@@ -1,0 +1,90 @@
+"""What an answer of the engine must have for anything to be made of it.
+
+Format: https://docs.docker.com/reference/api/engine/version/v1.41/
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+
+class WithId(Struct, rename="pascal"):
+    """Of a container that was made, and of an image."""
+
+    id: str
+
+
+class State(Struct, rename="pascal"):
+    """Of a container."""
+
+    status: str
+    running: bool
+    paused: bool
+    exit_code: int
+    started_at: str
+
+
+class Labelled(Struct, rename="pascal"):
+    """A container's configuration, or a volume."""
+
+    labels: dict[str, str] | None = None
+
+
+class Container(Struct, rename="pascal"):
+    """All about one container."""
+
+    id: str
+    created: datetime
+    state: State
+    config: Labelled
+    host_config: dict[str, Any]
+
+
+class Volume(Struct, rename="pascal"):
+    """That was made or found."""
+
+    name: str
+    labels: dict[str, str] | None = None
+    options: dict[str, str] | None = None
+
+
+class Volumes(Struct, rename="pascal"):
+    """All that were found."""
+
+    volumes: list[Volume] | None = None
+
+
+class Processes(Struct, rename="pascal"):
+    """In a container; each is a line of `ps`, word by word."""
+
+    processes: list[list[str]] | None = None
+
+
+class PathStat(Struct, rename="camel"):
+    """Of a path in a container."""
+
+    mode: int
+    link_target: str
+
+
+class Info(Struct, rename="pascal"):
+    """Of the engine and its host."""
+
+    system_time: datetime
+    mem_total: int
+    ncpu: int = field(name="NCPU")
+
+
+def having(shape: Any, answer: Any) -> dict[str, Any]:
+    """The answer, which must have what `shape` has, and may have more.
+
+    Raises:
+        ValueError: it has not.
+    """
+    msgspec.convert(answer, shape)
+    found: dict[str, Any] = answer
+    return found
