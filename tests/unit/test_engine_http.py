@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from dockersched.errors import EngineRefusedError
+from dockersched.errors import EngineRefusedError, TransientRunnerError
 from dockersched.sandbox.docker.connection import EngineEndpoint
 from dockersched.sandbox.docker.engine_http import EngineHttp, path_of
+from dockersched.sandbox.docker.image_pull import pull_messages
 
 
 class Stub:
@@ -155,3 +156,13 @@ def test_what_a_head_announces_is_not_waited_for(tmp_path: Path) -> None:
             with calls.answer("HEAD", "/containers/x/archive") as found:
                 assert (found.headers["x-stat"], found.read()) == (stat, b"")
         assert calls.get("/info") == {}
+
+
+def test_a_pull_that_is_told_no_further_than_the_middle_of_a_message_may_be_tried_again(tmp_path: Path) -> None:
+    told = b'{"status": "Pulling"}\r\n{"status": "Downl'
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%X\r\n%b\r\n0\r\n\r\n" % (len(told), told)
+    with talking(tmp_path, [chunked]) as (calls, _):
+        messages = pull_messages(calls, "app:1")
+        assert next(messages) == {"status": "Pulling"}
+        with pytest.raises(TransientRunnerError, match="answer could not be used"):
+            next(messages)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, DockerException, StreamParseError
 from urllib3.exceptions import HTTPError
 
 from dockersched.errors import EngineRefusedError, TransientRunnerError
@@ -32,7 +32,7 @@ def pull_messages(http: EngineHttp, image: str) -> Iterator[dict[str, Any]]:
             raise EngineRefusedError(error.status_code or 0, str(error.explanation or error)) from error
         except HTTPError as error:
             raise ConnectionError(str(error)) from error
-        except DockerException as error:
+        except (DockerException, StreamParseError) as error:
             raise TransientRunnerError(f"the engine's answer could not be used: {error}") from error
 
 
