@@ -45,9 +45,15 @@ def test_an_outage_begins_before_the_last_call_that_was_answered() -> None:
     health = EngineHealth(clock.now)
     health.answered(T0 + timedelta(seconds=10))
     health.lost()
-    assert health.was_lost_at(T0 + timedelta(seconds=9))
-    assert not health.was_lost_at(T0 + timedelta(seconds=8))
+    assert lost_between(health, 9, 9)
+    assert not lost_between(health, 8, 8)
     clock.time = T0 + timedelta(seconds=20)
     health.answered(clock.time)
-    assert health.was_lost_at(T0 + timedelta(seconds=20))
-    assert not health.was_lost_at(T0 + timedelta(seconds=21))
+    assert lost_between(health, 20, 20)
+    assert not lost_between(health, 21, 21)
+    assert lost_between(health, 8, 21)
+    assert not lost_between(health, 7, 8)
+
+
+def lost_between(health: EngineHealth, first_s: float, last_s: float) -> bool:
+    return health.was_lost_between(T0 + timedelta(seconds=first_s), T0 + timedelta(seconds=last_s))

@@ -41,7 +41,8 @@ class Engine(ThreadingMixIn, UnixStreamServer):
             return None
         if "/events" in path:
             return b'{"Action":"create"}\n' if self.remembers_creation else b""
-        return json.dumps(inspected()).encode()
+        info = {"SystemTime": datetime.now(UTC).isoformat(), "NCPU": 2, "MemTotal": 1}
+        return json.dumps(info if path.endswith("/info") else inspected()).encode()
 
 
 class Answer(BaseHTTPRequestHandler):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -184,11 +184,14 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
         Args:
             container: id or name.
             event: `create`, `start` or `oom`.
-            since: when it was, by the engine's clock.
+            since: when it was, by the engine's clock; none is found if that was set back to a time before.
         """
+        now = self.now()
+        if since > now:  # asked for what is to come, the engine would wait for it
+            return False
         query: Query = {
             "since": int(since.timestamp()) - 2,
-            "until": int(self._health.now().timestamp()) + 1,
+            "until": f"{now.timestamp():.6f}",
             "filters": json.dumps({"container": [container], "event": [event]}),
         }
         events: bytes = self._repeat(lambda: self._http.call("GET", "/events", query))
@@ -203,6 +206,14 @@ class EngineCalls(ArchiveCalls, ImageCalls, VolumeCalls):
     def info(self) -> dict[str, Any]:
         """What the engine says of itself and its host."""
         return self._repeat(lambda: having(answers.Info, self._http.get("/info")))
+
+    def now(self) -> datetime:
+        """The time by the engine's clock."""
+        return datetime.fromisoformat(self.info()["SystemTime"])
+
+    def clock_gain(self) -> timedelta:
+        """How far the engine's clock has been set forward since we connected; less than none where it was set back."""
+        return self.now() - self._health.now()
 
     def version(self) -> dict[str, Any]:
         """The versions of the engine and of the programs that it uses."""

@@ -40,7 +40,7 @@ def collect_ended(
     shown_bytes: int,
     patterns: SecretPatterns,
     health: EngineHealth,
-    connected_at: datetime,
+    running_since: datetime | None,
 ) -> Collected | None:
     """How a container ended, and its output; None when it has not ended.
 
@@ -53,7 +53,7 @@ def collect_ended(
         shown_bytes: how much was shown live, without the secrets.
         patterns: what to take out of the output.
         health: when the engine was out of reach.
-        connected_at: since when we know.
+        running_since: when it is known to have run or not begun, by the clock of `health`; None when it is not.
 
     Raises:
         NeverReleasedError: it ended behind its gate.
@@ -80,7 +80,7 @@ def collect_ended(
         log.warning("container.never_released", container=container_id)
         raise NeverReleasedError
     ending = outcome.classify_exit(inspected["State"], stopped_for=stopped_for, log_head=output.head)
-    if stopped_for is None and _is_doubtful(calls, inspected["Id"], ending, health, connected_at):
+    if stopped_for is None and _is_doubtful(calls, inspected["Id"], ending, health, running_since):
         ending = outcome.doubted(ending)
     if output.summary and ending.started_at and health.was_full_since(ending.started_at):
         output = replace(output, summary=replace(output.summary, complete=False))
@@ -98,15 +98,19 @@ def _whole_log(read: Callable[[], CollectedLog]) -> CollectedLog:
 
 
 def _is_doubtful(
-    calls: EngineCalls, container_id: str, ending: outcome.Ending, health: EngineHealth, connected_at: datetime
+    calls: EngineCalls, container_id: str, ending: outcome.Ending, health: EngineHealth, running_since: datetime | None
 ) -> bool:
     """Whether a daemon that went down may have ended the container.
 
-    It ended while the engine was out of reach, or before we came, and the daemon that answers now is not the one that
-    started it.
+    It ended while the engine was out of reach, or before we saw it run, and the daemon that answers now is not the one
+    that started it. Only the engine's clock tells when it ended, and somebody may have set that, before or after.
     """
     if ending.started_at is None or ending.finished_at is None:
         return False
-    if ending.finished_at >= connected_at and not health.was_lost_at(ending.finished_at):
-        return False
+    if running_since is not None:
+        if not health.was_lost_since(running_since):
+            return False
+        first, last = sorted((ending.finished_at, ending.finished_at - calls.clock_gain()))
+        if not health.was_lost_between(first, last):
+            return False
     return not calls.remembers(container_id, "start", ending.started_at)

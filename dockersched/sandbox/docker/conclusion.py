@@ -65,21 +65,22 @@ class Conclusion:
         self._usage = usage
         self._files = files
 
-    async def collect(self, stopped_for: Reason | None) -> Collected:
+    async def collect(self, stopped_for: Reason | None, running_since: datetime | None) -> Collected:
         """Of a container that must have ended.
 
         Args:
             stopped_for: why we stopped it; None when we did not.
+            running_since: when it is known to have run or not begun, by our idea of the engine's clock; else None.
 
         Raises:
             RunnerError: the engine failed, or says that it still runs.
         """
-        collected = await self.collect_if_ended(stopped_for)
+        collected = await self.collect_if_ended(stopped_for, running_since)
         if collected is None:
             raise EngineUnavailableError(f"the engine says that {self._name} still runs after it was killed")
         return collected
 
-    async def collect_if_ended(self, stopped_for: Reason | None) -> Collected | None:
+    async def collect_if_ended(self, stopped_for: Reason | None, running_since: datetime | None) -> Collected | None:
         """The same of one that may have ended; None while it runs."""
         self._output.stop()  # what it has not shown by now comes from the log
         batch = partial(
@@ -91,7 +92,7 @@ class Conclusion:
             shown_bytes=self._output.shown_bytes,
             patterns=self._patterns,
             health=self._engine.health,
-            connected_at=self._engine.connected_at,
+            running_since=running_since,
         )
         collected = await self._patience.call(batch)
         if collected is not None and collected.log:

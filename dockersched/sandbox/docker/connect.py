@@ -148,7 +148,7 @@ def _meet(environ: Mapping[str, str], call_timeout_s: float) -> _Answer:
     http = EngineHttp(endpoint, api_version, call_timeout_s)
     with closing(EngineCalls(http, threading.Event(), EngineHealth(lambda: datetime.now(UTC)))) as calls:
         info = calls.info()
-    clock = _Clock(datetime.fromisoformat(str(info["SystemTime"])), time.monotonic())
+    clock = _Clock(datetime.fromisoformat(info["SystemTime"]), time.monotonic())
     features = EngineFeatures.of(info, is_local=endpoint.socket is not None)
     return _Answer(endpoint, version.engine, api_version, features, clock)
 

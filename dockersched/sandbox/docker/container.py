@@ -101,6 +101,7 @@ class Container:
         self._created = created
         self._intended_at: datetime | None = None
         self._is_release_unseen = False
+        self._running_since: datetime | None = None
 
     async def start_gated(self) -> None:
         """Starts the container behind its gate, if it has one; nothing of its task runs before `run`.
@@ -125,6 +126,7 @@ class Container:
             RunnerError: the machinery failed.
         """
         self._clock = clock
+        begun_at = self._engine.health.now()
         launched = await self._launch() if self._gate is None else await self._release(self._gate)
         self._clock.launched()
         result = self._known = replace(self._known, quota_effective=launched.effective)
@@ -133,6 +135,7 @@ class Container:
         self._stopped_for = self._journal.stopped_for(self._options)
         if launched.has_ended:
             return await self._told(result, await self._collect())
+        self._running_since = begun_at
         self._is_release_unseen = launched.is_gated
         self._usage.watch(self.name)
         self._output.follow()
@@ -214,7 +217,7 @@ class Container:
         while True:
             await self._exited
             self._clock.exit_noticed()
-            collected = await self._conclusion.collect_if_ended(None)
+            collected = await self._conclusion.collect_if_ended(None, self._running_since)
             if collected is not None:
                 return collected
             self._exited = self._watcher.watch(self.name)
@@ -229,7 +232,7 @@ class Container:
 
     async def _collect(self) -> Collected:
         self._clock.exit_noticed()
-        return await self._conclusion.collect(self._stopped_for)
+        return await self._conclusion.collect(self._stopped_for, self._running_since)
 
     async def _told(self, known: SandboxResult, collected: Collected) -> SandboxResult:
         return await self._conclusion.result(known, collected, self.container_id, self._released_at)

@@ -17,7 +17,7 @@ class EngineHealth:
     call that is known to have come before that is the one that was begun last, of those that were answered.
 
     Args:
-        now: the time by the engine's clock.
+        now: the time by the engine's clock, as nobody set it.
 
     Attributes:
         unanswered_starts: ids of the containers that the engine was told to start, without an answer by now.
@@ -63,12 +63,12 @@ class EngineHealth:
                 self._full_at = begun_at
                 self._is_full = False
 
-    def was_lost_at(self, moment: datetime) -> bool:
-        """Whether the engine was out of reach at this time, as far as is known."""
+    def was_lost_between(self, first: datetime, last: datetime) -> bool:
+        """Whether the engine was out of reach at any time from the first of these to the last, as far as is known."""
         with self._lock:
-            if self._lost_at is not None and moment >= self._lost_at:
+            if self._lost_at is not None and last >= self._lost_at:
                 return True
-            return any(begin <= moment <= end for begin, end in self._outages)
+            return any(begin <= last and first <= end for begin, end in self._outages)
 
     def was_lost_since(self, moment: datetime) -> bool:
         """Whether the engine was out of reach at this time or later, as far as is known."""
