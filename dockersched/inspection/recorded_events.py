@@ -6,6 +6,7 @@ A torn last line is left out: it is being written, or was when the machine died.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -17,9 +18,10 @@ from dockersched.errors import StateError
 from dockersched.store.decoding import UNREADABLE, reading
 
 FILE_NAME = "events.jsonl"
-_LAUNCH = b'"type":"launch"'
-_STARTED = b'"type":"epic_started"'
-_FINISHED = b'"type":"task_finished"'
+# What the head of its line says an event is; further behind, the same bytes may be values that a task has written.
+_LAUNCH = re.compile(rb'\{"at":"[^"]*","type":"launch"')
+_STARTED = re.compile(rb'\{"at":"[^"]*","type":"epic_started"')
+_FINISHED = re.compile(rb'\n\{"at":"[^"]*","type":"task_finished"')
 
 Made = TypeVar("Made")
 
@@ -76,7 +78,7 @@ def last_event(folder: Path, kind: str) -> dict[str, Any] | None:
 def count_finished(folder: Path) -> int:
     """How many tasks of a run are in a final state."""
     content, _ = _since_launch(folder)
-    return content.count(_FINISHED)  # no text in an event can hold these bytes: its quotes are escaped
+    return len(_FINISHED.findall(content))
 
 
 def read_launch(folder: Path) -> Launch | None:
@@ -94,7 +96,7 @@ def has_started(folder: Path) -> bool:
         return True
     try:
         with (folder / FILE_NAME).open("rb") as file:
-            return any(_STARTED in line for line in file)
+            return any(map(_STARTED.match, file))
     except FileNotFoundError:
         return False
 
@@ -105,5 +107,8 @@ def _since_launch(folder: Path) -> tuple[bytes, int]:
         content = (folder / FILE_NAME).read_bytes()
     except FileNotFoundError:
         return b"", 0
-    start = content.rfind(b"\n", 0, max(0, content.rfind(_LAUNCH))) + 1
+    start = at = len(content)
+    while at > 0 and not _LAUNCH.match(content, start):
+        at = max(0, content.rfind(b'"type":"launch"', 0, at))
+        start = content.rfind(b"\n", 0, at) + 1
     return content[start:], content.count(b"\n", 0, start)

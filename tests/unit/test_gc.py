@@ -89,7 +89,7 @@ def test_each_trace_of_a_task_keeps_a_run(
     if trace:
         (runs / UNSTARTED / trace).touch()
     else:
-        (runs / UNSTARTED / "events.jsonl").write_text('{"type":"launch"}\n{"type":"epic_started"}\n')
+        (runs / UNSTARTED / "events.jsonl").write_text('{"at":"x","type":"launch"}\n{"at":"x","type":"epic_started"}\n')
 
     code, lines, _ = gc()
 
