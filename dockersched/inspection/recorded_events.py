@@ -1,4 +1,4 @@
-"""`events.jsonl`, read by another process: what happened since the run was launched, or resumed, the last time.
+"""`events.jsonl`, read by another process: what happened since the epic began, or was gone on with, the last time.
 
 A torn last line is left out: it is being written, or was when the machine died.
 """
@@ -19,7 +19,6 @@ from dockersched.store.decoding import UNREADABLE, reading
 
 FILE_NAME = "events.jsonl"
 # What the head of its line says an event is; further behind, the same bytes may be values that a task has written.
-_LAUNCH = re.compile(rb'\{"at":"[^"]*","type":"launch"')
 _STARTED = re.compile(rb'\{"at":"[^"]*","type":"epic_started"')
 _FINISHED = re.compile(rb'\n\{"at":"[^"]*","type":"task_finished"')
 
@@ -44,7 +43,7 @@ def read_events(folder: Path, read: Callable[[list[dict[str, Any]]], Made]) -> M
         StateError: a line is no event; it is named.
     """
     with reading("the events of a run"):
-        content, lines_before = _since_launch(folder)
+        content, lines_before = _since_start(folder)
     whole, _, _ = content.rpartition(b"\n")
     try:
         # At once: of a run of 10,000 tasks, line by line takes twice as long. No text holds a line end as it is.
@@ -77,7 +76,7 @@ def last_event(folder: Path, kind: str) -> dict[str, Any] | None:
 
 def count_finished(folder: Path) -> int:
     """How many tasks of a run are in a final state."""
-    content, _ = _since_launch(folder)
+    content, _ = _since_start(folder)
     return len(_FINISHED.findall(content))
 
 
@@ -101,14 +100,15 @@ def has_started(folder: Path) -> bool:
         return False
 
 
-def _since_launch(folder: Path) -> tuple[bytes, int]:
+def _since_start(folder: Path) -> tuple[bytes, int]:
     """The events as they are in the file, and how many lines are before them."""
     try:
         content = (folder / FILE_NAME).read_bytes()
     except FileNotFoundError:
         return b"", 0
     start = at = len(content)
-    while at > 0 and not _LAUNCH.match(content, start):
-        at = max(0, content.rfind(b'"type":"launch"', 0, at))
+    # Not since the launch: until who goes on with a run tells of all tasks anew, they stand where they stood.
+    while at > 0 and not _STARTED.match(content, start):
+        at = max(0, content.rfind(b'"type":"epic_started"', 0, at))
         start = content.rfind(b"\n", 0, at) + 1
     return content[start:], content.count(b"\n", 0, start)

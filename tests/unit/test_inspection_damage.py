@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dockersched.cli import main
-from dockersched.events import RunLaunched
+from dockersched.events import EpicStarted, RunLaunched
 from dockersched.model import ScheduledTask
 from tests.support.recorded_runs import AT, EPIC_ID, RecordedRun
 
@@ -68,8 +68,8 @@ def test_a_damaged_line_is_counted_from_the_beginning_of_the_file(
     assert capsys.readouterr().err.startswith(f"dockersched: {path}:6: ")
 
 
-def test_what_is_before_the_last_launch_may_be_damaged(run: RecordedRun, tmp_path: Path) -> None:
-    run.tell(RunLaunched(AT, EPIC_ID, RUN, 1, tmp_path))
+def test_what_is_before_the_last_beginning_may_be_damaged(run: RecordedRun, tmp_path: Path) -> None:
+    run.tell(RunLaunched(AT, EPIC_ID, RUN, 1, tmp_path), EpicStarted(AT, EPIC_ID, RUN, ("build", "test")))
     replace_line(run, 3, b"oops")
 
     assert main(["status", "--state-dir", str(tmp_path)]) == 0
