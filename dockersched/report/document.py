@@ -137,7 +137,7 @@ _RUN: tuple[Field[_Run], ...] = (
         "duration_s",
         "Seconds the run took.",
         SECONDS,
-        lambda run: (run.result.finished_at - run.result.started_at).total_seconds(),
+        lambda run: max(0.0, (run.result.finished_at - run.result.started_at).total_seconds()),
     ),
     Field(
         "root_causes",

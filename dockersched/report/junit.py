@@ -32,7 +32,7 @@ def junit_xml(result: EpicResult) -> bytes:
     suite.add_property("run", _text(result.run_id))
     suite.add_property("state", str(result.state))
     suite.add_testcases([_case(result.epic_id, task) for task in result.tasks.values()])
-    suite.time = round((result.finished_at - result.started_at).total_seconds(), 3)
+    suite.time = round(max(0.0, (result.finished_at - result.started_at).total_seconds()), 3)
     document = JUnitXml(_text(result.epic_id))
     document.add_testsuite(suite)
     document.tests, document.failures = suite.tests, suite.failures

@@ -207,6 +207,11 @@ def test_document_keeps_declaration_order() -> None:
     assert list(tasks) == ["b", "a", "c"]
 
 
+def test_document_gives_no_negative_duration_when_the_clock_was_set_back() -> None:
+    result = EpicResult("e", "r", EpicState.SUCCEEDED, {}, START, START - timedelta(hours=1))
+    assert document_of(result)["duration_s"] == 0.0
+
+
 def test_document_gives_times_in_utc_whatever_their_zone() -> None:
     east = datetime(2026, 1, 31, 14, 0, tzinfo=timezone(timedelta(hours=2)))
     result = EpicResult("quick", "run", EpicState.SUCCEEDED, {}, east, east)

@@ -135,3 +135,11 @@ def test_a_failure_that_is_allowed_does_not_count() -> None:
     (skipped,) = case
     assert skipped.tag == "skipped"
     assert skipped.attrib["message"] == "failed, as it is allowed to: ended with exit code 3"
+
+
+def test_a_clock_that_was_set_back_makes_no_time_negative() -> None:
+    result = EpicResult("e", "r", EpicState.SUCCEEDED, {"a": ended("a")}, START, START - timedelta(hours=1))
+
+    (suite,) = ET.fromstring(junit_xml(result))  # noqa: S314 - our own document
+
+    assert suite.attrib["time"] == "0.0"
