@@ -36,9 +36,17 @@ class EpicRecord:
         options: of the run.
         run_id: of the run.
         observers: see every event.
+        started_at: when the run began; None for now.
     """
 
-    def __init__(self, dag: TaskDAG, options: EpicExecutionOptions, run_id: str, observers: Sequence[Observer]) -> None:
+    def __init__(
+        self,
+        dag: TaskDAG,
+        options: EpicExecutionOptions,
+        run_id: str,
+        observers: Sequence[Observer],
+        started_at: datetime | None = None,
+    ) -> None:
         self._dag = dag
         self._options = options
         self._run_id = run_id
@@ -46,7 +54,7 @@ class EpicRecord:
         self._results: list[TaskResult | None] = [None] * len(dag)
         self._attempts: dict[int, int] = {}
         self._earlier: dict[int, list[SandboxResult]] = {}  # of the tasks that wait for a retry, or did
-        self._started_at = datetime.now(UTC)
+        self._started_at = started_at or datetime.now(UTC)
 
     def emit(self, kind: Callable[..., Event], *fields: object) -> None:
         """Tells the observers of an event, now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from time import monotonic
 
 from msgspec import Struct
@@ -58,6 +59,7 @@ class EpicRun:
         shares: what the tasks ask for and what they may have together; without them nothing is limited.
         history: seconds that tasks took in earlier runs, by task id.
         ahead: how many sandboxes are prepared before their tasks may run.
+        started_at: when the run began, where an earlier process began it.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class EpicRun:
         history: Mapping[str, float] | None = None,
         *,
         ahead: int = 0,
+        started_at: datetime | None = None,
     ) -> None:
         order = start_order(dag, expected_s(dag, history))
         self.plan = Plan(dag, shares.admission(order) if shares else Admission(order))
@@ -83,7 +86,7 @@ class EpicRun:
         self._no_more: set[int] = set()  # tasks that get no attempt after those on record
         self._held_back: list[str] | None = None  # failures on record, of which the first one stops the run
         self._stop: Stop | None = None
-        self._record = EpicRecord(dag, options, self._run_id, observers)
+        self._record = EpicRecord(dag, options, self._run_id, observers, started_at)
         task_ids = tuple(task.id for task in dag)
         whole = (shares.limits.cpus, shares.limits.memory) if shares else (None, None)
         self._record.emit(EpicStarted, options.epic_id, self._run_id, task_ids, options.max_parallel, *whole)

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from dockersched import ids
 from dockersched.data.run_files import STORE
@@ -23,6 +24,7 @@ from dockersched.sandbox.docker.connect import connect
 from dockersched.sandbox.docker.leftovers import Leftovers
 from dockersched.sandbox.docker.translate import LABEL_PREFIX, LABEL_RUN
 from dockersched.states import Reason
+from dockersched.store.codec import load_time
 from dockersched.store.database import StateStore
 from dockersched.store.journal import Journal
 from dockersched.store.lock import own_run, owner_of
@@ -124,9 +126,10 @@ def _as_recorded(store: StateStore, run_id: str, journal: Journal) -> EpicResult
             pass
         run.stop(Reason.CANCELLED, spare_final=False)
     try:
-        return run.finish()
+        result = run.finish()
     except TaskExecutionError as error:
-        return error.result
+        result = error.result
+    return replace(result, started_at=load_time(store.run(run_id).created_at))
 
 
 async def collect_garbage(store: StateStore, garbage: Garbage, *, keep: int, dry_run: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 
 from dockersched.control import EpicControl
@@ -68,6 +69,7 @@ class ParallelTaskScheduler:
         *,
         control: EpicControl | None = None,
         history: Mapping[str, float] | None = None,
+        started_at: datetime | None = None,
     ) -> EpicResult:
         """Runs all tasks, never one before its dependencies have succeeded, and waits until all sandboxes settled.
 
@@ -81,6 +83,7 @@ class ParallelTaskScheduler:
             options: how to run it.
             control: to cancel the epic, or tasks of it, meanwhile.
             history: seconds that tasks took in earlier runs, by task id; only the order of starts depends on it.
+            started_at: when the run began, where an earlier process began it; only the result tells it.
 
         Returns:
             the result, when every task succeeded, or was allowed to fail.
@@ -94,7 +97,8 @@ class ParallelTaskScheduler:
         dag = TaskDAG.of(tasks)
         options = options or EpicExecutionOptions()
         ahead = options.prepare_ahead or (_CREATED_AHEAD if self._backend.creates_ahead else 0)
-        run = EpicRun(dag, options, self._observers, self._shares(dag, options), history, ahead=ahead)
+        shares = self._shares(dag, options)
+        run = EpicRun(dag, options, self._observers, shares, history, ahead=ahead, started_at=started_at)
         prepare = self._backend.start_ahead if options.prepare_ahead else self._backend.create_ahead
         loop = asyncio.get_running_loop()
         mailbox: asyncio.Queue[_Message] = asyncio.Queue()

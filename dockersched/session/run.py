@@ -38,6 +38,7 @@ from dockersched.session.terms import SessionResult, SessionSettings
 from dockersched.session.trouble import naming_owner, writing
 from dockersched.session.workspaces import pack
 from dockersched.states import Reason
+from dockersched.store.codec import load_time
 from dockersched.store.database import StateStore
 from dockersched.store.journal import Journal, JournaledRunner
 from dockersched.store.lock import claim_epic, own_run
@@ -217,7 +218,9 @@ class Session:
             open_journal = partial(Journal, self._store, self._run_id, on_failure=self._control.cancel)
             journal = self._journal = await asyncio.to_thread(open_journal)
             runner.journal = journal
+            began = None
             if not self._is_new:
+                began = load_time((await asyncio.to_thread(self._store.run, self._run_id)).created_at)
                 requests = await asyncio.to_thread(self._requests.of_tasks)
                 goes_on = not self._control.cancelled
                 await take_up(runner, journal, self._epic, self._sandboxes, requests, goes_on=goes_on)
@@ -229,7 +232,11 @@ class Session:
             async with taking_requests(self._requests, self._control):
                 try:
                     return await scheduler.execute_epic(
-                        self._epic.dag, self._options, control=self._control, history=self._history
+                        self._epic.dag,
+                        self._options,
+                        control=self._control,
+                        history=self._history,
+                        started_at=began,
                     )
                 finally:
                     if journal.failure is not None:

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import os
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import dockersched
 from dockersched import EpicExecutionOptions, RunOwnedError, ScheduledTask, StateError, TaskDAG
 from dockersched.epic import Epic
-from dockersched.events import EpicStarted, Event, TaskFinished
+from dockersched.events import EpicFinished, EpicStarted, Event, TaskFinished
 from dockersched.sandbox.fake import Script
 from dockersched.session import Session, SessionSettings
 from dockersched.store.database import StateStore
@@ -101,6 +102,25 @@ async def test_nothing_is_left_of_a_run_that_an_exception_ends(
     assert [runner.sweeps for runner in runners] == [1]
     assert "container stubborn" in capsys.readouterr().err  # who gets no result is told of it nevertheless
     assert StateStore(tmp_path).run(session.run_id).state is None
+
+
+@pytest.mark.usefixtures("runners")
+async def test_a_run_that_goes_on_began_when_it_was_put_on_record(tmp_path: Path) -> None:
+    def die(event: Event) -> None:
+        if isinstance(event, TaskFinished):
+            raise ValueError
+
+    run = Epic(TaskDAG([ScheduledTask("a", (), "true")]), EpicExecutionOptions())
+    session = Session(run, SessionSettings(tmp_path, observers=(die,)), StateStore(tmp_path))
+    with pytest.raises(ValueError, match=r"^$"):
+        await session.run()
+    async with dockersched.connect(state_dir=tmp_path) as client:
+        handle = await client.resume(session.run_id)
+        result = await handle.result()
+        told = [event.result.started_at async for event in handle.events() if isinstance(event, EpicFinished)]
+
+    began = datetime.fromisoformat(StateStore(tmp_path).run(session.run_id).created_at)
+    assert (result.started_at, told) == (began, [began])
 
 
 async def _is_async(*_: object) -> None:

@@ -395,6 +395,15 @@ async def test_the_end_of_a_run_without_an_owner_keeps_the_finals_on_record(tmp_
     assert told == {"m": TaskState.CANCELLED, "f": TaskState.SUCCEEDED, "g": TaskState.CANCELLED}
 
 
+async def test_a_run_without_an_owner_ends_with_the_time_at_which_it_began(tmp_path: Path) -> None:
+    run = Run(tmp_path, [task("a"), task("b", "a")])
+    await run.until("b", {"b": FOR_EVER})
+
+    ended = _as_recorded(run.store, RUN, run.journal())
+
+    assert ended.started_at == datetime.fromisoformat(run.store.run(RUN).created_at)
+
+
 async def test_finals_on_record_come_no_second_time_in_a_run_that_is_cancelled(tmp_path: Path) -> None:
     run = Run(tmp_path, [task("m"), task("f", finally_=True), task("g", "f", finally_=True)])
     await on_record(run, "m", SandboxResult("e.m", reason=Reason.CANCELLED), Reason.CANCELLED)

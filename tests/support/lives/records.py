@@ -7,10 +7,11 @@ from pathlib import Path
 
 from dockersched import Reason, SandboxResult
 from dockersched.epic import Epic
-from dockersched.store.database import AttemptRow, StateStore
+from dockersched.store.codec import dump_time
+from dockersched.store.database import AttemptRow, RunRow, StateStore
 from dockersched.store.requests import CancelRequests
 from tests.support.lives.lifetime import Lifetime
-from tests.support.lives.world import Attempt, World
+from tests.support.lives.world import EPOCH, Attempt, World
 
 
 class Records(StateStore):
@@ -22,6 +23,9 @@ class Records(StateStore):
 
     def run_dir(self, run_id: str) -> Path:
         return Path(run_id)
+
+    def run(self, run_id: str) -> RunRow:
+        return RunRow(run_id, self._world.epic.options.epic_id, dump_time(EPOCH), None, None)
 
     def epic(self, run_id: str) -> Epic:
         return self._world.epic

@@ -21,7 +21,7 @@ ENDED = (TaskState.SUCCEEDED, TaskState.FAILED)
 SLACK_S = 1e-4
 """The order of intents is told by times that lie microseconds apart."""
 
-_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -82,7 +82,7 @@ class World:
 
     def now(self, _zone: tzinfo) -> datetime:
         """The same as a time of day."""
-        return _EPOCH + timedelta(seconds=self.now_s)
+        return EPOCH + timedelta(seconds=self.now_s)
 
     def say(self, what: str) -> None:
         """Something has happened."""
@@ -161,7 +161,7 @@ class World:
 
 def seconds(at: datetime) -> float:
     """A time of day as seconds since the world began."""
-    return (at - _EPOCH).total_seconds()
+    return (at - EPOCH).total_seconds()
 
 
 def shown(attempt: Attempt) -> str:
