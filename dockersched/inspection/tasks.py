@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 
 from dockersched.graph.transitions import FINAL_STATES
 from dockersched.inspection.recorded_events import read_events
+from dockersched.report.fields import timestamp
 from dockersched.states import Reason, TaskState
 from dockersched.store.decoding import UNREADABLE
 from dockersched.store.reader import StateReader
@@ -104,15 +106,7 @@ def _as_told(events: Iterable[Mapping[str, Any]]) -> tuple[str | None, dict[str,
                 task_id = event["task"]
                 told[task_id] = TaskView(task_id, TaskState.RUNNING, attempt=event["attempt"], since=event["at"])
             case "task_retrying":
-                told[event["task"]] = TaskView(
-                    event["task"],
-                    TaskState.RETRYING,
-                    Reason(event["reason"]),
-                    event["detail"],
-                    exit_code=event["exit_code"],
-                    attempt=event["attempt"],
-                    since=event["at"],
-                )
+                told[event["task"]] = _retrying(event)
             case "task_finished":
                 told[event["task"]] = _finished(event["task"], event, event["at"])
     return began, told
@@ -126,6 +120,23 @@ def _as_recorded(folder: Path) -> dict[str, TaskView]:
         return {task_id: _finished(task_id, task, ended_at) for task_id, task in tasks.items()}
     except (OSError, *UNREADABLE):  # gone, or damaged
         return {}
+
+
+def _retrying(event: Mapping[str, Any]) -> TaskView:
+    """A task between two attempts; that its pause is over no event tells."""
+    task = TaskView(
+        event["task"],
+        TaskState.RETRYING,
+        Reason(event["reason"]),
+        event["detail"],
+        exit_code=event["exit_code"],
+        attempt=event["attempt"],
+        since=event["at"],
+    )
+    ready_at = datetime.fromisoformat(event["at"]) + timedelta(seconds=event["pause_s"])
+    if ready_at > datetime.now(UTC):
+        return task
+    return replace(task, state=TaskState.READY, since=timestamp(ready_at))
 
 
 def _finished(task_id: str, fields: Mapping[str, Any], at: str) -> TaskView:

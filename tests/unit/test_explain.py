@@ -30,6 +30,7 @@ from tests.support.recorded_runs import AT, RecordedRun
 
 RUN = "20260131-000000-aaaaaa"
 GIB = 2**30
+FOR_YEARS_S = 1e9
 
 
 def task(task_id: str, *needs: str, memory: str = "512m", cpus: float = 1.0, **fields: Any) -> ScheduledTask:
@@ -129,7 +130,7 @@ def test_an_attempt_after_one_out_of_memory_holds_more(tmp_path: Path, explained
         tmp_path, RUN, [task("a", memory="1g", retry=policy), task("b", memory="3g")], limits=(4, None, 4 * GIB)
     )
     run.start("a")
-    run.come_back("a", SandboxResult("s", 137, Reason.OOM_KILLED), retry_in_s=1.0)
+    run.come_back("a", SandboxResult("s", 137, Reason.OOM_KILLED), retry_in_s=FOR_YEARS_S)
     document, text = explained("a")
     assert document["state"] == "retrying"
     assert (document["retry"]["covered"], document["retry"]["attempts_left"]) == (True, 2)
@@ -137,6 +138,24 @@ def test_an_attempt_after_one_out_of_memory_holds_more(tmp_path: Path, explained
     run.start("a", 2)
     (lack,) = explained("b")[0]["lacks"]
     assert (lack["free"], lack["held_by"]) == (2 * GIB, ["a"])
+
+
+def test_after_its_pause_a_task_is_ready_again_and_lacks_what_others_hold(tmp_path: Path, explained: Ask) -> None:
+    run = RecordedRun(tmp_path, RUN, [task("a"), task("b")], options=EpicExecutionOptions(max_parallel=1))
+    run.start("a")
+    run.come_back("a", SandboxResult("s", reason=Reason.INTERRUPTED), retry_in_s=1.5)
+    run.start("b")
+
+    document, text = explained("a")
+
+    assert {key: document[key] for key in ("state", "since", "attempt", "reason")} == {
+        "state": "ready",
+        "since": "2026-01-31T12:00:01.500000Z",
+        "attempt": 1,
+        "reason": "interrupted",
+    }
+    assert [lack["held_by"] for lack in document["lacks"]] == [["b"]]
+    assert "needs a slot; 0 of 1 free; held by b\n" in text
 
 
 def test_a_task_that_was_skipped_says_by_what_rule(tmp_path: Path, explained: Ask) -> None:

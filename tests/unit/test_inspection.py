@@ -96,7 +96,7 @@ def test_each_task_stands_where_the_events_leave_it(
     run.end("build")
     assert states() == ["succeeded", "ready", "ready", "pending"]
     failed = SandboxResult("watched.lint", reason=Reason.INTERRUPTED, detail="lost")
-    run.tell(TaskStarted(AT, "lint", "watched.lint", 1), TaskRetrying(LATER, "lint", 1, failed, 1.0))
+    run.tell(TaskStarted(AT, "lint", "watched.lint", 1), TaskRetrying(LATER, "lint", 1, failed, 1e9))
     assert states() == ["succeeded", "ready", "retrying", "pending"]
     lint = status(capsys, tmp_path)["tasks"]["lint"]
     assert (lint["reason"], lint["detail"], lint["attempt"], lint["since"]) == (
