@@ -53,7 +53,7 @@ class Explanation(Struct, frozen=True):
         run: its run.
         task: how it stands.
         policy: when it is tried again.
-        unmet: the tasks that it waits for, and how they stand.
+        unmet: the tasks whose ends it waits for, and how they stand.
         shortages: what a ready task lacks.
         path: from the task that is the root cause to this one, both included; empty where there is none.
         last: how its last attempt that has ended came back; None if there is none.
@@ -121,13 +121,11 @@ def _result(reader: StateReader, text: str) -> SandboxResult:
 def _unmet(
     task_id: str, needs: Mapping[str, Sequence[str]], at_end: Container[str], tasks: Mapping[str, TaskView]
 ) -> dict[str, TaskState]:
-    """What a pending task waits for, with its state; one at the end waits for all that is not, however it ends."""
-    met = {other for other in needs if tasks[other].state is TaskState.SUCCEEDED}
+    """What a pending task waits for, with its state; one at the end waits for all that is not."""
     needed = needs[task_id]
     if task_id in at_end:
-        met |= {other for other in needs if other not in at_end and tasks[other].state in FINAL_STATES}
         needed = [other for other in needs if other not in at_end or other in needed]
-    return {other: tasks[other].state for other in needed if other not in met}
+    return {other: tasks[other].state for other in needed if tasks[other].state not in FINAL_STATES}
 
 
 def _specs(reader: StateReader, run: RunView, task_ids: Iterable[str]) -> list[ScheduledTask]:

@@ -66,7 +66,7 @@ _EXPLANATION: tuple[Field[Explanation], ...] = (
     Field("explanation", "The same in words for people, line by line.", _IDS, explanation_lines),
     Field(
         "waits_for",
-        "Of a pending task: what it depends on and has not succeeded.",
+        "Of a pending task: what it depends on and has not ended.",
         {"type": "array", "items": object_schema(_UNMET)},
         lambda found: [values_of(_UNMET, unmet) for unmet in found.unmet.items()],
     ),

@@ -48,7 +48,12 @@ def explanation_lines(found: Explanation) -> list[str]:
 
 def _unmet(found: Explanation) -> Iterator[str]:
     waits = [f"{one_line(task_id, _ID_MAX)} ({state})" for task_id, state in found.unmet.items()]
-    yield f"waits for {_names(waits)}" if waits else "waits for its epic to begin"
+    if waits:
+        yield f"waits for {_names(waits)}"
+    elif found.task.since is None:
+        yield "waits for its epic to begin"
+    else:
+        yield "what it depends on has ended, and what follows from that is not on record yet"
 
 
 def _waits(found: Explanation) -> Iterator[str]:

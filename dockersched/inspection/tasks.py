@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,13 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from dockersched.graph.conditions import verdict
 from dockersched.graph.transitions import FINAL_STATES
 from dockersched.inspection.recorded_events import read_events
+from dockersched.model import TaskIs
 from dockersched.report.fields import timestamp
 from dockersched.states import Reason, TaskState
+from dockersched.store.codec import load_task
 from dockersched.store.decoding import UNREADABLE
 from dockersched.store.reader import StateReader
 
@@ -58,26 +61,27 @@ def read_tasks(reader: StateReader, run_id: str, *, has_ended: bool) -> dict[str
     Raises:
         StateError: what is on record of it is damaged.
     """
-    depends_on = reader.dependencies(run_id)
+    epic = reader.epic(run_id)
+    specs = {task["id"]: task for task in epic["tasks"]} if epic else {}
     folder = reader.run_dir(run_id)
     began, told = read_events(folder, _as_told)
     for task_id in reader.stopping(run_id):
         if task_id in told and told[task_id].state is TaskState.RUNNING:
             told[task_id] = replace(told[task_id], state=TaskState.STOPPING)
-    if has_ended and any(task_id not in told or told[task_id].state not in FINAL_STATES for task_id in depends_on):
+    if has_ended and any(task_id not in told or told[task_id].state not in FINAL_STATES for task_id in specs):
         told.update(_as_recorded(folder))
     at_end = reader.at_end(run_id)
-    main = [told.get(task_id) for task_id in depends_on if task_id not in at_end]
+    main = [told.get(task_id) for task_id in specs if task_id not in at_end]
     is_closing = all(task is not None and task.state in FINAL_STATES for task in main)
     main_ended = max((task.since for task in main if task and task.since), default=began)
     found = {}
-    for task_id, needed in depends_on.items():
+    for task_id, spec in specs.items():
         if task_id in told:
             found[task_id] = told[task_id]
         elif task_id not in at_end:
-            found[task_id] = _waiting(task_id, needed, told, began)
+            found[task_id] = _waiting(spec, told, began)
         elif is_closing:
-            found[task_id] = _waiting(task_id, [other for other in needed if other in at_end], told, main_ended)
+            found[task_id] = _waiting(spec, told, main_ended, at_end)
         else:
             found[task_id] = TaskView(task_id, TaskState.PENDING, since=began)
     return found
@@ -155,10 +159,24 @@ def _finished(task_id: str, fields: Mapping[str, Any], at: str) -> TaskView:
     )
 
 
-def _waiting(task_id: str, needed: list[str], told: Mapping[str, TaskView], began: str | None) -> TaskView:
-    """A task of which no event tells."""
-    ended = [told[other] for other in needed if other in told]
-    met = [task.since for task in ended if task.state is TaskState.SUCCEEDED or task.failure_allowed]
-    if len(met) < len(needed) or began is None:
+def _waiting(
+    spec: dict[str, Any], told: Mapping[str, TaskView], began: str | None, at_end: Container[str] | None = None
+) -> TaskView:
+    """A task of which no event tells; one at the end is given what is there with it."""
+    task_id, needed = spec["id"], spec["depends_on"]
+    ended = [told[other] for other in needed if other in told and told[other].state in FINAL_STATES]
+    if len(ended) < len(needed) or began is None or not _goes_on(spec, ended, at_end):
         return TaskView(task_id, TaskState.PENDING, since=began)
-    return TaskView(task_id, TaskState.READY, since=max(filter(None, (began, *met))))
+    return TaskView(task_id, TaskState.READY, since=max(filter(None, (began, *(task.since for task in ended)))))
+
+
+def _goes_on(spec: dict[str, Any], ended: Iterable[TaskView], at_end: Container[str] | None) -> bool:
+    """Whether a task runs after all that it depends on has ended so, by the rules of the plan."""
+    when = load_task(spec).when if isinstance(spec.get("when"), dict) else spec.get("when", "success")
+    states = {task.task_id: task.state for task in ended}
+    for task in ended:
+        is_met = task.failure_allowed or (at_end is not None and task.task_id not in at_end)
+        if is_met and not (isinstance(when, TaskIs) and task.task_id == when.task):
+            states[task.task_id] = TaskState.SUCCEEDED
+    unknown = dict.fromkeys(states)  # a value that is against it ends the task at once: then an event tells of that
+    return verdict(when, states, unknown)[0] is TaskState.READY

@@ -20,7 +20,7 @@ from dockersched.graph.dag import TaskDAG
 from dockersched.inspection.explain import explain
 from dockersched.inspection.explain_document import explain_schema
 from dockersched.inspection.runs import find_run
-from dockersched.model import EpicExecutionOptions, QuotaConfig, RetryPolicy, ScheduledTask
+from dockersched.model import EpicExecutionOptions, QuotaConfig, RetryPolicy, ScheduledTask, TaskIs, ValueIs, When
 from dockersched.report.wording import advice
 from dockersched.results import SandboxResult, TaskResult
 from dockersched.states import Reason, TaskState
@@ -77,7 +77,7 @@ def test_the_log_of_a_run_that_was_moved_is_named_where_it_is(tmp_path: Path, ex
     assert f"\nlog: {tmp_path}/runs/{RUN}/logs/a.log\n" in explained("a")[1]
 
 
-def test_a_pending_task_waits_for_what_has_not_succeeded(tmp_path: Path, explained: Ask) -> None:
+def test_a_pending_task_waits_for_what_has_not_ended(tmp_path: Path, explained: Ask) -> None:
     run = RecordedRun(tmp_path, RUN, [task("a"), task("b"), task("c"), task("d", "a", "b", "c")])
     for task_id in ("a", "b"):
         run.start(task_id)
@@ -110,6 +110,46 @@ def test_a_ready_task_lacks_what_others_hold(tmp_path: Path, explained: Ask) -> 
         {"resource": "memory", "needed": 4 * GIB, "free": 2.5 * GIB, "whole": 8 * GIB, "held_by": ["b", "a"]}
     ]
     assert "needs 4 GiB of memory; 2.5 GiB of 8 GiB free; held by b, a" in text
+
+
+@pytest.mark.parametrize("when", ["failure", "always", TaskIs("a", "failed")])
+def test_a_task_that_runs_after_a_failure_is_ready(tmp_path: Path, explained: Ask, when: When) -> None:
+    tasks = [task("a"), task("b"), task("rollback", "a", when=when)]
+    run = RecordedRun(tmp_path, RUN, tasks, options=EpicExecutionOptions(max_parallel=1), limits=(1, None, None))
+    run.start("a")
+    run.end("a", exit_code=1)
+    run.start("b")
+    document, _ = explained("rollback")
+    assert document["state"] == "ready"
+    assert [lack["held_by"] for lack in document["lacks"]] == [["b"]]
+
+
+def test_a_task_whose_value_is_not_looked_at_yet_is_ready(tmp_path: Path, explained: Ask) -> None:
+    tasks = [task("a", values=("v",)), task("b", "a", when=ValueIs("a", "v", "x"))]
+    run = RecordedRun(tmp_path, RUN, tasks)
+    run.start("a")
+    run.end("a", values={"v": "x"})
+    assert explained("b")[0]["state"] == "ready"
+
+
+def test_tasks_at_the_end_are_ready_by_their_own_conditions(tmp_path: Path, explained: Ask) -> None:
+    tasks = [task("a", values=("v",)), task("first", finally_=True, when=ValueIs("a", "v", "x"))]
+    tasks += [task(when, "first", finally_=True, when=when) for when in ("success", "failure")]
+    run = RecordedRun(tmp_path, RUN, tasks)
+    run.start("a")
+    run.end("a", values={"v": "x"})
+    assert explained("first")[0]["state"] == "ready"
+    run.start("first")
+    run.end("first", exit_code=1)
+    assert [explained(task_id)[0]["state"] for task_id in ("success", "failure")] == ["pending", "ready"]
+    assert "what it depends on has ended, and what follows from that is not on record yet\n" in explained("success")[1]
+
+
+def test_a_pending_task_waits_for_nothing_that_has_ended(tmp_path: Path, explained: Ask) -> None:
+    run = RecordedRun(tmp_path, RUN, [task("a"), task("b"), task("c", "a", "b", when="always")])
+    run.start("a")
+    run.end("a", exit_code=1)
+    assert explained("c")[0]["waits_for"] == [{"task": "b", "state": "ready"}]
 
 
 def test_a_ready_task_lacks_a_slot_and_cpus(tmp_path: Path, explained: Ask) -> None:
