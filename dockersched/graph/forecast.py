@@ -8,7 +8,6 @@ from heapq import heappop, heappush
 from msgspec import Struct
 
 from dockersched.graph.dag import TaskDAG
-from dockersched.graph.order import remaining_s
 from dockersched.graph.plan import Plan
 
 
@@ -48,16 +47,27 @@ def makespan_s(spans: Sequence[Span]) -> float:
 def critical_path(dag: TaskDAG, durations: Sequence[float]) -> list[int]:
     """The longest path through a graph, as indexes in the order in which they run; the first one among equals.
 
+    Behind all main tasks come those with `finally`: so does their longest path behind that of the others.
+
     Args:
         dag: the graph.
         durations: expected seconds, by index.
     """
-    remaining = remaining_s(dag, durations)
-    following: Sequence[int] = [index for index, count in enumerate(dag.dependency_counts) if not count]
+    remaining = list(durations)
+    following: dict[int, int] = {}
+    for index in reversed(dag.topological):
+        at_end = dag.tasks[index].finally_
+        after = [other for other in dag.dependents[index] if dag.tasks[other].finally_ == at_end]
+        if after:
+            following[index] = max(after, key=remaining.__getitem__)
+            remaining[index] += remaining[following[index]]
     path: list[int] = []
-    while following:
-        path.append(max(following, key=remaining.__getitem__))
-        following = dag.dependents[path[-1]]
+    for at_end in (False, True):
+        begins = [index for index, task in enumerate(dag) if task.finally_ == at_end]
+        at = max(begins, key=remaining.__getitem__, default=None)
+        while at is not None:
+            path.append(at)
+            at = following.get(at)
     return path
 
 
@@ -69,4 +79,4 @@ def lower_bound_s(dag: TaskDAG, durations: Sequence[float], slots: float) -> flo
         durations: expected seconds, by index.
         slots: how many tasks can run side by side.
     """
-    return max([*remaining_s(dag, durations), sum(durations) / slots, 0.0])
+    return max(sum(durations[index] for index in critical_path(dag, durations)), sum(durations) / slots)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, datetime
 from heapq import heappop, heappush
 from pathlib import Path
@@ -23,7 +23,7 @@ class AttemptSpan(Struct, frozen=True):
     Args:
         task_id: of the task.
         number: of the attempt, as on the engine.
-        queued_at: when the last of its dependencies had ended, or the run began; None after the first attempt.
+        queued_at: when the last of what it waits for had ended, or the run began; None after the first attempt.
         asked_at: when its sandbox was asked for.
         started_at: when its process started, by the engine's clock; None if it never did, or is not known yet.
         ended_at: when it ended; the present for one that runs, and when it was asked for where nobody knows.
@@ -78,15 +78,14 @@ def read_spans(reader: StateReader, run: RunView, now: datetime) -> list[Attempt
     for _, ended_at, _, row in found:
         ends[row.task_id] = max(ended_at, ends.get(row.task_id, ended_at))
     removed_ms = _removed_ms(run.folder)
-    critical = _critical_path(needs, ends)
+    waited_for = _waited_for(needs, reader.at_end(run.run_id), ends)
+    critical = _critical_path(waited_for, ends)
     slots = _slots([(asked_at, ended_at) for asked_at, ended_at, *_ in found])
     return [
         AttemptSpan(
             row.task_id,
             row.number,
-            max([began, *(ends[other] for other in needs.get(row.task_id, ()) if other in ends)])
-            if row.number == 1
-            else None,
+            max([began, *(ends[other] for other in waited_for[row.task_id])]) if row.number == 1 else None,
             asked_at,
             started_at,
             ended_at,
@@ -119,14 +118,28 @@ def _removed_ms(folder: Path) -> dict[tuple[str, int], float]:
     }
 
 
-def _critical_path(needs: Mapping[str, Sequence[str]], ends: Mapping[str, datetime]) -> set[str]:
-    """From the task that ended last back along the dependency that each had to wait for longest."""
+def _waited_for(
+    needs: Mapping[str, Sequence[str]], at_end: Container[str], ends: Mapping[str, datetime]
+) -> dict[str, list[str]]:
+    """What each task had to wait for; the first ones at the end for the main task that ended last."""
+    mains = [task_id for task_id in ends if task_id not in at_end]
+    last = sorted(mains, key=ends.__getitem__)[-1:]
+    found = {}
+    for task_id in ends:
+        is_at_end = task_id in at_end
+        needed = [other for other in needs.get(task_id, ()) if other in ends and (other in at_end) == is_at_end]
+        found[task_id] = needed or (last if is_at_end else [])
+    return found
+
+
+def _critical_path(waited_for: Mapping[str, Sequence[str]], ends: Mapping[str, datetime]) -> set[str]:
+    """From the task that ended last back along what each had to wait for longest."""
     path: set[str] = set()
     candidates = list(ends)
     while candidates:
         last = max(candidates, key=ends.__getitem__)
         path.add(last)
-        candidates = [other for other in needs.get(last, ()) if other in ends]
+        candidates = list(waited_for[last])
     return path
 
 

@@ -72,6 +72,22 @@ def test_spans_have_slots_outcomes_and_the_critical_path(tmp_path: Path) -> None
     assert spans["c"].queued_at == spans["b"].ended_at
 
 
+def test_what_comes_at_the_end_waits_for_all_others(tmp_path: Path) -> None:
+    tasks = [
+        *TASKS[:3],
+        ScheduledTask("tidy", [], "x", finally_=True),
+        ScheduledTask("z", ["tidy"], "x", finally_=True),
+    ]
+    run, now = RecordedRun(tmp_path, "r", tasks), datetime.now(UTC)
+    for task_id, start_s, end_s in (("a", 1, 7), ("b", 1, 2), ("c", 7, 9), ("tidy", 9, 10), ("z", 10, 11)):
+        start, end = now + timedelta(seconds=start_s), now + timedelta(seconds=end_s)
+        run.start(task_id)
+        run.come_back(task_id, SandboxResult("s", 0, started_at=start, finished_at=end))
+    spans = spans_of(tmp_path)
+    assert [task_id for task_id, span in spans.items() if span.is_critical] == ["a", "c", "tidy", "z"]
+    assert spans["tidy"].queued_at == spans["c"].ended_at
+
+
 @pytest.mark.parametrize("ahead_s", [-3600, 3600])
 def test_attempts_are_told_apart_whatever_the_clock_of_the_engine(ahead_s: float, tmp_path: Path) -> None:
     by_engine = datetime.now(UTC) + timedelta(seconds=ahead_s)

@@ -11,6 +11,7 @@ from dockersched.graph.forecast import Span, critical_path, forecast, lower_boun
 from dockersched.graph.order import start_order
 from dockersched.graph.plan import Plan
 from dockersched.graph.waiting import Wait, holders, wait_of
+from dockersched.model import ValueIs
 
 DAG = TaskDAG(
     [
@@ -39,6 +40,15 @@ def test_a_forecast_is_what_the_plan_does(slots: int, spans: list[Span]) -> None
 def test_the_critical_path_runs_from_a_start_to_an_end() -> None:
     assert critical_path(DAG, DURATIONS) == [0, 3]
     assert critical_path(DAG, [1.0, 2.0, 1.0, 3.0]) == [1, 2, 3]
+
+
+def test_the_critical_path_goes_on_at_the_end() -> None:
+    tasks = [ScheduledTask("short", [], "true"), ScheduledTask("build", [], "true", values=("v",))]
+    tasks += [ScheduledTask("test", ["build"], "true"), ScheduledTask("tidy", [], "true", finally_=True)]
+    tasks += [ScheduledTask("tell", [], "true", finally_=True, when=ValueIs("build", "v", "x"))]
+    dag, durations = TaskDAG(tasks), [2.0, 2.0, 1.0, 1.0, 5.0]
+    assert [dag.tasks[index].id for index in critical_path(dag, durations)] == ["build", "test", "tell"]
+    assert makespan_s(forecast(Plan(dag), durations)) == lower_bound_s(dag, durations, 9) == 8.0
 
 
 def test_nothing_takes_no_time() -> None:
