@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -129,9 +131,13 @@ def _known(reader: StateReader) -> list[str]:
     began = reader.run_times()
     for lock in reader.state_dir.glob("runs/*/owner.lock"):
         run_id = lock.parent.name
-        if run_id not in began:
+        if run_id in began:
+            continue
+        with suppress(FileNotFoundError):  # `gc` has just removed it
             launch = read_launch(lock.parent)
-            began[run_id] = launch.at.isoformat() if launch else "9999"  # it begins just now
+            # Whoever comes to own a run writes its lock, just before it tells of the launch.
+            at = launch.at if launch else datetime.fromtimestamp(lock.lstat().st_mtime, UTC)
+            began[run_id] = at.isoformat()
     return sorted(began, key=lambda run_id: (began[run_id], run_id), reverse=True)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,19 @@ def test_there_is_nothing_to_go_on_with(state_dir: Path, capsys: pytest.CaptureF
     with own_run(state_dir / "runs" / OWNED):
         assert main([*verb, OWNED, "--state-dir", str(state_dir)]) == 5
     assert f"run {OWNED} is owned by process {os.getpid()}" in capsys.readouterr().err
+
+
+def test_one_that_was_cut_off_before_it_told_anything_is_as_old_as_its_lock(
+    state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = state_dir / "runs" / LOST
+    (folder / "events.jsonl").unlink()
+    begun = datetime.fromisoformat(StateStore(state_dir).run(RECORDED).created_at).timestamp()
+
+    for at, newest in ((begun - 60, RECORDED), (begun + 60, LOST)):
+        os.utime(folder / "owner.lock", (at, at))
+        assert main(["status", "last", "--output", "json", "--state-dir", str(state_dir)]) == 0
+        assert json.loads(capsys.readouterr().out)["run"] == newest
 
 
 def test_a_folder_that_is_removed_while_it_is_taken_is_not_owned(
