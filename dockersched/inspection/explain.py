@@ -24,6 +24,7 @@ from dockersched.results import SandboxResult
 from dockersched.sandbox.docker.defaults import SandboxDefaults
 from dockersched.states import TaskState
 from dockersched.store.codec import load_result, load_task
+from dockersched.store.decoding import decoding
 from dockersched.store.reader import StateReader
 
 _UNITS: Mapping[Resource, float] = {"slots": 1, "cpus": 1e9, "memory": 1}
@@ -163,7 +164,8 @@ def _shortages(reader: StateReader, run: RunView, tasks: Mapping[str, TaskView],
 def _limits(started: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Limits:
     """What all may have together: as the run told when it began, else what its epic says."""
     told = started or {}
-    given = EpicExecutionOptions(**options)
+    with decoding():
+        given = EpicExecutionOptions(**options)
     cpus = told.get("max_cpus", given.max_cpus)
     memory_bytes = told.get("max_memory", given.max_memory_bytes)
     return Limits(

@@ -145,6 +145,20 @@ def test_a_damaged_value_in_the_database_is_told_in_a_line(
     assert "cannot be read (" in said.err
 
 
+@pytest.mark.parametrize("verb", [["explain", RUN, "test"], ["rightsize", RUN]])
+def test_an_option_that_is_not_known_is_told_in_a_line(
+    run: RecordedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: list[str]
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as database:
+        database.execute("UPDATE runs SET epic = json_set(epic, '$.options.nope', 1)")
+
+    assert main([*verb, "--state-dir", str(run.folder.parents[1])]) == 2
+
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert "a record in the state database cannot be read (" in said.err
+
+
 def _a_folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
