@@ -8,7 +8,15 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dockersched.cli.looking import add_output, add_run, check_task, open_reader, print_json, print_lines
+from dockersched.cli.looking import (
+    add_output,
+    add_run,
+    check_not_lost,
+    check_task,
+    open_reader,
+    print_json,
+    print_lines,
+)
 from dockersched.cli.running import add_state_dir
 
 if TYPE_CHECKING:
@@ -37,7 +45,9 @@ def execute(args: argparse.Namespace) -> int:
 
     reader = open_reader(args)
     run = find_run(reader, args.run)
-    if args.task is not None:
+    if args.task is None:
+        check_not_lost(run)
+    else:
         check_task(reader, run, args.task)
     outputs = [made for made in reader.outputs(run.run_id) if args.task in {None, made[0]}]
     if args.to is not None:

@@ -44,27 +44,39 @@ def recorded_run(reader: StateReader, reference: str) -> str:
         StateError: no such run, or more than one, is meant, or it ended too early for that.
         RunOwnedError: it gets its images ready, in another process.
     """
-    from dockersched.errors import RunOwnedError, StateError  # noqa: PLC0415
+    from dockersched.errors import RunOwnedError  # noqa: PLC0415
     from dockersched.inspection.runs import OpenState, find_run  # noqa: PLC0415
-    from dockersched.inspection.text import run_line  # noqa: PLC0415
 
     run = find_run(reader, reference)
-    if run.is_lost:
-        raise StateError(run_line(run))
+    check_not_lost(run)
     if run.state == OpenState.PREPARING:
         raise RunOwnedError(run.run_id, run.pid or 0)
     return run.run_id
+
+
+def check_not_lost(run: RunView) -> None:
+    """Refuses a run of which nothing is on record, nor will be.
+
+    Raises:
+        StateError: it is such a one.
+    """
+    if run.is_lost:
+        from dockersched.errors import StateError  # noqa: PLC0415
+        from dockersched.inspection.text import run_line  # noqa: PLC0415
+
+        raise StateError(run_line(run))
 
 
 def check_task(reader: StateReader, run: RunView, task_id: str) -> None:
     """Refuses a task that the run does not have.
 
     Raises:
-        StateError: it has none of that name.
+        StateError: it has none of that name, or nothing of it is on record.
     """
     from dockersched.errors import StateError  # noqa: PLC0415
     from dockersched.graph.problems import suggestion  # noqa: PLC0415
 
+    check_not_lost(run)
     known = reader.dependencies(run.run_id)
     if task_id not in known and (known or run.pid is None):  # else its tasks are not on record yet
         raise StateError(f"run {run.run_id} has no task {task_id!r}{suggestion(task_id, list(known))}")

@@ -96,6 +96,24 @@ def test_there_is_nothing_to_go_on_with(state_dir: Path, capsys: pytest.CaptureF
     assert f"run {OWNED} is owned by process {os.getpid()}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verb", [["artifacts", LOST], ["logs", LOST, "build"], ["explain", LOST, "build"]])
+@pytest.mark.parametrize(
+    ("traces", "words"),
+    [([], "ended before any task was started"), (["logs/build.log"], "is not in this directory's database")],
+)
+def test_of_what_is_not_on_record_nothing_is_told_but_that(
+    state_dir: Path, capsys: pytest.CaptureFixture[str], verb: list[str], traces: list[str], words: str
+) -> None:
+    for trace in traces:
+        (state_dir / "runs" / LOST / trace).touch()
+
+    assert main([*verb, "--state-dir", str(state_dir)]) == 2
+
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith(f"dockersched: run {LOST} of {EPIC_ID} {words}")
+
+
 def test_one_that_was_cut_off_before_it_told_anything_is_as_old_as_its_lock(
     state_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
