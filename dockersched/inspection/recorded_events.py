@@ -91,13 +91,13 @@ def read_launch(folder: Path) -> Launch | None:
 
 def has_started(folder: Path) -> bool:
     """Whether a run came so far as to start its tasks, by what is in its folder, whatever its database knows."""
-    if (folder / "result.json").exists() or any(folder.glob("logs/*")):
+    if (folder / "result.json").exists():
         return True
     try:
         with (folder / FILE_NAME).open("rb") as file:
             return any(map(_STARTED.match, file))
-    except FileNotFoundError:
-        return False
+    except FileNotFoundError:  # with events, logs tell nothing: a retry takes some over before it is on record
+        return any(folder.glob("logs/*"))
 
 
 def _since_start(folder: Path) -> tuple[bytes, int]:

@@ -264,8 +264,7 @@ class Session:
 
     def _create_run(self, runner: DockerRunner) -> None:
         epic = replace(self._epic, options=self._options)
-        take = partial(take_over, logs_dir=self.run_dir / "logs", files=self._files)
-        succeeded = {task_id: take(task_id, result) for task_id, result in self._succeeded.items()}
+        succeeded = take_over(self._succeeded, self.run_dir, self._files)
         self._store.create_run(self._run_id, epic, runner.images.resolved(), succeeded)
         self._claim.close()  # from now on the database tells of it
 

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from dockersched import ids
-from dockersched.data.run_files import RunFiles
+from dockersched.data.run_files import ARTIFACTS, RunFiles
 from dockersched.errors import StateError
 from dockersched.results import SandboxResult
 
 
-def take_over(task_id: str, result: SandboxResult, logs_dir: Path, files: RunFiles) -> SandboxResult:
-    """The result, with log and outputs in the new run's folder too: the earlier run may be removed.
+def take_over(results: Mapping[str, SandboxResult], run_dir: Path, files: RunFiles) -> dict[str, SandboxResult]:
+    """The results, with logs and outputs in the new run's folder too: the earlier run may be removed.
 
     Args:
-        task_id: of the task.
-        result: of the earlier run.
-        logs_dir: of the new run.
+        results: of the earlier run, by task id.
+        run_dir: folder of the new run.
         files: of the new run.
 
     Raises:
-        StateError: an output is gone from the store, or damaged.
+        StateError: an output is gone from the store, or damaged; nothing of any result is in the new run's folder.
+        OSError: the folder cannot be written, as above.
     """
+    try:
+        return {task_id: _take_over(task_id, result, run_dir / "logs", files) for task_id, result in results.items()}
+    except BaseException:
+        for folder in ("logs", ARTIFACTS):
+            shutil.rmtree(run_dir / folder, ignore_errors=True)
+        raise
+
+
+def _take_over(task_id: str, result: SandboxResult, logs_dir: Path, files: RunFiles) -> SandboxResult:
     try:
         outputs = {
             name: replace(output, path=str(files.link_output(output.digest, task_id, name)))

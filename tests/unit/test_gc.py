@@ -88,6 +88,7 @@ def test_each_trace_of_a_task_keeps_a_run(
 ) -> None:
     if trace:
         (runs / UNSTARTED / trace).touch()
+        (runs / UNSTARTED / "events.jsonl").unlink()
     else:
         (runs / UNSTARTED / "events.jsonl").write_text('{"at":"x","type":"launch"}\n{"at":"x","type":"epic_started"}\n')
 
@@ -95,6 +96,12 @@ def test_each_trace_of_a_task_keeps_a_run(
 
     assert (code, folders(runs)) == (0, [OLD, NEW, UNSTARTED])
     assert "1 run is not in this database" in lines[0]
+
+
+def test_a_log_that_was_taken_over_starts_no_run(runs: Path, gc: Callable[..., tuple[int, list[str], str]]) -> None:
+    (runs / UNSTARTED / "logs" / "build.log").touch()
+
+    assert gc() == (0, [f"removed run {UNSTARTED} (not started)"], "")
 
 
 def test_a_run_that_cannot_be_removed_is_told_and_remembered(

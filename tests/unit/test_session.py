@@ -147,13 +147,13 @@ async def test_requests_are_looked_for_after_a_look_that_failed(tmp_path: Path, 
 def test_a_result_that_is_taken_over_has_its_log_in_the_new_run(tmp_path: Path) -> None:
     log = tmp_path / "old.log"
     log.write_bytes(b"hello")
-    result = take_over(
-        "t", SandboxResult("e.t", 0, log=LogSummary(str(log), 5)), tmp_path / "new", RunFiles.of_run(tmp_path)
-    )
+    run_dir = tmp_path / "runs" / "new"
+    result = SandboxResult("e.t", 0, log=LogSummary(str(log), 5))
+    result = take_over({"t": result}, run_dir, RunFiles.of_run(run_dir))["t"]
     log.unlink()
     assert result.log is not None
     assert Path(result.log.path).read_bytes() == b"hello"
-    assert Path(result.log.path).parent == tmp_path / "new"
+    assert Path(result.log.path).parent == run_dir / "logs"
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,24 @@ def test_all_that_is_wrong_with_a_workspace_has_its_place_in_the_file(tmp_path: 
 def test_an_output_that_is_gone_from_the_store_is_named_with_its_task(tmp_path: Path) -> None:
     result = SandboxResult("e.t", 0, outputs={"o": OutputSummary("0" * 64, "/gone", 1, 1)})
     with pytest.raises(StateError, match=r"what task 't' made cannot be taken over \(tree 0+ is not in the store"):
-        take_over("t", result, tmp_path / "new", RunFiles.of_run(tmp_path / "runs" / "run"))
+        take_over({"t": result}, tmp_path / "runs" / "run", RunFiles.of_run(tmp_path / "runs" / "run"))
+
+
+def test_nothing_stays_of_results_that_cannot_all_be_taken_over(tmp_path: Path) -> None:
+    run_dir = tmp_path / "runs" / "new"
+    files = RunFiles.of_run(run_dir)
+    (tmp_path / "made").mkdir()
+    made = OutputSummary(files.store.add_tree(tmp_path / "made"), "/gone", 0, 0)
+    (tmp_path / "old.log").touch()
+    log = LogSummary(str(tmp_path / "old.log"), 0)
+    gone = OutputSummary("0" * 64, "/gone", 1, 1)
+    results = {
+        "good": SandboxResult("e.good", 0, log=log, outputs={"o": made}),
+        "bad": SandboxResult("e.bad", 0, outputs={"o": gone}),
+    }
+    with pytest.raises(StateError, match="what task 'bad' made cannot be taken over"):
+        take_over(results, run_dir, files)
+    assert list(run_dir.iterdir()) == []
 
 
 def test_an_unfinished_run_names_its_owner_while_it_has_one(tmp_path: Path) -> None:
