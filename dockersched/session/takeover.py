@@ -13,6 +13,7 @@ from dockersched import ids
 from dockersched.data.run_files import ARTIFACTS, RunFiles
 from dockersched.errors import StateError
 from dockersched.results import SandboxResult
+from dockersched.store.folder import where_it_is
 
 
 def take_over(results: Mapping[str, SandboxResult], run_dir: Path, files: RunFiles) -> dict[str, SandboxResult]:
@@ -28,14 +29,14 @@ def take_over(results: Mapping[str, SandboxResult], run_dir: Path, files: RunFil
         OSError: the folder cannot be written, as above.
     """
     try:
-        return {task_id: _take_over(task_id, result, run_dir / "logs", files) for task_id, result in results.items()}
+        return {task_id: _take_over(task_id, result, run_dir, files) for task_id, result in results.items()}
     except BaseException:
         for folder in ("logs", ARTIFACTS):
             shutil.rmtree(run_dir / folder, ignore_errors=True)
         raise
 
 
-def _take_over(task_id: str, result: SandboxResult, logs_dir: Path, files: RunFiles) -> SandboxResult:
+def _take_over(task_id: str, result: SandboxResult, run_dir: Path, files: RunFiles) -> SandboxResult:
     try:
         outputs = {
             name: replace(output, path=str(files.link_output(output.digest, task_id, name)))
@@ -46,12 +47,15 @@ def _take_over(task_id: str, result: SandboxResult, logs_dir: Path, files: RunFi
             f"what task {task_id!r} made cannot be taken over ({error}): run the epic anew with `dockersched run`"
         ) from error
     result = replace(result, outputs=outputs)
-    if result.log is None or not Path(result.log.path).is_file():
+    if result.log is None:
         return result
-    path = logs_dir / ids.log_name(task_id, 1)
+    recorded = where_it_is(run_dir.parent.parent, result.log.path)
+    if not recorded.is_file():
+        return result
+    path = run_dir / "logs" / ids.log_name(task_id, 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.link(result.log.path, path)
+        os.link(recorded, path)
     except OSError:  # not every file system has links
-        shutil.copyfile(result.log.path, path)
+        shutil.copyfile(recorded, path)
     return replace(result, log=replace(result.log, path=str(path)))

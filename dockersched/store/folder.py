@@ -12,6 +12,7 @@ from pathlib import Path
 from dockersched.errors import StateError
 
 DEFAULT_STATE_DIR = ".dockersched"
+RUNS = "runs"
 
 
 def open_state_dir(path: str | os.PathLike[str]) -> Path:
@@ -39,6 +40,15 @@ def find_state_dir(path: str | os.PathLike[str]) -> Path:
         if not stat.S_ISDIR(os.stat(path).st_mode):  # noqa: PTH116 - only this tells of links in a circle
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     return Path(path).resolve()
+
+
+def where_it_is(state_dir: Path, recorded: str) -> Path:
+    """Where a file on record is, or was: paths there are from the root, and a state directory may be moved."""
+    path = Path(recorded)
+    if not os.path.lexists(path):
+        below = [state_dir.joinpath(*path.parts[at:]) for at, part in enumerate(path.parts) if part == RUNS]
+        return next((there for there in below if os.path.lexists(there)), path)
+    return path
 
 
 @contextmanager

@@ -19,13 +19,13 @@ from msgspec.structs import replace
 from dockersched.errors import StateError
 from dockersched.store import history
 from dockersched.store.decoding import decoding
+from dockersched.store.folder import RUNS, where_it_is
 from dockersched.store.schema import VERSION
 
 if TYPE_CHECKING:
     from dockersched.results import OutputSummary
 
 _BUSY_TIMEOUT_S = 30.0
-_RUNS = "runs"
 _RUN = """
 SELECT run_id, epic_id, created_at, finished_at, state, exit_code,
     coalesce(json_array_length(epic, '$.tasks'), 0)
@@ -147,15 +147,11 @@ class StateReader:
 
     def run_dir(self, run_id: str) -> Path:
         """The folder of a run."""
-        return self.state_dir / _RUNS / run_id
+        return self.state_dir / RUNS / run_id
 
     def where_it_is(self, recorded: str) -> Path:
-        """Where a file on record is, or was: paths there are from the root, and a state directory may be moved."""
-        path = Path(recorded)
-        if not os.path.lexists(path):
-            below = [self.state_dir.joinpath(*path.parts[at:]) for at, part in enumerate(path.parts) if part == _RUNS]
-            return next((there for there in below if os.path.lexists(there)), path)
-        return path
+        """Where a file on record is, or was."""
+        return where_it_is(self.state_dir, recorded)
 
     def run_times(self) -> dict[str, str]:
         """When each run on record began.

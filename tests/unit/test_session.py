@@ -185,6 +185,17 @@ def test_an_output_that_is_gone_from_the_store_is_named_with_its_task(tmp_path: 
         take_over({"t": result}, tmp_path / "runs" / "run", RunFiles.of_run(tmp_path / "runs" / "run"))
 
 
+def test_a_log_is_taken_over_from_a_state_directory_that_was_moved(tmp_path: Path) -> None:
+    log = tmp_path / "runs" / "old" / "logs" / "t.log"
+    log.parent.mkdir(parents=True)
+    log.write_bytes(b"hello")
+    run_dir = tmp_path / "runs" / "new"
+    result = SandboxResult("e.t", 0, log=LogSummary("/before/runs/old/logs/t.log", 5))
+    result = take_over({"t": result}, run_dir, RunFiles.of_run(run_dir))["t"]
+    assert result.log is not None
+    assert Path(result.log.path).parent == run_dir / "logs"
+
+
 def test_nothing_stays_of_results_that_cannot_all_be_taken_over(tmp_path: Path) -> None:
     run_dir = tmp_path / "runs" / "new"
     files = RunFiles.of_run(run_dir)
