@@ -44,6 +44,11 @@ WHERE run_id = json_extract(given.value, '$[0]') AND task_id = json_extract(give
     AND attempt = json_extract(given.value, '$[2]')
 """
 
+_DAMAGED = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR))
+"""Primary result codes; an error in a statement that is right means that the tables are not ours."""
+
+_HELD = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED))
+
 
 class RunRow(Struct, frozen=True):
     """A run as the database knows it; `state` is None while it is unfinished."""
@@ -274,10 +279,17 @@ class StateStore:
             with closing(connect(self._path)) as connection:
                 yield connection
         except (sqlite3.Error, UnicodeError) as error:
-            raise StateError(
-                f"the state database {self._path} cannot be used ({error}): "
-                "move it away to start anew, or name another directory with --state-dir"
-            ) from error
+            raise StateError(f"the state database {self._path} cannot be used ({error}): {_remedy(error)}") from error
+
+
+def _remedy(error: Exception) -> str:
+    """What to do; to move the database away loses all runs in it, so only where it is none, or damaged."""
+    code = getattr(error, "sqlite_errorcode", None)  # Python's own errors have none: what it read is no text
+    if code is None or code & 0xFF in _DAMAGED:
+        return "move it away to start anew, or name another directory with --state-dir"
+    if code & 0xFF in _HELD:
+        return "another process holds it, try again"
+    return "make room, or see to the disk, and try again"
 
 
 def _now() -> str:

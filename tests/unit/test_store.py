@@ -198,6 +198,28 @@ def test_many_processes_may_be_the_first(tmp_path: Path) -> None:
     assert [process.communicate(timeout=60)[1] for process in processes] == [""] * 6
 
 
+def test_a_database_that_somebody_holds_is_no_reason_to_move_it_away(
+    store: StateStore, tmp_path: Path, mocker: MockerFixture
+) -> None:
+    mocker.patch("dockersched.store.connection._BUSY_TIMEOUT_S", 0)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StateError, match=r"\(database is locked\): another process holds it, try again"):
+            store.finish_run(RUN, "succeeded", 0)
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 100, None])
+def test_what_is_not_our_database_is_to_be_moved_away(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / FILE_NAME
+    if content is not None:
+        path.write_bytes(content)
+    else:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+    with pytest.raises(StateError, match="move it away to start anew"):
+        StateStore(tmp_path).runs()
+
+
 def test_each_truncation_loads_or_is_one_named_error(tmp_path: Path) -> None:
     assert set(cut_everywhere(tmp_path, step=1499)) == {"loaded", "refused"}
 
@@ -279,7 +301,7 @@ async def test_a_full_disk_is_told_to_all_who_wait_and_passes(store: StateStore,
             writes = [store.record(RUN, "a", 1, GOOD), store.intend(RUN, "a", 2), store.intend(RUN, "b", 1)]
             found = await asyncio.gather(*writes, return_exceptions=True)
         assert [type(error) for error in found] == [StateError] * 3, found
-        with pytest.raises(StateError, match="--state-dir"):
+        with pytest.raises(StateError, match="make room, or see to the disk, and try again"):
             store.finish_run(RUN, "succeeded", 0)
     assert list(store.attempts(RUN)) == [("a", 1)]
     await store.record(RUN, "a", 1, GOOD)
