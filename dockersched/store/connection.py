@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-_BUSY_TIMEOUT_S = 30
+BUSY_TIMEOUT_S = 30
 _CACHE_KB = 256
 """Of the database in memory: SQLite's own 2 MB would fill up during a run with what is hardly ever read again."""
 
@@ -16,7 +16,7 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises:
         sqlite3.Error: there is none.
     """
-    connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S)
     try:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")

@@ -1,10 +1,13 @@
 """The layout of the state database, and how an older one becomes a newer one."""
 
 import sqlite3
+import time
 
 from dockersched.errors import StateError
+from dockersched.store.connection import BUSY_TIMEOUT_S
 
 VERSION = 2
+_PAUSE_S = 0.01
 
 _CREATE = """
 CREATE TABLE runs (
@@ -42,9 +45,25 @@ _UPGRADES = {1: "ALTER TABLE attempts ADD COLUMN is_disregarded INTEGER NOT NULL
 def prepare(connection: sqlite3.Connection) -> None:
     """Creates the tables in a new database, and brings an older one to this layout.
 
+    Where others do the same, SQLite does not always wait for them as long as it was told to: not with the journal mode.
+
     Raises:
         StateError: a newer dockersched wrote this one.
+        sqlite3.Error: it cannot be used, or others hold it for too long.
     """
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            return _prepare(connection)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        time.sleep(_PAUSE_S)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
     found = _version(connection)
     if found > VERSION:
         raise StateError(

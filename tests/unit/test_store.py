@@ -201,7 +201,7 @@ def test_many_processes_may_be_the_first(tmp_path: Path) -> None:
 def test_a_database_that_somebody_holds_is_no_reason_to_move_it_away(
     store: StateStore, tmp_path: Path, mocker: MockerFixture
 ) -> None:
-    mocker.patch("dockersched.store.connection._BUSY_TIMEOUT_S", 0)
+    mocker.patch("dockersched.store.connection.BUSY_TIMEOUT_S", 0)
     with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StateError, match=r"\(database is locked\): another process holds it, try again"):
@@ -218,6 +218,15 @@ def test_what_is_not_our_database_is_to_be_moved_away(tmp_path: Path, content: b
             connection.execute(f"PRAGMA user_version = {schema.VERSION}")
     with pytest.raises(StateError, match="move it away to start anew"):
         StateStore(tmp_path).runs()
+
+
+def test_who_opens_a_new_database_waits_for_whoever_makes_it(tmp_path: Path, mocker: MockerFixture) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waited = mocker.patch.object(time, "sleep", side_effect=lambda _pause_s: other.execute("ROLLBACK"))
+
+        assert StateStore(tmp_path).runs() == []
+    assert waited.call_count == 1
 
 
 def test_each_truncation_loads_or_is_one_named_error(tmp_path: Path) -> None:
