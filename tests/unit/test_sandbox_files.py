@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
+
+import pytest
 
 from dockersched.data.run_files import RunFiles
 from dockersched.model import Output
@@ -12,6 +16,7 @@ from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.sandbox_files import SandboxFiles
 from dockersched.sandbox.redaction import SecretPatterns
 from dockersched.states import Reason
+from tests.support.archives import Entry, archive
 
 
 class EmptyWorkspace:
@@ -20,8 +25,48 @@ class EmptyWorkspace:
     def find_ours(self, _name: str, _labels: object) -> dict[str, Any]:
         return {"Id": "1", "State": {"Running": True, "StartedAt": "now"}}
 
-    def kind(self, _container: str, _path: str) -> None:
+    def kind(self, _container: str, _path: str) -> str | None:
         return None
+
+
+class Written(EmptyWorkspace):
+    """An engine whose sandbox wrote values."""
+
+    def __init__(self, written: bytes) -> None:
+        self._written = written
+
+    def kind(self, _container: str, _path: str) -> str:
+        return "file"
+
+    @contextmanager
+    def archive(self, _container: str, _path: str) -> Iterator[Iterator[bytes]]:
+        yield iter([archive(Entry("output", content=self._written))])
+
+
+SECRET = "tok-" + "S3CR3T\\'" * 12
+
+
+@pytest.mark.parametrize(
+    ("written", "values", "detail"),
+    [
+        (f"k=a{SECRET}b\n", {"k": "a***b"}, ""),
+        (f"a=<{SECRET}\nk=v\n", {"a": "<***", "k": "v"}, ""),
+        (f"{SECRET}=1\n", {}, "line 1: '***' is no key: "),
+        (f"the token is {SECRET}\n", {}, "line 1: 'the token is ***' is no value: "),
+        (f"k<<{SECRET}\n", {}, "line 1: the value does not end: a line '***' is missing"),
+    ],
+)
+def test_no_part_of_a_secret_comes_out_with_the_values(
+    tmp_path: Path, written: str, values: dict[str, str], detail: str
+) -> None:
+    options = SandboxRunOptions("e.t", "x", task_id="t", user="1:1", values=("k",))
+    sandbox = SandboxFiles(options, "image", RunFiles.of_run(tmp_path), SecretPatterns([SECRET.encode()]))
+
+    taken = sandbox.take(cast("EngineCalls", Written(written.encode())), succeeded=True)
+
+    assert taken.values == values
+    assert taken.detail.removeprefix("$DOCKERSCHED_OUTPUT: ").startswith(detail)
+    assert (taken.reason is Reason.BAD_VALUES) == bool(detail)
 
 
 def test_nothing_stays_of_an_output_that_only_an_earlier_attempt_made(tmp_path: Path) -> None:

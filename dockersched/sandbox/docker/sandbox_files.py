@@ -73,7 +73,7 @@ class SandboxFiles:
         options: of the sandbox, with the defaults filled in and every workspace packed.
         holder_image: id of the image for what holds the volumes.
         files: of the run.
-        patterns: secrets, which are taken out of values.
+        patterns: secrets, which are taken out of what the sandbox writes as values.
     """
 
     options: SandboxRunOptions
@@ -185,7 +185,9 @@ class SandboxFiles:
                 raise ValuesError(0, "the file is gone: write to it, and do not remove it")
             with calls.archive(self._held.holder, path) as chunks:
                 written = read_file(chunks, VALUES_FILE, max_bytes=_VALUES_BYTES)
-        return {key: self.patterns.redact(value) for key, value in parse_values(written).items()}
+        # Before it is read: of a line that is no value, the message has a part, which may be one of a secret.
+        redactor = self.patterns.redactor()
+        return parse_values(redactor.feed(written) + redactor.close())
 
     @property
     def _held(self) -> HeldVolumes:
