@@ -109,9 +109,15 @@ def stream_pack(path: Path, *, uid: int, gid: int) -> Iterator[bytes]:
                 held = owned
     except OSError as error:
         raise StateError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, IndexError) as error:  # where a header should be is none
+        raise _damaged(path) from error
     if digest.hexdigest() != path.stem:
-        raise StateError(f"{path} is damaged: its content does not have the digest in its name; delete it")
+        raise _damaged(path)
     yield held
+
+
+def _damaged(path: Path) -> StateError:
+    return StateError(f"{path} is damaged: its content does not have the digest in its name; delete it")
 
 
 class _Writer:

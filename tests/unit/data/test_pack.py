@@ -101,6 +101,29 @@ def test_a_damaged_pack_is_never_given_whole(source: Path) -> None:
         next(stream_pack(packed.path, uid=1, gid=1))
 
 
+@pytest.mark.parametrize(
+    ("damage", "at"),
+    [(b"no number", 124), (b"\xff", 124), (b"\x80" + b"\xff" * 11, 124), (b"77777777777\0", 124), (b"x" * 600, 700)],
+)
+def test_a_pack_with_damaged_headers_is_called_damaged(source: Path, damage: bytes, at: int) -> None:
+    packed = pack(source)
+    packed.path.chmod(0o600)
+    with packed.path.open("r+b") as file:
+        file.seek(at)
+        file.write(damage)
+    with pytest.raises(StateError, match=r"is damaged: .* delete it"):
+        list(stream_pack(packed.path, uid=1, gid=1))
+
+
+@pytest.mark.parametrize("end", range(1, 1200, 97))
+def test_a_pack_that_was_cut_is_called_damaged(source: Path, end: int) -> None:
+    packed = pack(source)
+    packed.path.chmod(0o600)
+    os.truncate(packed.path, end)
+    with pytest.raises(StateError, match="is damaged"):
+        list(stream_pack(packed.path, uid=1, gid=1))
+
+
 @pytest.mark.parametrize("target", ["/etc/passwd", "../x", "src/../../source/run.sh", "here/../x"])
 def test_links_that_lead_out_are_refused(source: Path, target: str) -> None:
     (source / "here").symlink_to(".")
