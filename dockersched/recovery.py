@@ -172,21 +172,26 @@ async def collect_garbage(store: StateStore, garbage: Garbage, *, keep: int, dry
                     _remove_folder(store.run_dir(run.run_id))
                     store.forget_run(run.run_id)
                 garbage.removed.append(f"run {run.run_id} of {run.epic_id} ({run.state})")
-    _remove_unrecorded(store, garbage, dry_run=dry_run)
-    if not dry_run and not garbage.kept:  # what was lost with a database may need any file
+    is_any_beginning = _remove_unrecorded(store, garbage, dry_run=dry_run)
+    # What was lost with a database may need any file, and so may a run that is not on record yet.
+    if not (dry_run or garbage.kept or is_any_beginning):
         with _told(garbage, "what no run needs of the store"):
             if freed := prune(store):
                 garbage.removed.append(f"{format_bytes(freed)} of files that no run needs")
 
 
-def _remove_unrecorded(store: StateStore, garbage: Garbage, *, dry_run: bool) -> None:
-    """Removes the folders of runs that ended before they were on record."""
+def _remove_unrecorded(store: StateStore, garbage: Garbage, *, dry_run: bool) -> bool:
+    """Removes the folders of runs that ended before they were on record; whether one that is not has an owner."""
+    is_any_owned = False
     for run_dir in sorted(lock.parent for lock in store.run_dir("").glob("*/owner.lock")):
         run_id = run_dir.name
         if _is_recorded(store, run_id):
             continue
         with _told(garbage, f"run {run_id}"), _free(store, run_id, dry_run=dry_run) as is_free:
-            if not is_free or _is_recorded(store, run_id):  # its owner may have begun, and ended, since
+            if not is_free:
+                is_any_owned = True
+                continue
+            if _is_recorded(store, run_id):  # its owner may have begun, and ended, since
                 continue
             if has_started(run_dir):
                 garbage.kept.append(run_id)
@@ -194,6 +199,7 @@ def _remove_unrecorded(store: StateStore, garbage: Garbage, *, dry_run: bool) ->
             if not dry_run:
                 _remove_folder(run_dir)
             garbage.removed.append(f"run {run_id} (not started)")
+    return is_any_owned
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import filecmp
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 TEMPORARY = ".tmp-"
@@ -59,6 +60,27 @@ def replace_durably(folder: Path) -> Iterator[Durable]:
         yield file
     finally:
         file.close()
+
+
+def locked_shared(root: Path) -> AbstractContextManager[None]:
+    """Nothing is removed from a content store during the block; any number of processes may add to it."""
+    return _locked(root, fcntl.LOCK_SH)
+
+
+def locked_alone(root: Path) -> AbstractContextManager[None]:
+    """Nobody adds to a content store, or removes from it, during the block."""
+    return _locked(root, fcntl.LOCK_EX)
+
+
+@contextmanager
+def _locked(root: Path, how: int) -> Iterator[None]:
+    root.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_directory(folder: Path) -> None:

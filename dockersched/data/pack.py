@@ -15,7 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from dockersched.data.files import Durable, replace_durably
+from dockersched.data.files import Durable, locked_shared, replace_durably
 from dockersched.data.tarformat import BLOCK, DIRECTORY, END, FILE, LINK, header, owned_by, padding, parse_number
 from dockersched.data.walk import Entry, Selection, find
 from dockersched.errors import StateError, WorkspaceError
@@ -83,7 +83,8 @@ def pack_workspace(
             writer.add(source, entry)
         writer.write(END)
         digest = writer.digest()
-        path = file.publish(f"{digest}.tar")
+        with locked_shared(store):  # what is there already stays there until it counts as wanted
+            path = file.publish(f"{digest}.tar")
     return Packed(digest, path, writer.size_bytes, len(found.entries), tuple(found.skipped))
 
 

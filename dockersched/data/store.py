@@ -12,7 +12,6 @@ number of processes may use a store at once.
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import secrets
@@ -23,7 +22,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from dockersched.data.extract import replace_directory
-from dockersched.data.files import TEMPORARY, replace_durably, sync_directory
+from dockersched.data.files import TEMPORARY, locked_alone, locked_shared, replace_durably, sync_directory
 from dockersched.data.pack import PACKS
 from dockersched.data.tarformat import DIRECTORY, END, FILE, header, padding
 from dockersched.data.tree import Node, Tree, TreeDigest, tree_of, verified_pieces
@@ -59,7 +58,7 @@ class ContentStore:
         Raises:
             StateError: the directory holds anything but files and directories, or the disk cannot be written to.
         """
-        with _explained(f"{directory} cannot be stored"), self._locked(fcntl.LOCK_SH):
+        with _explained(f"{directory} cannot be stored"), locked_shared(self._root):
             tree = tree_of(directory)
             files = [node for node in tree.nodes if not node.is_directory]
             for node in files:
@@ -99,7 +98,7 @@ class ContentStore:
             StateError: a file is gone or damaged (it is named), or the disk cannot be written to.
         """
         fresh = target.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
-        with _explained(f"{target} cannot be written"), self._locked(fcntl.LOCK_SH) if link else nullcontext():
+        with _explained(f"{target} cannot be written"), locked_shared(self._root) if link else nullcontext():
             try:
                 fresh.mkdir()
                 tree = self.tree(digest)
@@ -155,7 +154,7 @@ class ContentStore:
         """
         if not self._root.is_dir():
             return 0
-        with _explained(f"{self._root} cannot be pruned"), self._locked(fcntl.LOCK_EX):
+        with _explained(f"{self._root} cannot be pruned"), locked_alone(self._root):
             wanted = self._wanted(keep)
             before = time.time() - grace_s
             return sum(_remove(path, before) for path in self._files() if path not in wanted)
@@ -234,16 +233,6 @@ class ContentStore:
 
     def _path(self, name: str) -> Path:
         return self._objects / name[:2] / name[2:]
-
-    @contextmanager
-    def _locked(self, how: int) -> Iterator[None]:
-        self._root.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(descriptor, how)
-            yield
-        finally:
-            os.close(descriptor)
 
 
 def _stored_by_link(path: Path, stored: Path, node: Node) -> bool:

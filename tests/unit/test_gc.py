@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pytest_mock import MockerFixture
 
 from dockersched import recovery
 from dockersched.cli import main
+from dockersched.data.pack import pack_workspace
 from dockersched.model import ScheduledTask
 from dockersched.store.lock import own_run
 from tests.support.recorded_runs import EPIC_ID, RecordedRun
@@ -178,3 +180,18 @@ def test_what_is_lost_with_its_database_while_it_is_owned_stays(
     with own_run(runs / UNSTARTED):
         gc()
     assert folders(runs) == [OLD, NEW, UNSTARTED]
+
+
+def test_the_workspace_of_a_run_that_is_just_beginning_stays(
+    runs: Path, gc: Callable[..., tuple[int, list[str], str]], tmp_path: Path
+) -> None:
+    (tmp_path / "source").mkdir()
+    packed = pack_workspace(tmp_path / "source", store=runs.parent / "store")
+    os.utime(packed.path, (0, 0))
+
+    with own_run(runs / UNSTARTED):  # its images are being made
+        assert gc() == (0, ["nothing to remove"], "")
+        assert packed.path.exists()
+    code, lines, _ = gc()
+    assert (code, lines[1]) == (0, "removed 1 KiB of files that no run needs")
+    assert not packed.path.exists()
