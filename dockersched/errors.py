@@ -89,11 +89,13 @@ class FinishedRunError(StateError):
     """The run has ended: there is nothing to go on with.
 
     Attributes:
+        state: that it ended in.
         exit_code: that it ended with.
     """
 
     def __init__(self, run_id: str, state: str, exit_code: int) -> None:
         super().__init__(f"run {run_id} is finished: {state}")
+        self.state = state
         self.exit_code = exit_code
 
 

@@ -61,11 +61,13 @@ async def end_orphan(store: StateStore, run_id: str, digest: DigestSettings | No
 
     Raises:
         RunOwnedError: it has an owner after all.
+        FinishedRunError: an owner has ended it since.
         RunnerError: the engine failed.
     """
     engine = await connect()
     try:
         with own_run(store.run_dir(run_id)):
+            store.refuse_finished(run_id)
             found = await leftovers.find(engine.pool, f"{LABEL_RUN}={run_id}")
             leaked = await leftovers.remove(engine.pool, found.get(run_id, Leftovers()))
             journal = Journal(store, run_id)
@@ -93,11 +95,13 @@ async def cancel_orphaned_tasks(store: StateStore, run_id: str, task_ids: Sequen
 
     Raises:
         RunOwnedError: it has an owner after all.
+        FinishedRunError: an owner has ended it since.
         RunnerError: the engine failed.
     """
     engine = await connect()
     try:
         with own_run(store.run_dir(run_id)):
+            store.refuse_finished(run_id)
             CancelRequests(store.run_dir(run_id)).put(task_ids)
             journal = Journal(store, run_id)
             epic = store.epic(run_id)

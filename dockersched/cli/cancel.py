@@ -35,8 +35,7 @@ def execute(args: argparse.Namespace) -> int:
     reader = open_reader(args)
     run = find_run(reader, args.run)
     if run.has_ended or run.is_lost:
-        print(f"dockersched: run {run.run_id} is finished already: {run.state}", file=sys.stderr)
-        return 0
+        return _finished_already(run.run_id, run.state)
     known = reader.dependencies(run.run_id)
     if unknown := [task_id for task_id in args.tasks if task_id not in known]:
         why = f"has no task {unknown[0]!r}" if known else "gets its images ready: until then, cancel the whole run"
@@ -66,14 +65,23 @@ def _wait_for_end(args: argparse.Namespace, reader: StateReader, run_id: str) ->
 def _end_orphan(args: argparse.Namespace, reader: StateReader, run_id: str, task_ids: list[str]) -> int:
     import asyncio  # noqa: PLC0415
 
+    from dockersched.errors import FinishedRunError  # noqa: PLC0415
     from dockersched.recovery import cancel_orphaned_tasks, end_orphan  # noqa: PLC0415
     from dockersched.store.database import StateStore  # noqa: PLC0415
 
     store = StateStore(reader.state_dir)
-    if task_ids:
-        leaked = asyncio.run(cancel_orphaned_tasks(store, run_id, task_ids))
-        print(f"dockersched: `dockersched resume {run_id}` goes on with the rest of the run", file=sys.stderr)
-    else:
-        leaked = asyncio.run(end_orphan(store, run_id, digest_settings(args)))
+    try:
+        if task_ids:
+            leaked = asyncio.run(cancel_orphaned_tasks(store, run_id, task_ids))
+            print(f"dockersched: `dockersched resume {run_id}` goes on with the rest of the run", file=sys.stderr)
+        else:
+            leaked = asyncio.run(end_orphan(store, run_id, digest_settings(args)))
+    except FinishedRunError as finished:  # somebody went on with it since
+        return _finished_already(run_id, finished.state)
     tell_leaked(leaked)
     return 1 if leaked else 0
+
+
+def _finished_already(run_id: str, state: str) -> int:
+    print(f"dockersched: run {run_id} is finished already: {state}", file=sys.stderr)
+    return 0
