@@ -36,10 +36,14 @@ class EventLog:
         if not self._failed:
             self._guarded(lambda: self._file.write(event_line(event)))
 
-    def close(self) -> None:
+    def sync(self) -> None:
         """Makes the file safe on disk."""
         if not self._failed:
             self._guarded(lambda: os.fsync(self._file.fileno()))
+
+    def close(self) -> None:
+        """Makes the file safe on disk, and lets go of it."""
+        self.sync()
         with suppress(OSError):  # what could not be written is tried again, and was told already
             self._file.close()
 

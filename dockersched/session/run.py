@@ -190,8 +190,9 @@ class Session:
             save = partial(save_result, digest=self._settings.digest, cancelled_for=self._exit_code)
             ended = await asyncio.to_thread(save, self.run_dir / "result.json", result, leaked)
             done = RunDone(datetime.now(UTC), self._run_id, result.state, ended.exit_code, tuple(result.root_cause_ids))
-            # In the file first: a run that the database calls finished is not gone on with, so its end must be told.
+            # On disk first: a run that the database calls finished is not gone on with, so its end must be told.
             events.observe(done)
+            await asyncio.to_thread(events.sync)
             self._check_written()
             await asyncio.to_thread(self._store.finish_run, self._run_id, str(result.state), ended.exit_code)
             self._requests.clear()

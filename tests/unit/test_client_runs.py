@@ -60,6 +60,30 @@ async def test_a_run_that_ends_before_it_is_owned_does_not_go_on(
         assert told.count('"launch"') == 1
 
 
+@pytest.mark.usefixtures("runners")
+async def test_the_end_is_safe_in_the_events_before_it_is_on_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, finish_run = os.fsync, StateStore.finish_run
+
+    def noted_fsync(descriptor: int) -> None:
+        file = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if file.name == "events.jsonl" and '"done"' in file.read_text():
+            done.append("synchronised")
+        fsync(descriptor)
+
+    def noted_finish(self: StateStore, run_id: str, state: str, exit_code: int) -> None:
+        done.append("finished")
+        finish_run(self, run_id, state, exit_code)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(StateStore, "finish_run", noted_finish)
+    async with dockersched.connect(state_dir=tmp_path) as client:
+        await (await client.start(epic("e", "a"))).result()
+    assert done[:2] == ["synchronised", "finished"]
+
+
 def raising(error: BaseException, seen: list[object]) -> Callable[..., None]:
     def call(*given: object) -> None:
         seen.append(given)
