@@ -19,6 +19,7 @@ from dockersched.data.files import Durable, locked_shared, replace_durably
 from dockersched.data.tarformat import BLOCK, DIRECTORY, END, FILE, LINK, header, owned_by, padding, parse_number
 from dockersched.data.walk import Entry, Selection, find
 from dockersched.errors import StateError, WorkspaceError
+from dockersched.units import format_bytes
 
 PACKS = "packs"
 _CHUNK = 1 << 20
@@ -51,6 +52,7 @@ def pack_workspace(
     gitignore: bool = True,
     git: bool = False,
     store: Path,
+    max_bytes: int | None = None,
 ) -> Packed:
     """Packs a directory into `<store>/packs/<digest>.tar`; one that is there already is used again.
 
@@ -64,10 +66,11 @@ def pack_workspace(
         gitignore: whether the `.gitignore` files of the tree count.
         git: whether `.git` is taken along.
         store: root of the content store.
+        max_bytes: how large the file may be; None is no limit.
 
     Raises:
-        WorkspaceError: the source is no directory, or something in it cannot be read, leads out of it, or changed
-            while it was read.
+        WorkspaceError: the source is no directory or too large, or something in it cannot be read, leads out of it, or
+            changed while it was read; nothing stays of the file.
     """
     if not os.path.isdir(source):  # noqa: PTH112 - no error of a path that cannot be
         raise WorkspaceError(str(source), ["is not a directory: give source the folder to copy"])
@@ -77,15 +80,28 @@ def pack_workspace(
         more = len(found.problems) - _MAX_PROBLEMS
         shown = found.problems[:_MAX_PROBLEMS] + ([f"and {more} more"] if more > 0 else [])
         raise WorkspaceError(str(source), shown)
+    refuse_larger(source, sum(map(_packed_bytes, found.entries)), max_bytes)  # before any of it is written
     with replace_durably(store / PACKS) as file:
         writer = _Writer(file)
         for entry in found.entries:
             writer.add(source, entry)
         writer.write(END)
         digest = writer.digest()
+        refuse_larger(source, writer.size_bytes, max_bytes)
         with locked_shared(store):  # what is there already stays there until it counts as wanted
             path = file.publish(f"{digest}.tar")
     return Packed(digest, path, writer.size_bytes, len(found.entries), tuple(found.skipped))
+
+
+def refuse_larger(source: Path, size_bytes: int, max_bytes: int | None) -> None:
+    """Refuses a directory that is, packed, larger than the workspace that it is for.
+
+    Raises:
+        WorkspaceError: it is.
+    """
+    if max_bytes is not None and size_bytes > max_bytes:
+        what = f"holds {format_bytes(size_bytes)}, more than the {format_bytes(max_bytes)} of the workspace"
+        raise WorkspaceError(str(source), [f"{what}: exclude what is not needed, or raise workspace.size"])
 
 
 def stream_pack(path: Path, *, uid: int, gid: int) -> Iterator[bytes]:
@@ -199,6 +215,14 @@ class _Writer:
             raise StateError(f"the state directory cannot be written: {error.strerror}") from error
         self.size_bytes += self._filled
         self._filled = 0
+
+
+def _packed_bytes(entry: Entry) -> int:
+    """What an entry takes in the file, at the least: a long name takes more."""
+    if not stat.S_ISREG(entry.status.st_mode):
+        return BLOCK
+    size = entry.status.st_size
+    return BLOCK + size + padding(size)
 
 
 def _changed(now: os.stat_result, found: os.stat_result) -> bool:

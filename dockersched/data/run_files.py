@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dockersched import ids
 from dockersched.data.files import TEMPORARY
-from dockersched.data.pack import PACKS, Packed, pack_workspace, stream_pack
+from dockersched.data.pack import PACKS, Packed, pack_workspace, refuse_larger, stream_pack
 from dockersched.data.store import ContentStore, TreeDigest
 from dockersched.errors import WorkspaceError
 from dockersched.graph.dag import TaskDAG
@@ -48,23 +48,22 @@ class RunFiles:
         Raises:
             WorkspaceError: the folder cannot be packed, or is larger than the workspace may be.
         """
-        source = str(workspace.source)
+        source = Path(str(workspace.source))
+        allowed = workspace.size_bytes or DEFAULT_WORKSPACE_BYTES
         key = replace(workspace, size_bytes=None, digest=None)
         with self._packing:
             if key not in self._packed:
                 self._packed[key] = pack_workspace(
-                    Path(source),
+                    source,
                     include=workspace.include,
                     exclude=workspace.exclude,
                     gitignore=workspace.gitignore,
                     git=workspace.git,
                     store=self._root,
+                    max_bytes=allowed,
                 )
             packed = self._packed[key]
-        allowed = workspace.size_bytes or DEFAULT_WORKSPACE_BYTES
-        if packed.size_bytes > allowed:
-            what = f"holds {format_bytes(packed.size_bytes)}, more than the {format_bytes(allowed)} of the workspace"
-            raise WorkspaceError(source, [f"{what}: exclude what is not needed, or raise workspace.size"])
+        refuse_larger(source, packed.size_bytes, allowed)  # it may have been packed for a larger one
         return packed
 
     def stream_workspace(self, digest: str, *, uid: int, gid: int) -> Iterator[bytes]:

@@ -124,6 +124,25 @@ def test_a_pack_that_was_cut_is_called_damaged(source: Path, end: int) -> None:
         list(stream_pack(packed.path, uid=1, gid=1))
 
 
+def test_what_is_too_large_is_refused_before_it_is_written(source: Path, mocker: MockerFixture) -> None:
+    with (source / "big").open("wb") as file:
+        file.truncate(2**30)
+    mocker.patch("dockersched.data.pack.replace_durably", side_effect=AssertionError("something is written"))
+    with pytest.raises(WorkspaceError, match=r"holds 1 GiB, more than the 64 KiB of the workspace: exclude"):
+        pack_workspace(source, store=source.parent / "store", max_bytes=2**16)
+
+
+def test_of_what_is_too_large_by_its_names_nothing_stays(source: Path) -> None:
+    for number in range(100):
+        (source / (f"{number:03}" + "n" * 200)).touch()
+    allowed = 105 * 512
+    assert pack(source).size_bytes > allowed
+    (pack(source).path).unlink()
+    with pytest.raises(WorkspaceError, match=r"more than the 52\.5 KiB of the workspace"):
+        pack_workspace(source, store=source.parent / "store", max_bytes=allowed)
+    assert list((source.parent / "store" / "packs").iterdir()) == []
+
+
 @pytest.mark.parametrize("target", ["/etc/passwd", "../x", "src/../../source/run.sh", "here/../x"])
 def test_links_that_lead_out_are_refused(source: Path, target: str) -> None:
     (source / "here").symlink_to(".")
