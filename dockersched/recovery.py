@@ -211,7 +211,7 @@ def _told(garbage: Garbage, what: str) -> Iterator[None]:
     """Makes a line of what keeps something from being removed, so that the rest is removed still."""
     try:
         yield
-    except (OSError, StateError) as error:
+    except (OSError, StateError, RecursionError) as error:  # of folders that are too deep
         garbage.failed.append(f"{what} cannot be removed: {error}")
 
 

@@ -14,10 +14,10 @@ from dockersched.epicfile.findings import Finding
 from dockersched.epicfile.keys import Keys, key, needed
 from dockersched.epicfile.kinds import Fault, Kind, RefusedError, choice_of, list_of, map_of
 from dockersched.epicfile.placeholders import placeholders
-from dockersched.epicfile.types import COUNT, SWITCH, TEXT, map_or_text, size, text_schema
+from dockersched.epicfile.types import COUNT, SWITCH, TEXT, map_or_text, size, text_schema, whole
 from dockersched.errors import ValueReferenceError
 from dockersched.model import WORKSPACE_DIR, Input, Output, OutputWhen, Workspace, is_output_name
-from dockersched.model.files import MIN_WORKSPACE_BYTES, OUTPUT_NAME_PATTERN
+from dockersched.model.files import MAX_OUTPUT_DEPTH, MIN_WORKSPACE_BYTES, OUTPUT_NAME_PATTERN
 from dockersched.model.references import VALUE_KEY_PATTERN, parse_template
 
 
@@ -31,6 +31,7 @@ def _pattern(value: object) -> str:
 PATTERN = Kind(_pattern, text_schema())
 WORKSPACE_SIZE = size(MIN_WORKSPACE_BYTES, "64k")
 OUTPUT_SIZE = size(1, "1 byte")
+OUTPUT_DEPTH = whole(1, MAX_OUTPUT_DEPTH)
 OUTPUT_WHEN: Kind[OutputWhen] = choice_of(OutputWhen)
 
 
@@ -93,7 +94,7 @@ class OutputSpec(Keys):
     when = key(OUTPUT_WHEN, "success, or always: after a failure too.", default="success")
     max_size = key(OUTPUT_SIZE, "Content of all its files together.", "10m", default="1g")
     max_entries = key(COUNT, "Files and folders in it.", default=100_000)
-    max_depth = key(COUNT, "Folders above a file, and the file.", default=64)
+    max_depth = key(OUTPUT_DEPTH, "Folders above a file, and the file.", default=64)
 
     def output(self) -> Output:
         """The output."""

@@ -26,6 +26,9 @@ OUTPUT_NAME_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
 DEFAULT_WORKSPACE_BYTES = 2**30
 MIN_WORKSPACE_BYTES = 2**16
 
+MAX_OUTPUT_DEPTH = 256
+"""Python's own functions, which remove an output's folder, give up at some 1,000 steps."""
+
 _MAX_NAME_BYTES = 255
 
 OutputWhen = Literal["success", "always"]
@@ -87,7 +90,7 @@ class Output:
         when: `success`, or `always`: after a failure too.
         max_bytes: content of all files together.
         max_entries: files and folders.
-        max_depth: folders above a file, and the file.
+        max_depth: folders above a file, and the file; at most 256.
 
     Raises:
         ValueError, TypeError: a field that cannot be right.
@@ -115,6 +118,8 @@ class Output:
         choice("when", self.when, get_args(OutputWhen))
         for name in ("max_bytes", "max_entries", "max_depth"):
             count(name, getattr(self, name))
+        if self.max_depth > MAX_OUTPUT_DEPTH:
+            raise ValueError(f"max_depth must be at most {MAX_OUTPUT_DEPTH}, not {self.max_depth}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,24 @@ def test_a_run_that_cannot_be_removed_is_told_and_remembered(
     assert gc("--keep", "0") == (0, [removed(NEW)], "")
 
 
+def test_folders_that_are_too_deep_keep_nothing_else(
+    runs: Path, gc: Callable[..., tuple[int, list[str], str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = shutil.rmtree
+
+    def give_up(path: Path) -> None:
+        if path.name == NEW:
+            raise RecursionError("maximum recursion depth exceeded")
+        remove(path)
+
+    monkeypatch.setattr(shutil, "rmtree", give_up)
+
+    code, lines, err = gc("--keep", "0")
+
+    assert (code, lines) == (1, [removed(OLD), f"removed run {UNSTARTED} (not started)"])
+    assert err == f"dockersched: run {NEW} cannot be removed: maximum recursion depth exceeded\n"
+
+
 def test_of_a_folder_elsewhere_only_the_link_is_removed(
     runs: Path, gc: Callable[..., tuple[int, list[str], str]], tmp_path: Path
 ) -> None:

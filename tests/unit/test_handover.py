@@ -180,6 +180,7 @@ def test_defaults_hold_no_outputs() -> None:
         lambda: Output("/workspace"),
         lambda: Output(f"out/{'x' * 256}"),
         lambda: Output("x", max_bytes=0),
+        lambda: Output("x", max_depth=257),
         lambda: Input("a", "b", "/workspace/../etc"),
         lambda: Input("a", "b", f"/workspace/{'x' * 256}"),
         lambda: user(outputs={"a.b": Output("x")}),

@@ -259,6 +259,7 @@ FILES: list[Any] = [
         for path in ("out/", "/workspace/out", "/etc", "..", ".", {"path": "a/../b"}, {"required": True})
     ),
     *({"r": {"path": "o", key: value}} for key in ("max_size", "max_entries", "max_depth") for value in (1, 0, "1k")),
+    *({"r": {"path": "o", "max_depth": value}} for value in (256, 257)),
     *({"r": {"path": "o", "when": value}} for value in ("always", "never")),
     *([value] for value in ("a.report", "a", ".report", "a.b/c", {"from": "a.r", "at": "/workspace/x"})),
     *([{"from": "a.r", "at": at}] for at in ("/workspace", "/etc", "/workspace/../etc", "in")),
