@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from dockersched import ids
-from dockersched.data.run_files import STORE
+from dockersched.data.run_files import STORE, RunFiles
 from dockersched.data.store import PRUNE_GRACE_S, ContentStore
 from dockersched.errors import RunOwnedError, StateError, TaskExecutionError, UnknownRunError
 from dockersched.inspection.recorded_events import has_started
@@ -75,6 +75,7 @@ async def end_orphan(store: StateStore, run_id: str, digest: DigestSettings | No
             for task_id, attempt in journal.unfinished():
                 cancelled = SandboxResult(ids.sandbox_id(epic_id, task_id), reason=Reason.CANCELLED)
                 await journal.record(task_id, attempt, cancelled)
+            RunFiles.of_run(store.run_dir(run_id)).remove_unfinished()
             result = _as_recorded(store, run_id, journal)
             path = store.run_dir(run_id) / "result.json"
             told = make_digest(result, digest or DigestSettings())

@@ -74,9 +74,13 @@ class RunFiles:
         """The folder for an output; the one above it is made, and what a crash left there unfinished goes."""
         folder = self._artifacts / ids.file_stem(task_id)
         folder.mkdir(parents=True, exist_ok=True)
-        for unfinished in folder.glob(f"{TEMPORARY}*"):
-            shutil.rmtree(unfinished, ignore_errors=True)
+        _remove_unfinished(folder)
         return folder / output
+
+    def remove_unfinished(self) -> None:
+        """Removes what a crash left of outputs that nobody makes any more, once the run has ended."""
+        for folder in self._artifacts.glob("*"):
+            _remove_unfinished(folder)
 
     def drop_output(self, task_id: str, output: str) -> None:
         """Removes the folder of an output that an attempt did not make, should an earlier attempt have made it."""
@@ -87,6 +91,11 @@ class RunFiles:
         path = self.output_dir(task_id, output)
         self.store.materialise(TreeDigest(digest), path)
         return path
+
+
+def _remove_unfinished(folder: Path) -> None:
+    for unfinished in folder.glob(f"{TEMPORARY}*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def pack_workspaces(dag: TaskDAG, files: RunFiles, say: Callable[[str], None], ended: Container[str] = ()) -> TaskDAG:

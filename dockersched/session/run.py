@@ -186,6 +186,7 @@ class Session:
             finally:
                 await asyncio.to_thread(self._store.close)
             self._check_written()
+            await asyncio.to_thread(self._files.remove_unfinished)
             result = with_removals(result, runner.removed_ms)
             save = partial(save_result, digest=self._settings.digest, cancelled_for=self._exit_code)
             ended = await asyncio.to_thread(save, self.run_dir / "result.json", result, leaked)

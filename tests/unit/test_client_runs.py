@@ -84,6 +84,21 @@ async def test_the_end_is_safe_in_the_events_before_it_is_on_record(
     assert done[:2] == ["synchronised", "finished"]
 
 
+@pytest.mark.usefixtures("runners")
+async def test_what_an_earlier_process_left_of_an_output_goes_at_the_end(tmp_path: Path) -> None:
+    left: list[Path] = []
+
+    def leave(event: Event) -> None:
+        if isinstance(event, TaskFinished):
+            left.append(session.run_dir / "artifacts" / "a" / ".tmp-0123" / "deep")
+            left[0].mkdir(parents=True)
+
+    run = Epic(TaskDAG([ScheduledTask("a", (), "true")]), EpicExecutionOptions())
+    session = Session(run, SessionSettings(tmp_path, observers=(leave,)), StateStore(tmp_path))
+    await session.run()
+    assert list(left[0].parent.parent.iterdir()) == []
+
+
 def raising(error: BaseException, seen: list[object]) -> Callable[..., None]:
     def call(*given: object) -> None:
         seen.append(given)
