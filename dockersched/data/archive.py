@@ -18,6 +18,9 @@ from dockersched.units import format_bytes
 _MAX_NAME_BYTES = 255
 _MAX_PATH_BYTES = 2048
 _MAX_RECORDS_BYTES = 64 * 1024
+_MAX_ALL_RECORDS_BYTES = 64 << 20
+"""Twice what extraction takes of names: they are what records are for."""
+
 _MAX_TAIL_BYTES = 1 << 20
 _ZEROS = bytes(BLOCK)
 _MAGICS = {b"ustar\x0000": True, b"ustar  \0": False}
@@ -91,7 +94,7 @@ class ArchiveReader:
 
     Args:
         chunks: the stream, in pieces of any size.
-        max_bytes: how much content may be in it.
+        max_bytes: how much content may be in it; names and records do not count.
     """
 
     def __init__(self, chunks: Iterable[bytes], max_bytes: int) -> None:
@@ -100,6 +103,7 @@ class ArchiveReader:
         self._max_bytes = max_bytes
         self._where = ""
         self._bytes = 0
+        self._record_bytes = 0
         self._unread = 0
 
     def members(self) -> Iterator[Member]:
@@ -156,7 +160,10 @@ class ArchiveReader:
         """What is said of the next entry ahead of its header: pax records, or one of GNU's long names as such."""
         if header.size > _MAX_RECORDS_BYTES:
             raise self._refused(f"has a name or records of {format_bytes(header.size)}")
-        self._count_bytes(header.size)
+        self._record_bytes += header.size
+        if self._record_bytes > _MAX_ALL_RECORDS_BYTES:
+            allowed = format_bytes(_MAX_ALL_RECORDS_BYTES)
+            raise self._refused(f"makes all long names and records together larger than the {allowed} allowed")
         data = self._read(header.size)
         self._zeros(padding(header.size))
         if header.kind == b"x":
@@ -195,7 +202,10 @@ class ArchiveReader:
         if is_directory and size:
             raise self._refused("is a directory with content")
         parts = self._parts(name, is_directory=is_directory)
-        self._count_bytes(size)
+        self._bytes += size
+        if self._bytes > self._max_bytes:
+            allowed = format_bytes(self._max_bytes)
+            raise self._refused(f"makes the archive larger than the {allowed} allowed (max_size)")
         return Member(parts, self._where, is_directory, header.mode, size)
 
     def _check_record(self, key: str) -> None:
@@ -215,12 +225,6 @@ class ArchiveReader:
         if header.size not in {0, int(record)}:
             raise self._refused(f"has two sizes, {header.size} and {int(record)}")
         return int(record)
-
-    def _count_bytes(self, size: int) -> None:
-        self._bytes += size
-        if self._bytes > self._max_bytes:
-            allowed = format_bytes(self._max_bytes)
-            raise self._refused(f"makes the archive larger than the {allowed} allowed (max_size)")
 
     def _parts(self, name: bytes, *, is_directory: bool) -> tuple[str, ...]:
         try:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
 from dockersched.data.extract import Extracted, ExtractLimits, extract_archive
-from dockersched.data.tarformat import END, header
+from dockersched.data.tarformat import END, header, padding
 from dockersched.errors import ArchiveCutError, ArchiveRefusedError, StateError
 from tests.support.archives import HOSTILE, Entry, archive, rewritten
 
@@ -137,6 +137,24 @@ def test_a_bomb_is_refused_before_it_is_written(tmp_path: Path) -> None:
         raise AssertionError("nothing more is read")
 
     with pytest.raises(ArchiveRefusedError, match=r"big: makes the archive larger than the 1 GiB allowed"):
+        extract_archive(stream(), tmp_path / "target")
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_long_names_do_not_count_as_content(tmp_path: Path, form: int) -> None:
+    whole = archive(Entry("d" * 150 + "/" + "f" * 150, content=b"x"), form=form)
+    assert extract_archive([whole], tmp_path / "target", limits=ExtractLimits(max_bytes=1)).size_bytes == 1
+
+
+def test_long_names_and_records_do_not_come_without_end(tmp_path: Path) -> None:
+    def stream() -> Iterator[bytes]:
+        for number in range(2000):
+            name = b"%d/" % number + b"x" * 60_000
+            records = b"%d comment=%b\n" % (len(name) + 15, name)
+            yield header(b"records", b"x", mode=0o644, size=len(records)) + records + bytes(padding(len(records)))
+            yield header(b"%d" % number, b"0", mode=0o644)
+
+    with pytest.raises(ArchiveRefusedError, match=r"all long names and records together larger than the 64 MiB"):
         extract_archive(stream(), tmp_path / "target")
 
 
