@@ -7,7 +7,7 @@ Python's `tarfile` is not used: it forgives, follows links, and cannot tell an a
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
@@ -22,6 +22,7 @@ _MAX_ALL_RECORDS_BYTES = 64 << 20
 """Twice what extraction takes of names: they are what records are for."""
 
 _MAX_TAIL_BYTES = 1 << 20
+_SHOWN = 120
 _ZEROS = bytes(BLOCK)
 _MAGICS = {b"ustar\x0000": True, b"ustar  \0": False}
 """POSIX and GNU; whether the header has room for the beginning of a long name."""
@@ -95,12 +96,14 @@ class ArchiveReader:
     Args:
         chunks: the stream, in pieces of any size.
         max_bytes: how much content may be in it; names and records do not count.
+        clear: takes out of a name what must not be shown; asked only for one that is not shown as it is.
     """
 
-    def __init__(self, chunks: Iterable[bytes], max_bytes: int) -> None:
+    def __init__(self, chunks: Iterable[bytes], max_bytes: int, clear: Callable[[bytes], bytes] = bytes) -> None:
         self._chunks = iter(chunks)
         self._rest = memoryview(b"")
         self._max_bytes = max_bytes
+        self._clear = clear
         self._where = ""
         self._bytes = 0
         self._record_bytes = 0
@@ -140,7 +143,7 @@ class ArchiveReader:
             if self._read(BLOCK) != _ZEROS:
                 raise self._refused("goes on after its end")
             return None
-        self._where = label_of(block[:100].split(b"\0")[0])
+        self._where = _label_of(block[:100].split(b"\0")[0], self._clear)
         try:
             valid = parse_number(block[148:156]) == checksum(block)
             size = parse_number(block[124:136])
@@ -183,20 +186,20 @@ class ArchiveReader:
             if not (space and equals and key and body < end <= len(data)) or data[end - 1] != ord("\n"):
                 raise self._refused("has malformed records")
             if key in records:
-                raise self._refused(f"has two records {label_of(key)}")
+                raise self._refused(f"has two records {_label_of(key, self._clear)}")
             records[key] = value
             start = end
         return records
 
     def _member(self, header: _Header, records: dict[bytes, bytes]) -> Member:
         name = records.get(b"path", header.name)
-        self._where = label_of(name)
+        self._where = _label_of(name, self._clear)
         if header.kind in _REFUSED:
             raise self._refused(_REFUSED[header.kind])
         if header.kind not in {b"0", b"\0", b"5"}:
             raise self._refused(f"is of the unknown type {header.kind!r}")
         for key in records:
-            self._check_record(label_of(key))
+            self._check_record(_label_of(key, self._clear))
         is_directory = header.kind == b"5"
         size = self._size(header, records.get(b"size"))
         if is_directory and size:
@@ -291,11 +294,14 @@ class ArchiveReader:
         return ArchiveRefusedError(self._where, why)
 
 
-def label_of(name: bytes) -> str:
-    """A name for display: no control characters, not too long."""
+def _label_of(name: bytes, clear: Callable[[bytes], bytes]) -> str:
+    """A name for display: no control characters, not too long; cleared before that changes what is to be found."""
     text = name.decode("utf-8", "backslashreplace")
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:120])
-    return f"{shown}…" if len(text) > 120 else shown
+    if len(name) <= _SHOWN and text.isprintable() and text.encode() == name:
+        return text
+    text = clear(name).decode("utf-8", "backslashreplace")
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:_SHOWN])
+    return f"{shown}…" if len(text) > _SHOWN else shown
 
 
 def _problem_of_part(part: str, *, absolute: bool) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -41,7 +41,12 @@ class Extracted(Struct, frozen=True):
 
 
 def extract_archive(
-    chunks: Iterable[bytes], target: Path, *, root: str | None = None, limits: ExtractLimits = DEFAULT_LIMITS
+    chunks: Iterable[bytes],
+    target: Path,
+    *,
+    root: str | None = None,
+    limits: ExtractLimits = DEFAULT_LIMITS,
+    clear: Callable[[bytes], bytes] = bytes,
 ) -> Extracted:
     """Extracts a tar stream as the directory `target`; what was there under this name is replaced.
 
@@ -54,6 +59,7 @@ def extract_archive(
         root: the one name that everything in the archive must be or be below, as engines write it. A directory of
             this name becomes `target`; a file of this name will be in `target`.
         limits: how much may be in it.
+        clear: takes out of a name what must not be shown; asked only for one that an error does not have as it is.
 
     Raises:
         ArchiveCutError: the stream ends before the archive does.
@@ -64,7 +70,7 @@ def extract_archive(
     try:
         with _writing(target):
             fresh.mkdir(0o700)
-        extracted = _extract_into(fresh, chunks, root, limits)
+        extracted = _extract_into(fresh, ArchiveReader(chunks, limits.max_bytes, clear), root, limits)
         with _writing(target):
             fresh.chmod(0o755)
             replace_directory(fresh, target)
@@ -108,9 +114,8 @@ def replace_directory(fresh: Path, target: Path) -> None:
         old.unlink(missing_ok=True)
 
 
-def _extract_into(top: Path, chunks: Iterable[bytes], root: str | None, limits: ExtractLimits) -> Extracted:
+def _extract_into(top: Path, reader: ArchiveReader, root: str | None, limits: ExtractLimits) -> Extracted:
     tree = _Tree(top, limits)
-    reader = ArchiveReader(chunks, limits.max_bytes)
     entries = size = 0
     empty = True
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,6 +68,34 @@ def test_no_part_of_a_secret_comes_out_with_the_values(
     assert taken.values == values
     assert taken.detail.removeprefix("$DOCKERSCHED_OUTPUT: ").startswith(detail)
     assert (taken.reason is Reason.BAD_VALUES) == bool(detail)
+
+
+class Left(Written):
+    """An engine whose sandbox left a link of some name in an output."""
+
+    @contextmanager
+    def archive(self, _container: str, _path: str) -> Iterator[Iterator[bytes]]:
+        name = f"out/{self._written.decode()}"
+        yield iter([archive(Entry("out", tarfile.DIRTYPE), Entry(name, tarfile.SYMTYPE, link="x"))])
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        (SECRET, "out/***"),
+        (f"{'x' * 100}{SECRET}", f"out/{'x' * 100}***"),
+        (f"{'x' * 120}{SECRET}", f"out/{'x' * 116}…"),
+        (f"a\n{SECRET}", "out/a\\n***"),
+    ],
+)
+def test_no_part_of_a_secret_comes_out_with_a_name_that_is_refused(tmp_path: Path, name: str, label: str) -> None:
+    options = SandboxRunOptions("e.t", "x", task_id="t", user="1:1", outputs={"o": Output("out")})
+    patterns = SecretPatterns([SECRET.encode()])
+    sandbox = SandboxFiles(options, "image", RunFiles.of_run(tmp_path), patterns)
+
+    taken = sandbox.take(cast("EngineCalls", Left(name.encode())), succeeded=True)
+
+    assert patterns.redact(taken.detail) == f"output 'o': {label}: is a symbolic link"
 
 
 def test_nothing_stays_of_an_output_that_only_an_earlier_attempt_made(tmp_path: Path) -> None:

@@ -163,7 +163,8 @@ class SandboxFiles:
                 return None
             with calls.archive(self._held.holder, posixpath.join(WORKSPACE_DIR, output.path)) as chunks:
                 limits = ExtractLimits(output.max_bytes, output.max_entries, output.max_depth)
-                extracted = extract_archive(chunks, target, root=posixpath.basename(output.path), limits=limits)
+                root = posixpath.basename(output.path)
+                extracted = extract_archive(chunks, target, root=root, limits=limits, clear=self._clear)
         digest = self.files.store.add_tree(target)
         return OutputSummary(str(digest), str(target), extracted.entries, extracted.size_bytes)
 
@@ -185,9 +186,12 @@ class SandboxFiles:
                 raise ValuesError(0, "the file is gone: write to it, and do not remove it")
             with calls.archive(self._held.holder, path) as chunks:
                 written = read_file(chunks, VALUES_FILE, max_bytes=_VALUES_BYTES)
-        # Before it is read: of a line that is no value, the message has a part, which may be one of a secret.
+        return parse_values(self._clear(written))
+
+    def _clear(self, written: bytes) -> bytes:
+        """What a sandbox wrote, without secrets: before a message shows a part of it, which may be one of a secret."""
         redactor = self.patterns.redactor()
-        return parse_values(redactor.feed(written) + redactor.close())
+        return redactor.feed(written) + redactor.close()
 
     @property
     def _held(self) -> HeldVolumes:
