@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 
 MASK = b"***"
 """What stands in the place of a secret."""
@@ -112,6 +115,30 @@ class Redactor:
         clear.append(held[masked_to:end])
         self._held, self._masked = held[end:], max(0, masked_to - end)
         return b"".join(clear)
+
+
+class OutputRedactor:
+    """Redacts streams that come mixed, each by itself: what one brings may part a secret in another.
+
+    What is held back of one comes with its next piece, behind what others bring meanwhile.
+    """
+
+    def __init__(self, patterns: SecretPatterns) -> None:
+        self._patterns = patterns
+        self._redactors = defaultdict[int, Redactor](patterns.redactor)
+
+    def feed(self, pieces: Iterable[tuple[int, bytes | memoryview]]) -> bytes:
+        """What is clear by now, beyond what was given before, of pieces that are told with their streams."""
+        if not self._patterns:
+            return b"".join([piece for _, piece in pieces])
+        clear = []
+        for stream, of_stream in groupby(pieces, itemgetter(0)):
+            clear.append(self._redactors[stream].feed(b"".join([piece for _, piece in of_stream])))
+        return b"".join(clear)
+
+    def close(self) -> bytes:
+        """The rest, after the last pieces."""
+        return b"".join([redactor.close() for redactor in self._redactors.values()])
 
 
 def _plain_forms(value: bytes) -> Iterator[bytes]:

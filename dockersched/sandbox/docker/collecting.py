@@ -71,7 +71,7 @@ def collect_ended(
             log_path,
             limit_bytes=log_bytes,
             shown_bytes=shown_bytes,
-            redactor=patterns.redactor(),
+            patterns=patterns,
         )
 
     output = _whole_log(read)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dockersched.errors import EngineUnavailableError
 from dockersched.log import Logger
 from dockersched.sandbox.docker.connect import Engine
-from dockersched.sandbox.docker.streams import open_stream, payloads
-from dockersched.sandbox.redaction import SecretPatterns
+from dockersched.sandbox.docker.streams import open_stream, pieces
+from dockersched.sandbox.redaction import OutputRedactor, SecretPatterns
 
 OnOutput = Callable[[str, bytes], None]
 
@@ -62,11 +62,11 @@ class LiveOutput:
     async def _follow(self, on_output: OnOutput) -> None:
         await asyncio.sleep(_FOLLOW_AFTER_S)
         path = f"/v{self._engine.api_version}/containers/{self._name}/logs?follow=1&stdout=1&stderr=1"
-        redactor = self._patterns.redactor()
+        redactor = OutputRedactor(self._patterns)
         try:
             async with open_stream(self._engine.endpoint, path) as reader:
-                async for data in payloads(reader):
-                    clear = redactor.feed(data)
+                async for brought in pieces(reader):
+                    clear = redactor.feed(brought)
                     if clear:
                         on_output(self._task_id, clear)
                     self.shown_bytes += len(clear)

@@ -11,7 +11,7 @@ from dockersched.errors import RunnerError, StateError
 from dockersched.log import Logger
 from dockersched.results import LogSummary
 from dockersched.sandbox.docker.streams import FrameDecoder
-from dockersched.sandbox.redaction import Redactor
+from dockersched.sandbox.redaction import OutputRedactor, SecretPatterns
 
 log = Logger("logfile")
 
@@ -38,7 +38,7 @@ class CollectedLog(Struct, frozen=True):
 
 
 def collect(
-    chunks: Iterable[bytes], path: Path | None, *, limit_bytes: int, shown_bytes: int, redactor: Redactor
+    chunks: Iterable[bytes], path: Path | None, *, limit_bytes: int, shown_bytes: int, patterns: SecretPatterns
 ) -> CollectedLog:
     """Writes the engine's multiplexed log to `path`, without its framing and without secrets.
 
@@ -47,22 +47,22 @@ def collect(
         path: where to; None keeps only the head and the unseen part.
         limit_bytes: how much the engine keeps, at the least.
         shown_bytes: how much of the output was followed live.
-        redactor: a new one.
+        patterns: what to take out.
 
     Raises:
         StateError: the file cannot be written.
     """
     try:
-        return _copy(chunks, path, limit_bytes=limit_bytes, shown_bytes=shown_bytes, redactor=redactor)
+        return _copy(chunks, path, limit_bytes=limit_bytes, shown_bytes=shown_bytes, patterns=patterns)
     except OSError as error:
         raise StateError(f"the log file {path} cannot be written: {error.strerror or error}") from error
 
 
 def _copy(
-    chunks: Iterable[bytes], path: Path | None, *, limit_bytes: int, shown_bytes: int, redactor: Redactor
+    chunks: Iterable[bytes], path: Path | None, *, limit_bytes: int, shown_bytes: int, patterns: SecretPatterns
 ) -> CollectedLog:
     decoder = FrameDecoder()
-    output = _Output(decoder, redactor)
+    output = _Output(decoder, patterns)
     head, unseen = bytearray(), bytearray()
     size = 0
     target = path.open("wb") if path is not None else None
@@ -78,7 +78,7 @@ def _copy(
         if target is not None:
             target.close()
     # Once the engine has dropped something, what it still has is the limit or more.
-    truncated = shown_bytes > size or output.size + decoder.frames * _ENTRY_OVERHEAD >= limit_bytes
+    truncated = shown_bytes > size or decoder.size + decoder.frames * _ENTRY_OVERHEAD >= limit_bytes
     summary = LogSummary(str(path), size, truncated, output.is_complete) if path is not None else None
     return CollectedLog(bytes(head), bytes(unseen), summary, output.is_complete)
 
@@ -87,23 +87,21 @@ class _Output:
     """The engine's answer, taken out of its framing and redacted.
 
     Attributes:
-        size: of what the sandbox wrote, as far as the engine still has it.
         is_complete: whether the answer came to its end.
     """
 
-    def __init__(self, decoder: FrameDecoder, redactor: Redactor) -> None:
-        self.size = 0
+    def __init__(self, decoder: FrameDecoder, patterns: SecretPatterns) -> None:
         self.is_complete = False
         self._decoder = decoder
-        self._redactor = redactor
+        self._redactor = OutputRedactor(patterns)
 
     def pieces(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         try:
             for chunk in chunks:
-                written = b"".join(self._decoder.feed(chunk))
-                self.size += len(written)
-                yield self._redactor.feed(written)
-            self.is_complete = self._decoder.is_between_frames
+                yield self._redactor.feed(self._decoder.feed(chunk))
+            self.is_complete = self._decoder.is_whole
+            if self._decoder.trouble:
+                log.warning("logfile.incomplete", error=self._decoder.trouble)
         except RunnerError as error:
             log.warning("logfile.incomplete", error=str(error))
         yield self._redactor.close()

@@ -20,6 +20,9 @@ _ATTACH_TIMEOUT_S = 20.0
 _LINE_LIMIT = 2**20
 _CHUNK = 65_536
 _FRAME_HEADER = struct.Struct(">BxxxL")
+_ENGINES_OWN = 3
+"""The stream of what the engine itself has to say; those before are the container's."""
+_WORDS_MAX = 500
 
 
 @asynccontextmanager
@@ -118,41 +121,62 @@ class FrameDecoder:
 
     Attributes:
         frames: headers seen so far; the log driver has one entry for each.
+        size: of the payloads so far.
+        trouble: why not all of the output is there, in the engine's words; empty while nothing is known of that.
     """
 
     def __init__(self) -> None:
         self.frames = 0
+        self.size = 0
+        self.trouble = ""
         self._header = b""
+        self._stream = 0
         self._left = 0
 
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """The payload bytes in the next chunk."""
+    def feed(self, chunk: bytes) -> Iterator[tuple[int, memoryview]]:
+        """The payload bytes in the next chunk, each piece with the container's stream that it is of."""
         view = memoryview(chunk)
         while view:
             if self._left:
                 payload, view = view[: self._left], view[self._left :]
                 self._left -= len(payload)
-                yield bytes(payload)
+                if self._stream < _ENGINES_OWN:
+                    self.size += len(payload)
+                    yield self._stream, payload
+                elif not self.trouble:
+                    self.trouble = _told(self._stream, payload)
             else:
                 missing = _FRAME_HEADER.size - len(self._header)
                 self._header += bytes(view[:missing])
                 view = view[missing:]
                 if len(self._header) == _FRAME_HEADER.size:
-                    _, self._left = _FRAME_HEADER.unpack(self._header)
+                    self._stream, self._left = _FRAME_HEADER.unpack(self._header)
                     self._header = b""
                     self.frames += 1
 
     @property
-    def is_between_frames(self) -> bool:
-        """Whether nothing is missing; False after a stream that was cut."""
-        return not self._left and not self._header
+    def is_whole(self) -> bool:
+        """Whether nothing is missing; False after a stream that was cut, or one that the engine could not read."""
+        return not self._left and not self._header and not self.trouble
+
+
+def _told(stream: int, payload: memoryview) -> str:
+    if stream > _ENGINES_OWN:
+        return f"the engine's answer is not in frames: there is no stream {stream}"
+    return f"the engine could not read its log: {bytes(payload[:_WORDS_MAX]).decode(errors='replace').strip()}"
+
+
+async def pieces(reader: asyncio.StreamReader) -> AsyncIterator[Iterator[tuple[int, memoryview]]]:
+    """What each chunk of a multiplexed stream brings, until the stream ends, for whatever reason."""
+    decoder = FrameDecoder()
+    while chunk := await _read(reader):
+        yield decoder.feed(chunk)
 
 
 async def payloads(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """The payloads of a multiplexed stream, until it ends, for whatever reason."""
-    decoder = FrameDecoder()
-    while chunk := await _read(reader):
-        data = b"".join(decoder.feed(chunk))
+    """The payloads alone."""
+    async for brought in pieces(reader):
+        data = b"".join([payload for _, payload in brought])
         if data:
             yield data
 
