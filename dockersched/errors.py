@@ -150,7 +150,7 @@ class ImageBuildError(PermanentRunnerError):
 
 
 class ImageUnavailableError(PermanentRunnerError):
-    """An image that the epic needs is not on the engine and could not be pulled."""
+    """An image that the epic needs is not on the engine and could not be pulled, or cannot be used."""
 
 
 class SecretUnavailableError(PermanentRunnerError):

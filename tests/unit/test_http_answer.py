@@ -9,6 +9,7 @@ import tracemalloc
 
 import pytest
 
+from dockersched.errors import PermanentRunnerError
 from dockersched.sandbox.docker.http_answer import HttpAnswer
 
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -161,3 +162,8 @@ def test_an_answer_is_no_garbage_once_it_was_read() -> None:
         assert gc.collect() < 100
     finally:
         gc.enable()
+
+
+def test_an_answer_that_is_too_large_is_no_failure_of_the_connection() -> None:
+    with pytest.raises(PermanentRunnerError, match="larger than 64 MiB"):
+        received(ENDLESS, *[bytes(2**22)] * 17).read()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 
 from dockersched.errors import EngineUnavailableError, ImageUnavailableError, RunnerError
+from dockersched.sandbox.docker.calls import EngineCalls
 from dockersched.sandbox.docker.images import ImageResolver, ResolvedImage
 from dockersched.sandbox.docker.pool import EnginePool
 
@@ -50,3 +52,31 @@ async def test_an_image_that_is_not_there_is_asked_for_once() -> None:
         with pytest.raises(ImageUnavailableError):
             await images.resolve("app", "missing")
     assert pool.asked == 1
+
+
+class Engine:
+    """An engine that has an image with these labels, asked without a thread."""
+
+    def __init__(self, labels: dict[str, str] | None) -> None:
+        self._labels = labels
+
+    async def image(self, batch: Callable[[EngineCalls], ResolvedImage]) -> ResolvedImage:
+        return batch(cast("EngineCalls", self))
+
+    def inspect_image(self, _image: str) -> dict[str, Any]:
+        return {"Id": "sha256:1", "Config": {"Labels": self._labels}}
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+async def test_labels_that_would_make_every_listing_large_are_refused(*, pinned: bool) -> None:
+    images = ImageResolver(cast("EnginePool", Engine({"x": "A" * 2**16})), print)
+    if pinned:
+        images.pin({"app": ("sha256:1", "sha256:1")})
+    with pytest.raises(ImageUnavailableError, match=r"image 'app' has labels of 65545 bytes, more than 64 KiB"):
+        await images.resolve("app", "missing")
+
+
+@pytest.mark.parametrize("labels", [None, {}, {"x": "A" * 65_000}])
+async def test_an_image_may_have_labels(labels: dict[str, str] | None) -> None:
+    images = ImageResolver(cast("EnginePool", Engine(labels)), print)
+    assert (await images.resolve("app", "missing")).image_id == "sha256:1"

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
-from dockersched.errors import EngineRefusedError, EngineUnavailableError
+from dockersched.errors import EngineRefusedError, EngineUnavailableError, PermanentRunnerError
 from dockersched.sandbox.docker.http_answer import HttpAnswer, explanation
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def fetch_version(endpoint: EngineEndpoint, timeout: float) -> EngineVersion:
             f"What answers at {endpoint} refuses ({error.status}: {error.explanation or 'no reason given'}): "
             "ask whoever runs it, or name another engine in DOCKER_HOST"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, PermanentRunnerError) as error:
         if endpoint.socket is not None and isinstance(error, PermissionError):
             raise EngineUnavailableError(
                 f"This user may not use the engine at {endpoint}: join the group docker "

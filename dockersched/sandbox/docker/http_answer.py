@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from dockersched.errors import PermanentRunnerError
+
 _PIECE_BYTES = 2**16
 _WHOLE_BYTES = 2**26
 
@@ -47,12 +49,16 @@ class HttpAnswer:
                 self._receive()
 
     def read(self) -> bytes:
-        """What is left of the body, which must not be larger than 64 MiB."""
+        """What is left of the body.
+
+        Raises:
+            PermanentRunnerError: it is larger than 64 MiB; the next answer would be, too.
+        """
         body = bytearray()
         for piece in self:
             body += piece
             if len(body) > _WHOLE_BYTES:
-                raise ConnectionError(f"the engine's answer is larger than {_WHOLE_BYTES >> 20} MiB")
+                raise PermanentRunnerError(f"the engine's answer is larger than {_WHOLE_BYTES >> 20} MiB")
         return bytes(body)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -16,6 +17,9 @@ from dockersched.sandbox.docker.image_sources import bare_name, is_current, is_o
 from dockersched.sandbox.docker.pool import EnginePool
 
 Progress = Callable[[str], None]
+
+_LABELS_MAX = 2**16
+"""Bytes in JSON. The engine tells an image's labels with each of its containers, whenever all are listed."""
 
 _OF_32_BIT = {"386", "arm"}  # as Go names processors
 
@@ -53,7 +57,7 @@ class ImageResolver:
         """The image of this name: whatever it was found to be first, for all that ask.
 
         Raises:
-            ImageUnavailableError: it is not there and cannot be got.
+            ImageUnavailableError: it is not there and cannot be got, or must not be used.
             RunnerError: the machinery failed.
         """
         if reference in self._pinned:
@@ -102,7 +106,7 @@ def _look_up(calls: EngineCalls, *, reference: str, image_id: str, digest: str) 
         raise ImageUnavailableError(
             f"image {reference!r}, {image_id} when the run began, is not on the engine any more"
         )
-    return _resolved(found, image_id, digest)
+    return _resolved(reference, found, image_id, digest)
 
 
 def _obtain(calls: EngineCalls, *, reference: str, policy: PullPolicy, progress: Progress) -> ResolvedImage:
@@ -118,10 +122,16 @@ def _obtain(calls: EngineCalls, *, reference: str, policy: PullPolicy, progress:
             f"image {reference!r} is not on the engine and its pull policy is {policy!r}; "
             f"load it (docker pull {reference}) or allow the pull"
         )
-    return _resolved(found, str(found["Id"]), _digest(reference, found))
+    return _resolved(reference, found, str(found["Id"]), _digest(reference, found))
 
 
-def _resolved(inspected: dict[str, Any], image_id: str, digest: str) -> ResolvedImage:
+def _resolved(reference: str, inspected: dict[str, Any], image_id: str, digest: str) -> ResolvedImage:
+    labels = (inspected.get("Config") or {}).get("Labels") or {}
+    if (size := len(json.dumps(labels))) > _LABELS_MAX:
+        raise ImageUnavailableError(
+            f"image {reference!r} has labels of {size} bytes, more than {_LABELS_MAX >> 10} KiB: "
+            "the engine tells them of each container again and again; use an image with fewer"
+        )
     is_32_bit = inspected.get("Architecture") in _OF_32_BIT
     return ResolvedImage(image_id, digest, _volumes(inspected), _search_path(inspected), is_32_bit)
 
