@@ -13,7 +13,7 @@ from dockersched.errors import EngineRefusedError, PermanentRunnerError
 from dockersched.sandbox.docker import answers
 from dockersched.sandbox.docker.engine_http import path_of
 from dockersched.sandbox.docker.http_answer import HttpAnswer
-from dockersched.sandbox.docker.transport import NO_SPACE, NOT_FOUND, Transport
+from dockersched.sandbox.docker.transport import NOT_FOUND, Transport, tells_no_space
 
 _PATH_STAT = "x-docker-container-path-stat"
 _GO_DIRECTORY = 1 << 31
@@ -39,7 +39,7 @@ class ArchiveCalls(Transport):
             try:
                 self._http.call("PUT", _path(container), {"path": path}, iter(open_archive()))
             except EngineRefusedError as refused:
-                if NO_SPACE in refused.explanation:
+                if tells_no_space(refused):
                     raise ArchiveTooLargeError(f"{path} of the sandbox has no room for what belongs there") from refused
                 raise
 

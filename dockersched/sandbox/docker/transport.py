@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 CONFLICT, NOT_FOUND, SERVER_ERROR = 409, 404, 500
 RETRIES = Retries(tries=4, first_wait_s=0.1, longest_wait_s=2.0)
-NO_SPACE = "no space left on device"
+# As an error is told, at the end: a path that the engine quotes can have any words in it.
+_NO_SPACE = re.compile(r"(?!cannot mount volume over existing file)(?s:.*: )?no space left on device(: unknown)?[\s.]*")
 
 
 class Transport:
@@ -55,7 +57,7 @@ class Transport:
             yield
         except EngineRefusedError as refused:
             self._health.answered(begun_at)
-            if NO_SPACE in refused.explanation:
+            if tells_no_space(refused):
                 self._health.full()
                 raise EngineFullError(refused.explanation) from refused
             raise
@@ -78,6 +80,11 @@ class Transport:
                 return call()
 
         return RETRIES.run(translated, _is_engine_trouble, self._closing)
+
+
+def tells_no_space(refused: EngineRefusedError) -> bool:
+    """Whether the engine, or what it has mounted in a container, had no room for what it was asked to do."""
+    return _NO_SPACE.fullmatch(refused.explanation) is not None
 
 
 def unless(status: int, call: Callable[[], T]) -> T | None:
