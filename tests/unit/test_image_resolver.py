@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -80,3 +81,29 @@ async def test_labels_that_would_make_every_listing_large_are_refused(*, pinned:
 async def test_an_image_may_have_labels(labels: dict[str, str] | None) -> None:
     images = ImageResolver(cast("EnginePool", Engine(labels)), print)
     assert (await images.resolve("app", "missing")).image_id == "sha256:1"
+
+
+async def test_nothing_is_told_of_an_image_once_it_is_given_up() -> None:
+    engine, told = Pulling(), list[str]()
+    images = ImageResolver(cast("EnginePool", engine), told.append)
+    resolving = asyncio.ensure_future(images.resolve("app", "always"))
+    await asyncio.wait_for(engine.asked.wait(), 5)
+    engine.say("a layer")
+    await images.aclose()
+    engine.say("another")
+    assert told == ["a layer"]
+    with pytest.raises(asyncio.CancelledError):
+        await resolving
+
+
+class Pulling:
+    """An engine that pulls an image without end."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.say: Callable[[str], None] = print
+
+    async def image(self, batch: partial[ResolvedImage]) -> None:
+        self.say = batch.keywords["progress"]
+        self.asked.set()
+        await asyncio.Event().wait()

@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
@@ -191,6 +193,59 @@ async def test_a_batch_has_had_its_effect_when_its_cancellation_is_told(pool: En
     with pytest.raises(asyncio.CancelledError):
         await running
     assert done == ["started"]
+
+
+async def test_who_gives_up_an_image_does_not_wait_for_it(pool: EnginePool) -> None:
+    begun, may_end, done = asyncio.Event(), threading.Event(), list[str]()
+    loop = asyncio.get_running_loop()
+
+    def batch(_: EngineCalls) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        may_end.wait(10)
+        done.append("pulled")
+
+    pulling = asyncio.ensure_future(pool.image(batch))
+    await asyncio.wait_for(begun.wait(), 5)
+    pulling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(pulling, 5)
+    assert done == []
+    may_end.set()
+
+
+ENDLESS_PULL = """
+import asyncio, threading
+from unittest.mock import Mock
+from dockersched.sandbox.docker.pool import EnginePool
+
+async def main():
+    pool = EnginePool(Mock, starts=1, starts_ahead=1, closing=threading.Event())
+    begun = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def pull(_):
+        loop.call_soon_threadsafe(begun.set)
+        threading.Event().wait()
+
+    pulling = asyncio.ensure_future(pool.image(pull))
+    await begun.wait()
+    pulling.cancel()
+    pool.close()
+
+asyncio.run(main())
+"""
+
+
+def test_an_image_does_not_keep_the_program_from_ending() -> None:
+    subprocess.run([sys.executable, "-c", ENDLESS_PULL], check=True, timeout=60)
+
+
+async def test_a_failure_to_get_an_image_is_told(pool: EnginePool) -> None:
+    def batch(_: EngineCalls) -> None:
+        raise OSError("no registry")
+
+    with pytest.raises(OSError, match="no registry"):
+        await pool.image(batch)
 
 
 async def test_nothing_that_takes_long_holds_up_a_call(pool: EnginePool) -> None:

@@ -48,6 +48,7 @@ class ImageResolver:
     def __init__(self, pool: EnginePool, progress: Progress) -> None:
         self._pool = pool
         self._progress = progress
+        self._is_closed = False
         self._on_record: dict[str, tuple[str, str]] = {}
         self._pinned: dict[str, ResolvedImage] = {}
         self._resolutions: dict[tuple[str, PullPolicy], asyncio.Task[ResolvedImage]] = {}
@@ -92,10 +93,15 @@ class ImageResolver:
         if reference in self._on_record:
             image_id, digest = self._on_record[reference]
             return partial(_look_up, reference=reference, image_id=image_id, digest=digest)
-        return partial(_obtain, reference=reference, policy=policy, progress=self._progress)
+        return partial(_obtain, reference=reference, policy=policy, progress=self._tell)
+
+    def _tell(self, line: str) -> None:
+        if not self._is_closed:
+            self._progress(line)
 
     async def aclose(self) -> None:
-        """Gives up what is still being resolved."""
+        """Gives up what is still being resolved; a pull that is under way may go on, in silence."""
+        self._is_closed = True
         for task in self._resolutions.values():
             task.cancel()
         await asyncio.gather(*self._resolutions.values(), return_exceptions=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from dockersched.sandbox.docker.turns import Turns, first_of
@@ -48,7 +49,7 @@ class EnginePool:
         self._turns = Turns()
         self._starts = ThreadPoolExecutor(starts, "dockersched-start")
         self._calls = ThreadPoolExecutor(_CALL_THREADS, "dockersched-call")
-        self._images = ThreadPoolExecutor(_LONG_THREADS, "dockersched-image")
+        self._images = asyncio.Semaphore(_LONG_THREADS)
         self._copies = ThreadPoolExecutor(_LONG_THREADS, "dockersched-copy")
 
     async def start(self, batch: Callable[[EngineCalls], T]) -> T:
@@ -101,8 +102,17 @@ class EnginePool:
         return await self._submit(self._calls, batch)
 
     async def image(self, batch: Callable[[EngineCalls], T]) -> T:
-        """Runs a batch that may pull or build an image."""
-        return await self._submit(self._images, batch)
+        """Runs a batch that may pull or build an image; who is cancelled does not wait for its end.
+
+        It can take as long as a registry likes, and leaves nothing behind that would have to be removed. So its thread
+        is a daemon, which does not keep the program from ending either.
+        """
+        async with self._images:
+            outcome: Future[T] = Future()
+            outcome.set_running_or_notify_cancel()  # from now on, who gives up waiting for it leaves it alone
+            work = partial(self._run_into, outcome, batch)
+            threading.Thread(target=work, name="dockersched-image", daemon=True).start()
+            return await asyncio.wrap_future(outcome)
 
     async def copy(self, batch: Callable[[EngineCalls], T]) -> T:
         """Runs a batch that copies files out of a sandbox."""
@@ -111,7 +121,7 @@ class EnginePool:
     def close(self) -> None:
         """Lets the threads go once they are idle; retries give up."""
         self._closing.set()
-        for executor in (self._starts, self._calls, self._images, self._copies):
+        for executor in (self._starts, self._calls, self._copies):
             executor.shutdown(wait=False, cancel_futures=True)
 
     async def _submit(self, executor: ThreadPoolExecutor, batch: Callable[[EngineCalls], T]) -> T:
@@ -125,6 +135,12 @@ class EnginePool:
                 outcome.add_done_callback(unasked)
                 await ended(outcome)
             raise
+
+    def _run_into(self, outcome: Future[T], batch: Callable[[EngineCalls], T]) -> None:
+        try:
+            outcome.set_result(self._run(batch))
+        except BaseException as error:  # noqa: BLE001 - whoever waits for it is told
+            outcome.set_exception(error)
 
     def _run(self, batch: Callable[[EngineCalls], T]) -> T:
         calls = self._connect()
