@@ -122,7 +122,22 @@ def test_understands_tcp_addresses(environ: dict[str, str], host: str, verify: b
     assert (endpoint.tls.verify if endpoint.tls else None) == verify
 
 
-@pytest.mark.parametrize("host", ["ftp://far", "unix://", "tcp://", "tcp://far:port", "tcp://far:99999", "tcp://[::1"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "ftp://far",
+        "unix://",
+        "tcp://",
+        "tcp://far:port",
+        "tcp://far:99999",
+        "tcp://[::1",
+        "tcp://far:2375/team-a",
+        "https://far/?team=a",
+        "far:2375/team-a",
+        "ssh://far?team=a",
+        "ssh://far/run/docker.sock#a",
+    ],
+)
 def test_refuses_what_is_no_address(host: str) -> None:
     with pytest.raises(EngineUnavailableError, match=r"DOCKER_HOST is '.*', which is no engine address"):
         resolve_endpoint({"DOCKER_HOST": host})
@@ -352,13 +367,23 @@ def test_sdk_client_gets_the_tls_files(certificate: Path) -> None:
 @pytest.mark.parametrize(
     ("host", "command"),
     [
-        ("ssh://far", "ssh -T -o BatchMode=yes -- far"),
-        ("ssh://me@far:2222", "ssh -l me -p 2222 -T -o BatchMode=yes -- far"),
-        ("ssh://MyBox", "ssh -T -o BatchMode=yes -- MyBox"),
-        ("ssh://a%40b@[fe80::1]:22", "ssh -l a@b -p 22 -T -o BatchMode=yes -- fe80::1"),
+        ("ssh://far", "ssh -T -o BatchMode=yes -- far docker system dial-stdio"),
+        ("ssh://far/", "ssh -T -o BatchMode=yes -- far docker system dial-stdio"),
+        ("ssh://me@far:2222", "ssh -l me -p 2222 -T -o BatchMode=yes -- far docker system dial-stdio"),
+        ("ssh://MyBox", "ssh -T -o BatchMode=yes -- MyBox docker system dial-stdio"),
+        ("ssh://a%40b@[fe80::1]:22", "ssh -l a@b -p 22 -T -o BatchMode=yes -- fe80::1 docker system dial-stdio"),
+        (
+            "ssh://me@far/run/user/1000/docker.sock",
+            "ssh -l me -T -o BatchMode=yes -- far docker --host unix:///run/user/1000/docker.sock system dial-stdio",
+        ),
+        (
+            "ssh://far/a%20b;c",
+            "ssh -T -o BatchMode=yes -- far docker --host 'unix:///a b;c' system dial-stdio",
+        ),
     ],
 )
-def test_ssh_command_carries_user_and_port(host: str, command: str) -> None:
+def test_ssh_command_carries_user_port_and_socket(host: str, command: str) -> None:
+    assert resolve_endpoint({"DOCKER_HOST": host}).host == host
     assert " ".join(ssh_command(host)) == command
 
 

@@ -49,7 +49,7 @@ class EngineEndpoint(Struct, frozen=True):
     """Where the engine is.
 
     Args:
-        host: `unix:///path`, `tcp://name:port` or `ssh://[user@]name[:port]`.
+        host: `unix:///path`, `tcp://name:port` or `ssh://[user@]name[:port][/socket]`.
         tls: TLS files of a `tcp://` endpoint; None for plain TCP.
         source: what named the endpoint, in words for a person.
     """
@@ -144,7 +144,8 @@ def _endpoint(host: str, tls: TlsFiles | None, source: str) -> EngineEndpoint:
             f"{source} has a password in it, which others could see and no engine takes: leave it out; "
             "ssh logs in with keys."
         )
-    if url.scheme not in SCHEMES or url.scheme == "unix" or not url.hostname:
+    has_more = url.query or url.fragment or (url.path.strip("/") and url.scheme != "ssh")
+    if url.scheme not in SCHEMES or url.scheme == "unix" or not url.hostname or has_more:
         raise _no_address(host, source)
     if url.scheme == "ssh":
         return EngineEndpoint(host, None, source)
@@ -155,7 +156,7 @@ def _endpoint(host: str, tls: TlsFiles | None, source: str) -> EngineEndpoint:
 
 
 def _no_address(host: str, source: str) -> EngineUnavailableError:
-    remedy = "use unix:///path, tcp://host:port or ssh://user@host"
+    remedy = "use unix:///path, tcp://host:port, ssh://user@host or ssh://user@host/path"
     shown = re.sub(r":[^/@]*@", ":…@", host)  # what may be a password
     return EngineUnavailableError(f"{source} is '{shown}', which is no engine address: {remedy}.")
 

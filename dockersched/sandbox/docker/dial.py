@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import threading
+from shlex import quote
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -118,7 +119,7 @@ def _dial_ssh(host: str, timeout: float) -> socket.socket:
     with theirs:
         try:
             process = subprocess.Popen(
-                [*ssh_command(host), "docker", "system", "dial-stdio"],
+                ssh_command(host),
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 start_new_session=True,
@@ -140,14 +141,16 @@ def _end_ssh_processes() -> None:
 
 
 def ssh_command(host: str) -> list[str]:
-    """The ssh command line that reaches `ssh://[user@]name[:port]`."""
+    """The command line that speaks with the engine of `ssh://[user@]name[:port][/socket]`."""
     url = urlsplit(host)
     user = ["-l", unquote(url.username)] if url.username else []
     port = ["-p", str(url.port)] if url.port else []
     # As it is written: `hostname` is in lower case, and ssh looks the name up in its own configuration.
     name = url.netloc.rpartition("@")[2]
     name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
-    return ["ssh", *user, *port, "-T", "-o", "BatchMode=yes", "--", name]
+    path = unquote(url.path)
+    far = ["--host", quote(f"unix://{path}")] if path.strip("/") else []  # as a shell reads it
+    return ["ssh", *user, *port, "-T", "-o", "BatchMode=yes", "--", name, "docker", *far, "system", "dial-stdio"]
 
 
 def tls_context(files: TlsFiles) -> ssl.SSLContext:
