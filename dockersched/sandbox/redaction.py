@@ -41,6 +41,7 @@ class SecretPatterns:
             encoded.update(_base64_forms(value.strip()))
         self._plain = _longest_first(plain)
         self._encoded = _longest_first(encoded)
+        self._plain_beginnings, self._encoded_beginnings = _beginnings(plain), _beginnings(encoded)
         longest = max(map(len, self._encoded), default=0)
         self._encoded_bytes = longest + len(_LINE_BREAKS) * (longest - 1)  # in lines of one character
 
@@ -74,11 +75,10 @@ class SecretPatterns:
 
     def undecided_from(self, data: bytes) -> int:
         """The first position at which a secret may begin that goes on behind the data; its length if there is none."""
-        starts = (_unfinished(data, form) for form in self._plain)
         window = data[-self._encoded_bytes :]
         unbroken = window.translate(None, _LINE_BREAKS)
-        left = max((len(unbroken) - _unfinished(unbroken, form) for form in self._encoded), default=0)
-        return min(*starts, len(data) - _bytes_with(window, left))
+        left = len(unbroken) - _unfinished(unbroken, self._encoded, self._encoded_beginnings)
+        return min(_unfinished(data, self._plain, self._plain_beginnings), len(data) - _bytes_with(window, left))
 
 
 class Redactor:
@@ -171,16 +171,25 @@ def _breakable(form: bytes) -> bytes:
     return _LINE_BREAK.join(re.escape(bytes((byte,))) for byte in form)
 
 
-def _unfinished(data: bytes, form: bytes) -> int:
-    """Where the end of the data is the beginning of a form, but not all of it; the data's length if it is not."""
-    first, probe = max(0, len(data) - len(form) + 1), form[:_PROBE_BYTES]
-    start = data.find(probe, first)
-    while start >= 0:
-        if form.startswith(data[start:]):
-            return start
-        start = data.find(probe, start + 1)
-    last = range(max(first, len(data) - len(probe) + 1), len(data))
-    return next((start for start in last if form.startswith(data[start:])), len(data))
+def _beginnings(forms: Iterable[bytes]) -> frozenset[bytes]:
+    """Those that are shorter than a probe."""
+    return frozenset(form[:size] for form in forms for size in range(1, _PROBE_BYTES))
+
+
+def _unfinished(data: bytes, forms: Iterable[bytes], beginnings: frozenset[bytes]) -> int:
+    """Where the end of the data is the beginning of a form, but not all of it, first; the data's length if nowhere."""
+    first = len(data)
+    for size in range(1, min(_PROBE_BYTES, first + 1)):
+        if data[-size:] in beginnings:
+            first = len(data) - size
+    for form in forms:
+        probe = form[:_PROBE_BYTES]
+        start = data.find(probe, max(0, len(data) - len(form) + 1))
+        while 0 <= start < first:
+            if form.startswith(data[start:]):
+                first = start
+            start = data.find(probe, start + 1)
+    return first
 
 
 def _bytes_with(window: bytes, count: int) -> int:
