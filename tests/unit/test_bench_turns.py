@@ -7,6 +7,12 @@ from benchmarks.leftovers import Left
 from benchmarks.turns import Turns
 
 
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that these contenders leave behind takes time to go."""
+    monkeypatch.setattr(turns, "_PAUSE_S", 0)
+
+
 class Scripted:
     """A contender whose runs take what they are told to."""
 

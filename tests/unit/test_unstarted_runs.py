@@ -99,7 +99,7 @@ def test_there_is_nothing_to_go_on_with(state_dir: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize("verb", [["artifacts", LOST], ["logs", LOST, "build"], ["explain", LOST, "build"]])
 @pytest.mark.parametrize(
     ("traces", "words"),
-    [([], "ended before any task was started"), (["logs/build.log"], "is not in this directory's database")],
+    [([], "ended before any task was started"), (["result.json"], "is not in this directory's database")],
 )
 def test_of_what_is_not_on_record_nothing_is_told_but_that(
     state_dir: Path, capsys: pytest.CaptureFixture[str], verb: list[str], traces: list[str], words: str
