@@ -92,6 +92,7 @@ class Redactor:
         self._patterns = patterns
         self._held = b""
         self._masked = 0  # how many of the held bytes belong to a secret whose mask is out already
+        self._shown = 0  # how many of them are out as they are
 
     def feed(self, chunk: bytes) -> bytes:
         """What is clear of the stream by now, beyond what was given before."""
@@ -100,6 +101,17 @@ class Redactor:
         self._held += chunk
         return self._take(self._patterns.undecided_from(self._held))
 
+    def end_line(self) -> bytes:
+        """What is held back only since an encoded secret may go on in the next line, if it is all but nothing.
+
+        Should one do so, the rest of it is masked.
+        """
+        ends_line = self._held[-1:] in _LINE_BREAKS and len(self._held.strip(_LINE_BREAKS)) < _PROBE_BYTES
+        if self._shown or self._masked or not ends_line:
+            return b""
+        self._shown = len(self._held)
+        return self._held
+
     def close(self) -> bytes:
         """The rest, after the last chunk."""
         return self._take(len(self._held))
@@ -107,25 +119,27 @@ class Redactor:
     def _take(self, end: int) -> bytes:
         """The held bytes up to a position, redacted; secrets that overlap have one mask."""
         held, clear = self._held, []
-        masked_to = self._masked
+        masked_to, shown_to = max(self._masked, self._shown), self._shown
         for start, stop in self._patterns.matches(held, end):
-            if start >= masked_to:
+            if start >= masked_to or start < shown_to < stop:
                 clear += [held[masked_to:start], MASK]
+                shown_to = 0
             masked_to = max(masked_to, stop)
         clear.append(held[masked_to:end])
-        self._held, self._masked = held[end:], max(0, masked_to - end)
+        self._held, self._masked, self._shown = held[end:], max(0, masked_to - end), max(0, self._shown - end)
         return b"".join(clear)
 
 
 class OutputRedactor:
     """Redacts streams that come mixed, each by itself: what one brings may part a secret in another.
 
-    What is held back of one comes with its next piece, behind what others bring meanwhile.
+    What is held back of one comes with its next piece, behind what others bring meanwhile; not so the end of a line.
     """
 
     def __init__(self, patterns: SecretPatterns) -> None:
         self._patterns = patterns
         self._redactors = defaultdict[int, Redactor](patterns.redactor)
+        self._last: int | None = None
 
     def feed(self, pieces: Iterable[tuple[int, bytes | memoryview]]) -> bytes:
         """What is clear by now, beyond what was given before, of pieces that are told with their streams."""
@@ -133,6 +147,9 @@ class OutputRedactor:
             return b"".join([piece for _, piece in pieces])
         clear = []
         for stream, of_stream in groupby(pieces, itemgetter(0)):
+            if stream != self._last:
+                clear += [redactor.end_line() for redactor in self._redactors.values()]
+            self._last = stream
             clear.append(self._redactors[stream].feed(b"".join([piece for _, piece in of_stream])))
         return b"".join(clear)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockersched.sandbox.redaction import MASK, MIN_BYTES, SecretPatterns
+from dockersched.sandbox.redaction import MASK, MIN_BYTES, OutputRedactor, SecretPatterns
 
 SECRET = b"sk-live-0123456789/+abc?>~\xff\xfe"
 few_letters = st.text("ab/\n", min_size=MIN_BYTES, max_size=8).map(str.encode)
@@ -107,3 +107,27 @@ def test_a_large_log_with_a_long_secret_takes_a_moment_only() -> None:
     for _ in range(160):
         assert redactor.feed(line * 1000)
     assert time.process_time() - began < 5.0
+
+
+ENCODED = base64.b64encode(b"hunter2-hunter2")  # which no length before it changes, since it is of whole groups
+
+
+@pytest.mark.parametrize(
+    ("pieces", "shown"),
+    [
+        ([(2, b"deni" + ENCODED[:2] + b"\n"), (1, b"1\n"), (2, b"on\n")], b"deni" + ENCODED[:2] + b"\n1\non\n"),
+        ([(2, ENCODED[:2] + b"\n"), (1, b"1\n"), (2, ENCODED[2:] + b"\n")], ENCODED[:2] + b"\n1\n***\n"),
+        ([(2, ENCODED[:2]), (1, b"1\n"), (2, ENCODED[2:] + b"\n")], b"1\n***\n"),
+        ([(2, ENCODED[:4] + b"\n"), (1, b"1\n"), (2, ENCODED[4:] + b"\n")], b"1\n***\n"),
+        ([(2, b"hunter2-"), (1, b"1\n"), (2, b"hunter2\n")], b"1\n***\n"),
+        ([(2, ENCODED[:1] + b"\n"), (1, b"1\n"), (2, ENCODED[1:3] + b"\n"), (1, b"2\n")],
+         ENCODED[:1] + b"\n1\n2\n" + ENCODED[1:3] + b"\n"),
+    ],
+)  # fmt: skip
+def test_lines_of_mixed_streams_stay_whole_where_no_secret_may_go_on(
+    pieces: list[tuple[int, bytes]], shown: bytes
+) -> None:
+    redactor = OutputRedactor(SecretPatterns([b"hunter2-hunter2"]))
+    assert b"".join(redactor.feed([piece]) for piece in pieces) + redactor.close() == shown
+    together = OutputRedactor(SecretPatterns([b"hunter2-hunter2"]))
+    assert together.feed(pieces) + together.close() == shown
