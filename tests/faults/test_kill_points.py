@@ -27,8 +27,12 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
 def test_a_run_that_is_killed_around_a_release_executes_nothing_twice(engine: APIClient, tmp_path: Path) -> None:
     del engine  # each trial has a client of its own
     kills = [["POST containers/*/attach #1 after"], ["release #1 before"], ["release #1 after"]]
-    verdicts = judge_all(client, tmp_path, kills, plan=AHEAD, side_by_side=3)
-    assert [verdict for verdict in verdicts if not verdict.is_clean or verdict.missed] == []
+    for tried in range(4):
+        verdicts = judge_all(client, tmp_path / str(tried), kills, plan=AHEAD, side_by_side=3)
+        assert [verdict for verdict in verdicts if not verdict.is_clean] == []
+        # An engine that is busy prepares nothing, so that nothing is released.
+        kills = [kill for kill, verdict in zip(kills, verdicts, strict=True) if verdict.missed]
+    assert kills == []
 
 
 def test_a_killed_resumption_goes_on_too(engine: APIClient, tmp_path: Path) -> None:
