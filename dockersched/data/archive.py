@@ -6,23 +6,20 @@ Python's `tarfile` is not used: it forgives, follows links, and cannot tell an a
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
+from dockersched.data.entry_name import label_of, steps_of
 from dockersched.data.tarformat import BLOCK, checksum, padding, parse_number
 from dockersched.errors import ArchiveCutError, ArchiveRefusedError
 from dockersched.units import format_bytes
 
-_MAX_NAME_BYTES = 255
-_MAX_PATH_BYTES = 2048
 _MAX_RECORDS_BYTES = 64 * 1024
 _MAX_ALL_RECORDS_BYTES = 64 << 20
 """Twice what extraction takes of names: they are what records are for."""
 
 _MAX_TAIL_BYTES = 1 << 20
-_SHOWN = 120
 _ZEROS = bytes(BLOCK)
 _MAGICS = {b"ustar\x0000": True, b"ustar  \0": False}
 """POSIX and GNU; whether the header has room for the beginning of a long name."""
@@ -42,8 +39,6 @@ _EXTENSIONS = {b"x": b"", b"L": b"path", b"K": b"linkpath"}
 _RECORDS = frozenset(("atime", "comment", "ctime", "gid", "gname", "mtime", "path", "size", "uid", "uname"))
 _RECORD_FAMILIES = ("SCHILY.xattr.", "LIBARCHIVE.")
 _SPARSE_RECORDS = ("GNU.sparse.", "SCHILY.realsize", "SUN.holesdata")
-_BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""They change the order in which a name is shown."""
 
 
 class ExtractLimits(Struct, frozen=True):
@@ -143,7 +138,7 @@ class ArchiveReader:
             if self._read(BLOCK) != _ZEROS:
                 raise self._refused("goes on after its end")
             return None
-        self._where = _label_of(block[:100].split(b"\0")[0], self._clear)
+        self._where = self._label(block[:100].split(b"\0")[0])
         try:
             valid = parse_number(block[148:156]) == checksum(block)
             size = parse_number(block[124:136])
@@ -186,20 +181,20 @@ class ArchiveReader:
             if not (space and equals and key and body < end <= len(data)) or data[end - 1] != ord("\n"):
                 raise self._refused("has malformed records")
             if key in records:
-                raise self._refused(f"has two records {_label_of(key, self._clear)}")
+                raise self._refused(f"has two records {self._label(key)}")
             records[key] = value
             start = end
         return records
 
     def _member(self, header: _Header, records: dict[bytes, bytes]) -> Member:
         name = records.get(b"path", header.name)
-        self._where = _label_of(name, self._clear)
+        self._where = self._label(name)
         if header.kind in _REFUSED:
             raise self._refused(_REFUSED[header.kind])
         if header.kind not in {b"0", b"\0", b"5"}:
             raise self._refused(f"is of the unknown type {header.kind!r}")
         for key in records:
-            self._check_record(_label_of(key, self._clear))
+            self._check_record(self._label(key))
         is_directory = header.kind == b"5"
         size = self._size(header, records.get(b"size"))
         if is_directory and size:
@@ -231,23 +226,12 @@ class ArchiveReader:
 
     def _parts(self, name: bytes, *, is_directory: bool) -> tuple[str, ...]:
         try:
-            text = name.decode("utf-8")
-        except UnicodeDecodeError:
-            raise self._refused("has a name that is not UTF-8") from None
-        if is_directory:
-            text = text.removesuffix("/")
-        if text == "." and is_directory:
-            return ()
-        if not text.isprintable() and not _harmless(text):
-            raise self._refused("has a control character in its name")
-        if len(name) > _MAX_PATH_BYTES:
-            raise self._refused(f"has a name of {len(name)} bytes; {_MAX_PATH_BYTES} are allowed")
-        parts = tuple(text.removeprefix("./").split("/"))
-        for part in parts:
-            problem = _problem_of_part(part, absolute=text.startswith("/"))
-            if problem:
-                raise self._refused(problem)
-        return parts
+            return steps_of(name, is_directory=is_directory)
+        except ValueError as unfit:
+            raise self._refused(str(unfit)) from None
+
+    def _label(self, name: bytes) -> str:
+        return label_of(name, self._clear)
 
     def _text(self, field: bytes) -> bytes:
         text, _, rest = field.partition(b"\0")
@@ -292,30 +276,3 @@ class ArchiveReader:
 
     def _refused(self, why: str) -> ArchiveRefusedError:
         return ArchiveRefusedError(self._where, why)
-
-
-def _label_of(name: bytes, clear: Callable[[bytes], bytes]) -> str:
-    """A name for display: no control characters, not too long; cleared before that changes what is to be found."""
-    text = name.decode("utf-8", "backslashreplace")
-    if len(name) <= _SHOWN and text.isprintable() and text.encode() == name:
-        return text
-    text = clear(name).decode("utf-8", "backslashreplace")
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:_SHOWN])
-    return f"{shown}…" if len(text) > _SHOWN else shown
-
-
-def _problem_of_part(part: str, *, absolute: bool) -> str | None:
-    if absolute:
-        return "has an absolute name"
-    if part == "..":
-        return "leads out by .."
-    if part in {"", "."}:
-        return "has an empty step in its name"
-    if len(part.encode()) > _MAX_NAME_BYTES:
-        return f"has a step of more than {_MAX_NAME_BYTES} bytes in its name"
-    return None
-
-
-def _harmless(text: str) -> bool:
-    """Whether no character controls a terminal, a line, or the order of display."""
-    return not any(char in _BIDI or unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in text)
