@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from dockersched.model.condition import TaskIs, ValueIs, When
 from dockersched.states import TaskState
@@ -23,8 +23,7 @@ def verdict(
 
     Args:
         when: the task's condition.
-        ended: states of what it depends on; an allowed failure counts as `SUCCEEDED`, except for the task that the
-            condition asks for.
+        ended: states of what it depends on, as `counted` gives them.
         written: values of tasks that succeeded, None where they are not known: then a condition on them holds.
 
     Returns:
@@ -45,6 +44,21 @@ def verdict(
         values = written.get(when.task, {})
         return (_S.READY if values is None or when.holds(values) else _S.SKIPPED), None
     return _S.READY, None
+
+
+def counted(when: When, ended: Mapping[str, TaskState], forgiven: Container[str]) -> dict[str, TaskState]:
+    """The states of what a task depends on as they count for it.
+
+    Args:
+        when: the task's condition.
+        ended: how each of them ended.
+        forgiven: those whose ends do not matter to it, as an allowed failure does not: they count as `SUCCEEDED`,
+            except for the task that the condition asks for.
+    """
+    asked = when.task if isinstance(when, TaskIs) else None
+    return {
+        task_id: _S.SUCCEEDED if task_id in forgiven and task_id != asked else state for task_id, state in ended.items()
+    }
 
 
 def _after_failure(ended: Mapping[str, TaskState]) -> tuple[TaskState, str | None]:

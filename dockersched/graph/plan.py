@@ -7,7 +7,7 @@ from time import monotonic
 
 from dockersched.errors import StateError
 from dockersched.graph.admission import Admission
-from dockersched.graph.conditions import verdict
+from dockersched.graph.conditions import counted, verdict
 from dockersched.graph.dag import TaskDAG
 from dockersched.graph.order import start_order
 from dockersched.graph.transitions import FINAL_STATES, TRANSITIONS
@@ -200,20 +200,23 @@ class Plan:
     def _verdict(self, index: int) -> tuple[TaskState, str | None] | None:
         """Where a task goes by what it depends on; None as long as that is open."""
         task = self._dag.tasks[index]
-        asked = task.when.task if isinstance(task.when, TaskIs) else None
         ended: dict[str, TaskState] = {}
+        forgiven = set()
         for needed in task.depends_on:
             at = self._dag.index(needed)
             state = self.state(at)
             if state in FINAL_STATES:
+                ended[needed] = state
                 allowed = state is TaskState.FAILED and self._dag.tasks[at].allow_failure
-                ignored = allowed or (index in self._final and at not in self._final)
-                ended[needed] = TaskState.SUCCEEDED if ignored and needed != asked else state
+                if allowed or (index in self._final and at not in self._final):
+                    forgiven.add(needed)
+        ended = counted(task.when, ended, forgiven)
         if self._unmet[index] == 0:
             return verdict(task.when, ended, self._written)
         if task.when in {"failure", "always"}:
             return None
-        ended.pop(asked or "", None)
+        if isinstance(task.when, TaskIs):
+            ended.pop(task.when.task, None)
         early = verdict("success", ended, {})
         return early if early[0] in {TaskState.UPSTREAM_FAILED, TaskState.CANCELLED} else None
 

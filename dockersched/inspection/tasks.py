@@ -11,10 +11,9 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dockersched.graph.conditions import verdict
+from dockersched.graph.conditions import counted, verdict
 from dockersched.graph.transitions import FINAL_STATES
 from dockersched.inspection.recorded_events import read_events
-from dockersched.model import TaskIs
 from dockersched.report.fields import timestamp
 from dockersched.states import Reason, TaskState
 from dockersched.store.codec import load_task
@@ -173,10 +172,9 @@ def _waiting(
 def _goes_on(spec: dict[str, Any], ended: Iterable[TaskView], at_end: Container[str] | None) -> bool:
     """Whether a task runs after all that it depends on has ended so, by the rules of the plan."""
     when = load_task(spec).when if isinstance(spec.get("when"), dict) else spec.get("when", "success")
-    states = {task.task_id: task.state for task in ended}
-    for task in ended:
-        is_met = task.failure_allowed or (at_end is not None and task.task_id not in at_end)
-        if is_met and not (isinstance(when, TaskIs) and task.task_id == when.task):
-            states[task.task_id] = TaskState.SUCCEEDED
+    forgiven = {
+        task.task_id for task in ended if task.failure_allowed or (at_end is not None and task.task_id not in at_end)
+    }
+    states = counted(when, {task.task_id: task.state for task in ended}, forgiven)
     unknown = dict.fromkeys(states)  # a value that is against it ends the task at once: then an event tells of that
     return verdict(when, states, unknown)[0] is TaskState.READY
