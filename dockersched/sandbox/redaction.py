@@ -55,9 +55,12 @@ class SecretPatterns:
 
     def redact(self, text: str) -> str:
         """A whole text without the secrets."""
+        return self.redact_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+
+    def redact_bytes(self, whole: bytes) -> bytes:
+        """The same of bytes."""
         redactor = self.redactor()
-        whole = redactor.feed(text.encode("utf-8", "surrogateescape")) + redactor.close()
-        return whole.decode("utf-8", "surrogateescape")
+        return redactor.feed(whole) + redactor.close()
 
     def matches(self, data: bytes, end: int) -> Iterator[tuple[int, int]]:
         """Where secrets stand that begin before a position, those that overlap included."""

@@ -164,7 +164,7 @@ class SandboxFiles:
             with calls.archive(self._held.holder, posixpath.join(WORKSPACE_DIR, output.path)) as chunks:
                 limits = ExtractLimits(output.max_bytes, output.max_entries, output.max_depth)
                 root = posixpath.basename(output.path)
-                extracted = extract_archive(chunks, target, root=root, limits=limits, clear=self._clear)
+                extracted = extract_archive(chunks, target, root=root, limits=limits, clear=self.patterns.redact_bytes)
         digest = self.files.store.add_tree(target)
         return OutputSummary(str(digest), str(target), extracted.entries, extracted.size_bytes)
 
@@ -186,12 +186,8 @@ class SandboxFiles:
                 raise ValuesError(0, "the file is gone: write to it, and do not remove it")
             with calls.archive(self._held.holder, path) as chunks:
                 written = read_file(chunks, VALUES_FILE, max_bytes=_VALUES_BYTES)
-        return parse_values(self._clear(written))
-
-    def _clear(self, written: bytes) -> bytes:
-        """What a sandbox wrote, without secrets: before a message shows a part of it, which may be one of a secret."""
-        redactor = self.patterns.redactor()
-        return redactor.feed(written) + redactor.close()
+        # Before it is read: a message shows a part of it, which may be one of a secret.
+        return parse_values(self.patterns.redact_bytes(written))
 
     @property
     def _held(self) -> HeldVolumes:
