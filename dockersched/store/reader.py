@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from dockersched.errors import StateError
 from dockersched.store import history
+from dockersched.store.connection import BUSY_TIMEOUT_S
 from dockersched.store.decoding import decoding
 from dockersched.store.folder import RUNS, where_it_is
 from dockersched.store.schema import VERSION
@@ -25,7 +26,6 @@ from dockersched.store.schema import VERSION
 if TYPE_CHECKING:
     from dockersched.results import OutputSummary
 
-_BUSY_TIMEOUT_S = 30.0
 _RUN = """
 SELECT run_id, epic_id, created_at, finished_at, state, exit_code,
     coalesce(json_array_length(epic, '$.tasks'), 0)
@@ -268,7 +268,7 @@ class StateReader:
             return
         try:
             with closing(
-                sqlite3.connect(self._uri(), uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
+                sqlite3.connect(self._uri(), uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
             ) as connection:
                 found = int(connection.execute("PRAGMA user_version").fetchone()[0])
                 if found > VERSION:
