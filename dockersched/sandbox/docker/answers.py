@@ -13,13 +13,17 @@ import msgspec
 from msgspec import Struct, field
 
 
-class WithId(Struct, rename="pascal"):
+class _Shape(Struct, rename="pascal"):
+    """Names as the engine writes them."""
+
+
+class WithId(_Shape):
     """Of a container that was made, and of an image."""
 
     id: str
 
 
-class State(Struct, rename="pascal"):
+class State(_Shape):
     """Of a container."""
 
     status: str
@@ -29,13 +33,13 @@ class State(Struct, rename="pascal"):
     started_at: str
 
 
-class Labelled(Struct, rename="pascal"):
-    """A container's configuration, or a volume."""
+class Labelled(_Shape):
+    """A container's configuration."""
 
     labels: dict[str, str] | None = None
 
 
-class Container(Struct, rename="pascal"):
+class Container(_Shape):
     """All about one container."""
 
     id: str
@@ -45,7 +49,7 @@ class Container(Struct, rename="pascal"):
     host_config: dict[str, Any]
 
 
-class Volume(Struct, rename="pascal"):
+class Volume(_Shape):
     """That was made or found."""
 
     name: str
@@ -53,26 +57,26 @@ class Volume(Struct, rename="pascal"):
     options: dict[str, str] | None = None
 
 
-class Volumes(Struct, rename="pascal"):
+class Volumes(_Shape):
     """All that were found."""
 
     volumes: list[Volume] | None = None
 
 
-class Processes(Struct, rename="pascal"):
+class Processes(_Shape):
     """In a container; each is a line of `ps`, word by word."""
 
     processes: list[list[str]] | None = None
 
 
-class PathStat(Struct, rename="camel"):
+class PathStat(_Shape, rename="camel"):
     """Of a path in a container."""
 
     mode: int
     link_target: str
 
 
-class Info(Struct, rename="pascal"):
+class Info(_Shape):
     """Of the engine and its host."""
 
     system_time: datetime
@@ -80,14 +84,10 @@ class Info(Struct, rename="pascal"):
     ncpu: int = field(name="NCPU")
 
 
-def _prepare(*shapes: type[Struct]) -> None:
-    """Lets msgspec look at the shapes once, in one thread: two that are the first to do so crash the interpreter."""
-    for shape in shapes:
-        with suppress(msgspec.ValidationError):
-            msgspec.convert({}, shape)
-
-
-_prepare(WithId, Container, Volume, Volumes, Processes, PathStat, Info)
+# Let msgspec look at the shapes here, in one thread: two that are the first to do so crash the interpreter.
+for _shape in _Shape.__subclasses__():
+    with suppress(msgspec.ValidationError):
+        msgspec.convert({}, _shape)
 
 
 def having(shape: Any, answer: Any) -> dict[str, Any]:
